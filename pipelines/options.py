@@ -1,0 +1,46 @@
+"""Beam options: the runner, the number of local workers, and a refusal of flags that Beam would ignore."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import sys
+from collections.abc import Sequence
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+
+def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> beam.Pipeline:
+    """A pipeline to be used in a `with` block, which runs it.
+
+    Without a --runner flag it runs here, on FnApiRunner by name ("DirectRunner" may try to fetch another runner). More
+    than one worker means as many processes: Python threads would share one core.
+
+    Raises ValueError for a flag that Beam does not know (Beam itself only logs a warning), or for fewer workers than 1.
+    """
+    if workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {workers}")
+    flags = list(beam_args)
+    _refuse_unknown(flags)
+    if any(flag == "--runner" or flag.startswith("--runner=") for flag in flags):
+        return beam.Pipeline(options=PipelineOptions(flags))
+    # Beam warns that our worker processes are not its own; they are meant.
+    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    environment = None
+    if workers > 1:
+        flags.append(f"--direct_num_workers={workers}")
+        environment = SubprocessSDKEnvironment.from_command_string(f"exec {sys.executable} -m pipelines.worker")
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(flags))
+
+
+def _refuse_unknown(flags: Sequence[str]) -> None:
+    options = PipelineOptions(list(flags))
+    known = set(options.get_all_options())
+    unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - known)
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise ValueError(f"Beam does not know --{unknown[0]}{hint} (everything after -- goes to Beam)")

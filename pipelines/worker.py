@@ -1,0 +1,33 @@
+"""A local Beam worker process: Beam's own, but quiet, and gone when its parent is gone.
+
+Beam starts one per `--workers`. Its stock entry point logs at INFO to the terminal and outlives a killed parent, which
+could then write into the folder that a new run has taken over.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import threading
+import time
+
+from apache_beam.runners.worker import sdk_worker_main
+
+_CHECK_S = 0.2
+
+
+def _leave_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_CHECK_S)
+    os._exit(1)
+
+
+def main() -> None:
+    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    logging.disable(logging.WARNING)
+    sdk_worker_main.main(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,43 @@
+"""Packaging, and Beam's --setup_file: the base install is what a pipeline worker needs (no torch, no compiler)."""
+
+from setuptools import find_packages, setup
+
+TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7", "peft>=0.21", "tensorboard>=2.20"]
+
+setup(
+    name="agora-forum",
+    version="0.1.0",
+    description="Public forum dumps to preference pairs and a 119-language curriculum, and training on both",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
+    package_data={
+        "tokenizer": ["*.tsv"],
+        "transforms": ["*.tsv"],
+        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css", "*.html"],
+        "trainers": ["configs/*.yaml"],
+    },
+    install_requires=[
+        "apache-beam>=2.76,<3",
+        "pyarrow>=18,<26",
+        "numpy>=2",
+        "fsspec>=2025.3",
+        "datasketch>=1.6.5",
+        "fasttext-community>=0.11.9",
+        "ftfy>=6.3",
+        "html-to-markdown>=2",
+        "sentencepiece>=0.2",
+        "tokenizers>=0.22",
+        "PyYAML>=6",
+        "rich>=13",
+        "typer>=0.15",
+        "matplotlib>=3.9",
+    ],
+    extras_require={
+        "gcp": ["apache-beam[gcp]>=2.76,<3", "gcsfs>=2025.3"],
+        "train": TRAIN,
+        "dev": ["datasets>=4", "hypothesis>=6", "lxml>=5", "mypy>=1.18", "pytest>=8", "pytest-xdist>=3", "ruff>=0.14",
+                "types-PyYAML>=6"],
+    },
+    entry_points={"console_scripts": ["agora=pipelines.cli:main"]},
+)

@@ -1,0 +1,59 @@
+"""Regroup: every row reaches its bucket once, for any number of workers and any size of spill."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import apache_beam as beam
+import numpy as np
+import pyarrow as pa
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipelines.options import beam_pipeline
+from transforms.regroup import Bucket, Regroup, spill
+
+SCHEMA = pa.schema([("value", pa.int64()), ("text", pa.string())])
+SPILLED = SCHEMA.append(pa.field("bucket", pa.int32()))
+
+
+def rows(index: int) -> pa.Table:
+    values = np.arange(index * 100, index * 100 + 100)
+    buckets = (values % 5).astype(np.int32)
+    return pa.table({"value": values, "text": [f"t{v}" for v in values], "bucket": buckets}, schema=SPILLED)
+
+
+def contents(bucket: Bucket) -> tuple[int, list[int]]:
+    table = bucket.read(SCHEMA)
+    assert table.schema == SCHEMA
+    assert table.num_rows == bucket.rows
+    assert table.column("text").to_pylist() == [f"t{v}" for v in table.column("value").to_pylist()]
+    return bucket.index, sorted(table.column("value").to_pylist())
+
+
+@pytest.mark.parametrize(("workers", "spill_bytes"), [(1, 1 << 20), (1, 1), (2, 4000)])
+def test_every_row_reaches_its_bucket_once(tmp_path: Path, workers: int, spill_bytes: int) -> None:
+    expected = [(index, [v for v in range(2000) if v % 5 == index]) for index in range(7)]
+    with beam_pipeline(workers) as pipeline:
+        found = (
+            pipeline
+            | beam.Create(range(20))
+            | beam.Reshuffle()
+            | "Rows" >> beam.Map(rows)
+            | Regroup(str(tmp_path), 7, spill_bytes)
+            | "Contents" >> beam.Map(contents)
+        )
+        assert_that(found, equal_to(expected))
+
+
+def test_a_spill_holds_one_batch_per_bucket(tmp_path: Path) -> None:
+    refs = spill([rows(0), rows(1)], str(tmp_path))
+    assert [bucket for bucket, _ in refs] == [0, 1, 2, 3, 4]
+    assert [ref.rows for _, ref in refs] == [40] * 5
+
+
+def test_unknown_beam_flags_are_refused() -> None:
+    with pytest.raises(ValueError, match="did you mean --runner"):
+        beam_pipeline(1, ["--runnr=DirectRunner"])
+    with pytest.raises(ValueError, match="at least 1"):
+        beam_pipeline(0)

@@ -1,0 +1,87 @@
+"""What becomes of a record: kept, or dropped for one reason out of this list. Nothing is lost quietly.
+
+A record that cannot be parsed is dropped where it is parsed and leaves a row in a reject shard. Every later decision is
+a keep/reason column of an attribute layer, or a count by reason (candidate pairs). The counts are made in the graph,
+from part-records, never from Beam counters, and every step checks that what came in equals kept plus dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    """Why a record, a document or a candidate pair was not kept."""
+
+    # a whole file
+    EMPTY_FILE = "empty-file"  # no bytes, or no rows where rows were promised
+    TRUNCATED_FILE = "truncated-file"  # ends before its format's end; complete records in it are kept
+    WRONG_FORMAT = "wrong-format"  # not the format it was given as
+    # a record, where it is parsed
+    BAD_ENCODING = "bad-encoding"  # bytes that are not UTF-8
+    MALFORMED = "malformed"  # not well-formed XML or JSON, undefined entity, illegal character
+    OVERSIZED = "oversized"  # longer than the record limit
+    TRUNCATED = "truncated"  # the file ended inside this record
+    MISSING_FIELD = "missing-field"  # a field that the source's schema requires is absent or not readable
+    NOT_A_POST = "not-a-post"  # tag wikis, nominations, placeholders: rows of the dump that nobody asked or answered
+    DUPLICATE_ID = "duplicate-id"  # another record with this id was kept
+    ORPHAN = "orphan"  # an answer whose question is not in the dump
+    EMPTY = "empty"  # no text left after cleaning
+    # a document, in a layer
+    LANGUAGE_UNSURE = "language-unsure"  # confidence below the language's threshold
+    LANGUAGE_UNLISTED = "language-unlisted"  # a language outside the table of 119
+    DUPLICATE = "duplicate"  # same text, after normalisation, as its cluster's representative
+    NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
+    # a candidate pair
+    TIE = "tie"  # equal scores
+    OVER_CAP = "over-cap"  # beyond the rule's number of pairs per thread
+    DUPLICATE_ANSWER = "duplicate-answer"  # one of the answers is a duplicate
+    MISSING_SCORE = "missing-score"  # one of the answers has no score
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A record dropped where it was parsed: a row of a reject shard."""
+
+    file: str  # name below the input the user gave
+    offset: int  # byte offset of the record in the file
+    record_id: str | None
+    reason: Reason
+    detail: str  # what exactly was wrong; never the record's own text
+
+
+class Tally:
+    """Counts by group and name, such as {"drop": {"tie": 3}}. Adding is all it does, so any order gives the same."""
+
+    def __init__(self, counts: Mapping[str, Mapping[str, int]] | None = None) -> None:
+        self._counts: dict[str, dict[str, int]] = {}
+        if counts:
+            self.merge(counts)
+
+    def add(self, group: str, name: str, number: int = 1) -> None:
+        names = self._counts.setdefault(group, {})
+        names[name] = names.get(name, 0) + number
+
+    def merge(self, other: Tally | Mapping[str, Mapping[str, int]]) -> None:
+        counts = other._counts if isinstance(other, Tally) else other
+        for group, names in counts.items():
+            for name, number in names.items():
+                self.add(group, name, number)
+
+    def total(self, group: str) -> int:
+        return sum(self._counts.get(group, {}).values())
+
+    def to_dict(self) -> dict[str, dict[str, int]]:
+        """Sorted plain dictionaries."""
+        return {group: dict(sorted(names.items())) for group, names in sorted(self._counts.items())}
+
+
+def check_conserved(what: str, came_in: int, kept: int, dropped: int) -> None:
+    """Raises ValueError unless came_in == kept + dropped: law 1."""
+    if came_in != kept + dropped:
+        raise ValueError(
+            f"{what} were lost: {came_in} came in, but {kept} were kept and {dropped} dropped "
+            f"({came_in - kept - dropped:+d} unaccounted for); this is a defect of Agora, please report it"
+        )

@@ -1,0 +1,220 @@
+"""The record types of every dataset as Arrow schemas: the contract between pipelines and trainers.
+
+One schema per kind of dataset. A shard's schema metadata carries the kind, the schema version and the fingerprint of
+the settings that made it, so that a shard found alone still says what it is. Text is UTF-8; times are UTC, in
+milliseconds.
+This module imports neither Beam nor torch: trainers read through it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import pyarrow as pa
+
+SCHEMA_VERSION = 1
+
+TIME = pa.timestamp("ms", tz="UTC")
+
+
+class PostKind(StrEnum):
+    """What a document is. Within a thread, documents sort in this order (then by time, then by id)."""
+
+    QUESTION = "question"
+    ANSWER = "answer"
+    COMMENT = "comment"
+    DOCUMENT = "document"  # not part of a forum thread: a row of a text corpus
+
+
+KIND_ORDER: Mapping[str, int] = {kind.value: order for order, kind in enumerate(PostKind)}
+
+
+def _required(name: str, kind: pa.DataType) -> pa.Field:
+    return pa.field(name, kind, nullable=False)
+
+
+def full_text(title: str | None, text: str) -> str:
+    """What a document says: its title, where it has one (questions), above its body."""
+    return f"{title}\n\n{text}" if title else text
+
+
+# One row per post (or per plain document). A shard holds whole threads; rows are sorted by thread_id, kind, created,
+# doc_id. thread_id of a plain document is its doc_id.
+DOCUMENTS = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("thread_id", pa.string()),
+        pa.field("parent_id", pa.string()),
+        _required("kind", pa.string()),
+        _required("text", pa.string()),
+        pa.field("title", pa.string()),
+        _required("tags", pa.list_(pa.string())),
+        _required("source", pa.string()),
+        _required("site", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("created", TIME),
+        pa.field("edited", TIME),
+        pa.field("license", pa.string()),
+        pa.field("author_key", pa.string()),
+        pa.field("score", pa.int64()),  # up votes minus down votes, as the source states it; acceptance is not in it
+        pa.field("ups", pa.int64()),
+        pa.field("downs", pa.int64()),
+        pa.field("accepted", pa.bool_()),  # answers only: the asker accepted it
+        pa.field("accepted_at", TIME),
+    ]
+)
+
+# One row per record dropped where it was parsed. Sorted by file, offset.
+REJECTS = pa.schema(
+    [
+        _required("file", pa.string()),  # name below the input the user gave, never an absolute path
+        _required("offset", pa.int64()),  # byte offset of the record in the (unpacked) file
+        pa.field("record_id", pa.string()),
+        _required("reason", pa.string()),  # a fates.Reason
+        _required("detail", pa.string()),  # what exactly was wrong; never the record's text
+    ]
+)
+
+# Attribute layers: same shards and same rows as the documents they describe.
+LANGUAGE = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        pa.field("language", pa.string()),  # code such as swh_Latn, or null
+        _required("confidence", pa.float32()),
+        pa.field("runner_up", pa.string()),
+        _required("runner_up_confidence", pa.float32()),
+        _required("keep", pa.bool_()),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+DUPLICATES = pa.schema(
+    [
+        _required("doc_id", pa.string()),
+        _required("cluster", pa.string()),  # smallest doc_id of the cluster; its own id when it has no duplicate
+        _required("cluster_size", pa.int64()),
+        _required("keep", pa.bool_()),  # true for the representative: the document with the smallest id
+        pa.field("reason", pa.string()),
+    ]
+)
+
+SPLIT = pa.schema([_required("doc_id", pa.string()), _required("split", pa.string())])
+
+SPLITS = ("train", "validation", "holdout")
+
+_MESSAGES = pa.list_(pa.struct([_required("role", pa.string()), _required("content", pa.string())]))
+
+
+# One row per preference pair: the conversational preference format of TRL and RewardBench plus what an audit needs.
+# The pairs of one prompt (group_id) are contiguous.
+PAIRS = pa.schema(
+    [
+        _required("prompt", _MESSAGES),
+        _required("chosen", _MESSAGES),
+        _required("rejected", _MESSAGES),
+        _required("pair_id", pa.string()),
+        _required("group_id", pa.string()),  # one prompt; for question-answer sites the thread
+        _required("thread_id", pa.string()),
+        _required("chosen_id", pa.string()),
+        _required("rejected_id", pa.string()),
+        _required("chosen_score", pa.int64()),  # as the rule counts it (acceptance may be in it)
+        _required("rejected_score", pa.int64()),
+        pa.field("chosen_ups", pa.int64()),
+        pa.field("chosen_downs", pa.int64()),
+        pa.field("rejected_ups", pa.int64()),
+        pa.field("rejected_downs", pa.int64()),
+        pa.field("chosen_created", TIME),
+        pa.field("rejected_created", TIME),
+        _required("chosen_accepted", pa.bool_()),
+        _required("rejected_accepted", pa.bool_()),
+        _required("margin", pa.int64()),  # chosen_score - rejected_score, in votes, > 0
+        _required("target", pa.float32()),  # probability that chosen is better
+        _required("weight", pa.float32()),
+        _required("chosen_chars", pa.int64()),
+        _required("rejected_chars", pa.int64()),
+        pa.field("language", pa.string()),  # of the prompt
+        pa.field("chosen_cluster", pa.string()),
+        pa.field("rejected_cluster", pa.string()),
+        _required("source", pa.string()),
+        _required("site", pa.string()),
+        pa.field("license", pa.string()),
+        pa.field("url", pa.string()),
+        pa.field("chosen_url", pa.string()),
+        pa.field("rejected_url", pa.string()),
+        _required("rule", pa.string()),  # fingerprint of the pair rule
+    ]
+)
+
+
+def tokens_schema(token_type: pa.DataType) -> pa.Schema:
+    """One row per document, shard-aligned with the documents. token_type: uint16 or uint32, by vocabulary size."""
+    return pa.schema(
+        [
+            _required("doc_id", pa.string()),
+            _required("source", pa.string()),
+            pa.field("language", pa.string()),
+            _required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
+        ]
+    )
+
+
+def preference_schema(token_type: pa.DataType) -> pa.Schema:
+    """One row per prompt: its tokens once, each response's tokens once, pairs as indices into the responses."""
+    token_list = pa.list_(pa.field("item", token_type, nullable=False))
+    response = pa.struct(
+        [
+            _required("post_id", pa.string()),
+            _required("tokens", token_list),  # ends with the score token
+            _required("score", pa.int64()),
+            _required("chars", pa.int64()),
+            pa.field("created", TIME),
+            _required("accepted", pa.bool_()),
+        ]
+    )
+    pair = pa.struct(
+        [
+            _required("chosen", pa.int32()),
+            _required("rejected", pa.int32()),
+            _required("target", pa.float32()),
+            _required("margin", pa.int64()),
+            _required("weight", pa.float32()),
+        ]
+    )
+    return pa.schema(
+        [
+            _required("group_id", pa.string()),
+            pa.field("language", pa.string()),
+            _required("source", pa.string()),
+            _required("site", pa.string()),
+            _required("prompt_tokens", token_list),
+            _required("responses", pa.list_(pa.field("item", response, nullable=False))),
+            _required("pairs", pa.list_(pa.field("item", pair, nullable=False))),
+        ]
+    )
+
+
+def curriculum_schema(token_type: pa.DataType) -> pa.Schema:
+    """One row per training sequence; reading shards and rows in order is the schedule.
+
+    doc_tokens are the lengths of the documents packed into the sequence, in order: attention is block-diagonal and
+    positions restart at each of them. tokens holds their concatenation, at most sequence_length long (no padding).
+    """
+    return pa.schema(
+        [
+            _required("position", pa.int64()),  # place in the whole schedule, 0-based
+            _required("stage", pa.string()),
+            _required("language", pa.string()),
+            _required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
+            _required("doc_tokens", pa.list_(pa.field("item", pa.int32(), nullable=False))),
+            _required("doc_ids", pa.list_(pa.field("item", pa.string(), nullable=False))),
+            _required("sources", pa.list_(pa.field("item", pa.string(), nullable=False))),
+        ]
+    )
+
+
+def stamped(schema: pa.Schema, kind: str, fingerprint: str) -> pa.Schema:
+    """The schema with the metadata every shard carries: kind, schema version, fingerprint of the settings."""
+    return schema.with_metadata(
+        {"agora.kind": kind, "agora.schema_version": str(SCHEMA_VERSION), "agora.fingerprint": fingerprint}
+    )
