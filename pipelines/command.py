@@ -1,0 +1,61 @@
+"""What every command of the command line shares: its options, the split at `--`, and errors a user can act on."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
+Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
+Workers = Annotated[int, typer.Option(help="Local worker processes. One is fastest below about ten seconds of work.")]
+Replace = Annotated[bool, typer.Option("--replace", help="Build anew where another dataset stands.")]
+
+USER_ERROR = 2
+console = Console(stderr=True, highlight=False)
+
+
+def beam_args(context: typer.Context) -> list[str]:
+    """The arguments after `--`, which go to Beam."""
+    return list(context.obj or ())
+
+
+def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    if "--" not in arguments:
+        return list(arguments), []
+    place = list(arguments).index("--")
+    return list(arguments[:place]), list(arguments[place + 1 :])
+
+
+def run_app(app: typer.Typer, name: str) -> None:
+    """Runs a command line: ours before `--`, Beam's after it.
+
+    An error that the user can mend (ValueError, OSError) is printed without a traceback and ends with status 2;
+    anything else is a defect of ours and shows its traceback.
+    """
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    ours, beams = _split(sys.argv[1:])
+    try:
+        app(args=ours, prog_name=name, obj=beams)
+    except (ValueError, OSError) as error:
+        console.print(f"[bold red]error:[/] {escape(_message(error))}")
+        raise SystemExit(USER_ERROR) from error
+
+
+def _message(error: BaseException) -> str:
+    """The error with its notes, and without the trace that Beam appends to what a worker raised."""
+    first = str(error).split("\n\nTraceback (most recent call last)")[0]
+    return "\n".join([first, *getattr(error, "__notes__", [])]) or type(error).__name__
+
+
+def run_command(command: Callable[..., Any]) -> None:
+    """Runs one command as `python -m pipelines.<name>`."""
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    run_app(app, f"python -m pipelines.{Path(sys.argv[0]).stem}")
