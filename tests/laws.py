@@ -109,5 +109,7 @@ def all_rows(place: Path | str) -> list[dict[str, Any]]:
 def no_strays(place: Path | str) -> bool:
     """Nothing of a build is left behind: no part-record, temporary or scratch file."""
     return not [
-        path for path in places.list_files(str(place)) if ".tmp-" in path or "scratch/" in path or path.startswith("parts/")
+        path
+        for path in places.list_files(str(place))
+        if ".tmp-" in path or "scratch/" in path or path.startswith("parts/")
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_other_settings_are_refused_and_replaced_on_demand(tmp_path: Path) -> No
     laws.assert_refuses_other(lambda: build(tmp_path / "a", other), "differs in holdout")
     laws.assert_refuses_other(lambda: build(tmp_path / "a", DatasetSpec("split", SPEC.settings, {"documents": "x"})))
     assert build(tmp_path / "a", other, replace=True).fingerprint == other.fingerprint
+    laws.assert_idempotent(tmp_path / "a", lambda: build(tmp_path / "a", other, replace=True))
     laws.assert_sound(tmp_path / "a")
 
 
@@ -81,7 +83,9 @@ def test_an_interrupted_build_keeps_what_it_finished(tmp_path: Path) -> None:
     assert shards.finished(str(place), PATHS[0]) is not None
     assert shards.finished(str(place), PATHS[1]) is None
     assert laws.no_strays(place) or places.list_files(str(place)) == [
-        "building.json", PATHS[0], "parts/data__00000-of-00002.arrow.json"
+        "building.json",
+        PATHS[0],
+        "parts/data__00000-of-00002.arrow.json",
     ]
     with pytest.raises(ValueError, match="1 files were not written"):
         shards.commit(str(place), SPEC, PATHS)
@@ -132,20 +136,31 @@ def test_verify_finds_damage(tmp_path: Path, damage: str) -> None:
     if damage in ("cut", "remove"):
         with pytest.raises(ValueError, match="damaged"):
             shards.begin(str(tmp_path), SPEC)
+        build(tmp_path, replace=True)
+        laws.assert_sound(tmp_path)
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.integers(0, 6000), min_size=0, max_size=5), st.data())
-def test_bytes_do_not_depend_on_how_rows_were_cut(tmp_path_factory: pytest.TempPathFactory, cuts: list[int], data: st.DataObject) -> None:
+def test_bytes_do_not_depend_on_how_rows_were_cut(
+    tmp_path_factory: pytest.TempPathFactory, cuts: list[int], data: st.DataObject
+) -> None:
     place = tmp_path_factory.mktemp("cut")
     number = 9000
     nullable = [None if index % 7 == 0 else f"t{index}" for index in range(number)]
     values = {name: [None] * number for name in DOCUMENTS.names}
-    values |= {name: [f"{name}{index}" for index in range(number)] for name in ("doc_id", "thread_id", "kind", "text", "source", "site")}
-    values |= {"tags": [["a"] * (index % 3) for index in range(number)], "title": nullable, "score": list(range(number))}
+    values |= {
+        name: [f"{name}{index}" for index in range(number)]
+        for name in ("doc_id", "thread_id", "kind", "text", "source", "site")
+    }
+    values |= {
+        "tags": [["a"] * (index % 3) for index in range(number)],
+        "title": nullable,
+        "score": list(range(number)),
+    }
     table = pa.table(values, schema=DOCUMENTS)
     edges = sorted({0, number, *cuts})
-    pieces = [table.slice(start, end - start) for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [table.slice(start, end - start) for start, end in itertools.pairwise(edges)]
     whole = shards.write_shard(str(place), "data/w.arrow", DOCUMENTS, [table], "f", "documents")
     cut = shards.write_shard(str(place), "data/c.arrow", DOCUMENTS, iter(pieces), "f", "documents")
     assert whole.sha256 == cut.sha256

@@ -19,6 +19,7 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty-file"  # no bytes, or no rows where rows were promised
     TRUNCATED_FILE = "truncated-file"  # ends before its format's end; complete records in it are kept
     WRONG_FORMAT = "wrong-format"  # not the format it was given as
+    DOCTYPE = "doctype"  # declares a document type; its rows are read, its entities are never expanded
     # a record, where it is parsed
     BAD_ENCODING = "bad-encoding"  # bytes that are not UTF-8
     MALFORMED = "malformed"  # not well-formed XML or JSON, undefined entity, illegal character
@@ -39,6 +40,11 @@ class Reason(StrEnum):
     OVER_CAP = "over-cap"  # beyond the rule's number of pairs per thread
     DUPLICATE_ANSWER = "duplicate-answer"  # one of the answers is a duplicate
     MISSING_SCORE = "missing-score"  # one of the answers has no score
+    NO_PROMPT = "no-prompt"  # the question is not among the documents
+    # a document, when a curriculum is made
+    HELD_OUT = "held-out"  # in the validation or holdout split
+    NOT_IN_RECIPE = "not-in-recipe"  # kept, but no stage of the recipe takes its language
+    OVER_BUDGET = "over-budget"  # kept, but the stages' budgets were met without it
 
 
 @dataclass(frozen=True)

@@ -213,6 +213,12 @@ def curriculum_schema(token_type: pa.DataType) -> pa.Schema:
     )
 
 
+# One row per response that an evaluation scored, in the order of the preference shards.
+SCORES = pa.schema(
+    [_required("group_id", pa.string()), _required("post_id", pa.string()), _required("reward", pa.float32())]
+)
+
+
 def stamped(schema: pa.Schema, kind: str, fingerprint: str) -> pa.Schema:
     """The schema with the metadata every shard carries: kind, schema version, fingerprint of the settings."""
     return schema.with_metadata(

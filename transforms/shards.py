@@ -119,19 +119,20 @@ def begin(place: str, spec: DatasetSpec, replace: bool = False) -> Manifest | No
     done. Returns None when it is to be built; then leftovers of another build are gone, and finished shards of an
     interrupted run of this same build are kept (`finished`).
 
-    Raises ValueError when another dataset is at the place and `replace` is False, or when the folder holds files that
-    are no dataset.
+    Raises ValueError when another dataset, or this one with damaged files, is at the place and `replace` is False; and
+    when the folder holds files that are no dataset.
     """
     marker = {"fingerprint": spec.fingerprint, "inputs": spec.input_digests}
     if places.exists(places.join(place, MANIFEST)):
         manifest = load_manifest(place)
         made_from = sorted(str(item["sha256"]) for item in manifest.inputs)
-        if manifest.fingerprint == spec.fingerprint and made_from == spec.input_digests and not replace:
-            _check_sizes(place, manifest)
+        same = manifest.fingerprint == spec.fingerprint and made_from == spec.input_digests
+        problem = _damage(place, manifest) if same else _other_dataset(place, manifest, spec)
+        if problem is None:
             _sweep(place, manifest)
             return manifest
         if not replace:
-            raise ValueError(_other_dataset(place, manifest, spec))
+            raise ValueError(problem)
         places.remove(places.join(place, MANIFEST))
     elif not places.exists(places.join(place, BUILDING)) and (foreign := places.list_files(place)):
         raise ValueError(
@@ -169,15 +170,17 @@ def _other_dataset(place: str, manifest: Manifest, spec: DatasetSpec) -> str:
     )
 
 
-def _check_sizes(place: str, manifest: Manifest) -> None:
+def _damage(place: str, manifest: Manifest) -> str | None:
+    """What is plainly wrong with a dataset's files, seen without reading them; None when nothing is."""
     for file in manifest.files:
         target = places.join(place, file.path)
         if not places.exists(target) or places.size(target) != file.bytes:
             found = f"{places.size(target)} bytes" if places.exists(target) else "no file"
-            raise ValueError(
+            return (
                 f"{place} is damaged: {file.path} should have {file.bytes} bytes, got {found}. "
                 "Pass --replace to build it anew"
             )
+    return None
 
 
 def _clean(place: str, keep_finished: bool) -> None:
@@ -427,5 +430,3 @@ def _file_problems(place: str, file: ShardFile) -> list[str]:
         if rows != file.rows:
             return [f"{file.path}: {rows} rows, the manifest says {file.rows}"]
     return []
-
-

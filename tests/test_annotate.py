@@ -1,0 +1,218 @@
+"""Layers as datasets: beside the documents, deterministic, resumable, each rebuilt alone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from pipelines import annotate
+from pipelines.annotate import AnnotateSettings
+from pipelines.io import shard_name
+from tests import laws
+from tests.test_langid import SENTENCES, train
+from transforms import layers, shards
+from transforms.ids import bucket_of
+from transforms.langid import LanguageSettings
+from transforms.minhash import MinHashSpec
+from transforms.schema import DOCUMENTS
+from transforms.split import SplitSettings
+
+DEFAULTS: Mapping[str, Any] = {
+    "kind": "answer", "tags": [], "source": "test", "site": "test.example.org", "text": "", "title": None
+}  # fmt: skip
+
+
+def write_documents(place: Path, rows: Sequence[Mapping[str, Any]], num_shards: int, sort: bool = True) -> str:
+    """A documents dataset of these rows; columns that a row does not name get a default. Returns its place."""
+    spec = shards.DatasetSpec("documents", {"version": 1})
+    assert shards.begin(str(place), spec) is None
+    names = [shard_name(index, num_shards) for index in range(num_shards)]
+    held: list[list[dict[str, Any]]] = [[] for _ in names]
+    for row in rows:
+        whole = {field.name: DEFAULTS.get(field.name) for field in DOCUMENTS} | dict(row)
+        held[bucket_of("shard", row["thread_id"], num_shards)].append(whole)
+    for name, shard in zip(names, held, strict=True):
+        if sort:
+            shard.sort(key=lambda row: (row["thread_id"], row["doc_id"]))
+        table = pa.Table.from_pylist(shard, schema=DOCUMENTS)
+        shards.write_shard(str(place), name, DOCUMENTS, [table], spec.fingerprint, "documents", "doc_id")
+    shards.commit(str(place), spec, names)
+    return str(place)
+
+
+def forum(number: int = 300) -> list[dict[str, Any]]:
+    """Posts in five languages, some of them twice."""
+    lines = [line for key in sorted(SENTENCES) for line in SENTENCES[key]]
+    rows = []
+    for index in range(number):
+        line = lines[index % len(lines)]
+        body = line if index % 5 else f"{line} {index} {line} ({index})"
+        rows.append({"doc_id": f"test:{index:04d}", "thread_id": f"test:{index // 3:04d}", "text": body})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(train(tmp_path_factory.mktemp("model"), {key: key for key in SENTENCES}))
+
+
+@pytest.fixture
+def settings(model: str) -> AnnotateSettings:
+    return AnnotateSettings(LanguageSettings(model), MinHashSpec(), SplitSettings())
+
+
+def read(place: Path, name: str) -> list[dict[str, Any]]:
+    manifest = shards.load_manifest(str(place / name), name)
+    return [row for file in manifest.data_files for row in shards.read_shard(str(place / name), file.path).to_pylist()]
+
+
+def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: AnnotateSettings) -> None:
+    documents = write_documents(tmp_path / "documents", forum(), 3)
+    manifests = annotate.run(documents, str(tmp_path / "layers"), settings)
+    described = shards.load_manifest(documents)
+    assert list(manifests) == list(settings.layers) == ["language", "duplicates", "split"]
+    assert AnnotateSettings().layers == ("duplicates", "split")
+    for name, manifest in manifests.items():
+        laws.assert_sound(tmp_path / "layers" / name)
+        shards.check_aligned(described, manifest, name)
+        assert manifest.parents == {"documents": described.digest}
+        assert manifest.counts["documents"]["in"] == 300
+    for name in ("language", "duplicates"):
+        counts = manifests[name].counts
+        laws.assert_conserved(300, counts["documents"]["kept"], dict(counts["drop"]))
+        rows = read(tmp_path / "layers", name)
+        assert sum(row["keep"] for row in rows) == counts["documents"]["kept"]
+        assert all(row["keep"] == (row["reason"] is None) for row in rows)
+    assert sum(manifests["split"].counts["split"].values()) == 300
+    assert sum(manifests["language"].counts["language"].values()) == manifests["language"].counts["documents"]["kept"]
+    threads: dict[str, set[str]] = {}
+    for row in read(tmp_path / "layers", "split"):
+        threads.setdefault(str(int(row["doc_id"].split(":")[1]) // 3), set()).add(row["split"])
+    assert all(len(splits) == 1 for splits in threads.values())
+
+
+def test_workers_change_no_byte_and_a_second_run_does_nothing(tmp_path: Path, settings: AnnotateSettings) -> None:
+    documents = write_documents(tmp_path / "documents", forum(), 3)
+    annotate.run(documents, str(tmp_path / "one"), settings)
+    annotate.run(documents, str(tmp_path / "two"), settings, workers=2)
+    laws.assert_same_bytes(tmp_path / "one", tmp_path / "two")
+    laws.assert_idempotent(tmp_path / "one", lambda: annotate.run(documents, str(tmp_path / "one"), settings))
+
+
+def test_order_of_rows_and_number_of_shards_change_no_row(tmp_path: Path, settings: AnnotateSettings) -> None:
+    found = []
+    for number, rows in ((2, forum()), (5, forum()[::-1])):
+        documents = write_documents(tmp_path / f"documents{number}", rows, number)
+        annotate.run(documents, str(tmp_path / f"layers{number}"), settings)
+        found.append(
+            [
+                sorted(read(tmp_path / f"layers{number}", name), key=lambda row: row["doc_id"])
+                for name in ("language", "duplicates", "split")
+            ]
+        )
+    assert found[0] == found[1]
+
+
+def test_a_layer_is_rebuilt_alone_and_only_when_asked(tmp_path: Path, settings: AnnotateSettings) -> None:
+    documents, output = write_documents(tmp_path / "documents", forum(60), 2), str(tmp_path / "layers")
+    annotate.run(documents, output, settings)
+    others = laws.files_of(tmp_path / "layers" / "language")
+    changed = AnnotateSettings(settings.language, MinHashSpec(bands=20), settings.split)
+    laws.assert_refuses_other(lambda: annotate.run(documents, output, changed))
+    manifests = annotate.run(documents, output, changed, layers=["duplicates"], replace=True)
+    assert manifests["duplicates"].settings["bands"] == 20
+    assert laws.files_of(tmp_path / "layers" / "language") == others
+
+
+@pytest.mark.parametrize("name", ["language", "duplicates", "split"])
+def test_an_interrupted_build_is_finished(
+    tmp_path: Path, settings: AnnotateSettings, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = write_documents(tmp_path / "documents", forum(120), 4)
+    annotate.run(documents, str(tmp_path / "whole"), settings, layers=[name])
+    write_layer, done = layers.write_layer, []
+
+    def stop_at_the_third(*arguments: Any) -> None:
+        if len(done) == 2:
+            raise RuntimeError("killed here")
+        done.append(write_layer(*arguments))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(layers, "write_layer", stop_at_the_third)
+        with pytest.raises(RuntimeError, match="killed here"):
+            annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
+    with pytest.raises(ValueError, match="did not finish"):
+        shards.load_manifest(str(tmp_path / "cut" / name))
+    written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / name / "data").iterdir()}
+    assert len(written) == 2
+    annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
+    assert all(path.stat().st_mtime_ns == when for path, when in written.items())
+    laws.assert_same_bytes(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_a_build_killed_before_its_commit_is_committed(
+    tmp_path: Path, settings: AnnotateSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    documents = write_documents(tmp_path / "documents", forum(30), 2)
+    annotate.run(documents, str(tmp_path / "whole"), settings)
+
+    def killed(*_: Any) -> None:
+        raise RuntimeError("killed here")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shards, "commit", killed)
+        with pytest.raises(RuntimeError, match="killed here"):
+            annotate.run(documents, str(tmp_path / "cut"), settings)
+    shutil.rmtree(tmp_path / "cut" / "duplicates" / "scratch")
+    annotate.run(documents, str(tmp_path / "cut"), settings)
+    laws.assert_same_bytes(tmp_path / "whole", tmp_path / "cut")
+
+
+def test_documents_that_changed_are_refused(tmp_path: Path, settings: AnnotateSettings) -> None:
+    first = write_documents(tmp_path / "first", forum(60), 1)
+    second = write_documents(tmp_path / "second", forum(61)[1:], 1)
+    shutil.copy(tmp_path / "second" / shard_name(0, 1), tmp_path / "first" / shard_name(0, 1))
+    assert shards.load_manifest(first).rows == shards.load_manifest(second).rows
+    with pytest.raises(Exception, match="documents changed while they were annotated"):
+        annotate.run(first, str(tmp_path / "layers"), settings, layers=["split"])
+
+
+def test_what_cannot_be_built_is_said_at_once(tmp_path: Path, settings: AnnotateSettings) -> None:
+    documents, output = write_documents(tmp_path / "documents", forum(3), 1), str(tmp_path / "layers")
+    with pytest.raises(ValueError, match=r"unknown layer 'duplicate'.* nearest: duplicates"):
+        annotate.run(documents, output, settings, layers=["duplicate"])
+    with pytest.raises(ValueError, match="no layer to build"):
+        annotate.run(documents, output, settings, layers=[])
+    with pytest.raises(ValueError, match="needs a fastText model"):
+        annotate.run(documents, output, AnnotateSettings(), layers=["language"])
+    absent = AnnotateSettings(LanguageSettings(str(tmp_path / "no.ftz")))
+    with pytest.raises(ValueError, match="no language model at"):
+        annotate.run(documents, output, absent, layers=["language"])
+    with pytest.raises(ValueError, match="no dataset at"):
+        annotate.run(str(tmp_path / "nowhere"), output, settings, layers=["split"])
+    assert not (tmp_path / "layers").exists()
+
+
+def test_no_documents_make_empty_layers(tmp_path: Path, settings: AnnotateSettings) -> None:
+    documents = write_documents(tmp_path / "documents", [], 2)
+    for manifest in annotate.run(documents, str(tmp_path / "layers"), settings).values():
+        assert manifest.rows == 0
+        assert manifest.counts["documents"] in ({"in": 0}, {"in": 0, "kept": 0})
+
+
+def test_texts_are_cut_into_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(layers, "_BATCH_CHARS", 100)
+    rows = [{"doc_id": f"{n:03d}", "thread_id": f"{n:03d}", "text": "x" * (n * 7 % 150)} for n in range(80)]
+    rows[3]["title"] = "title"
+    documents = write_documents(tmp_path / "documents", rows, 1)
+    batches = list(layers.iter_texts(documents, shard_name(0, 1)))
+    assert [name for ids, _ in batches for name in ids] == [row["doc_id"] for row in rows]
+    assert [text for _, texts in batches for text in texts] == [
+        f"title\n\n{row['text']}" if "title" in row else row["text"] for row in rows
+    ]
+    assert all(len(texts) == 1 or sum(map(len, texts)) <= 100 for _, texts in batches)

@@ -1,0 +1,178 @@
+"""Near-duplicates end to end: planted clusters, exactness under every cut, hot texts, and the cap on edges."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+import pyarrow as pa
+import pytest
+
+from pipelines.options import beam_pipeline
+from tests.test_annotate import write_documents
+from transforms import dedup, places, shards
+from transforms.dedup import Deduplicate, Search, size_class
+from transforms.layers import Target
+from transforms.minhash import MinHashSpec
+
+WORDS = [f"word{number}" for number in range(3_000)]
+
+
+def text(seed: int, num_words: int = 120) -> str:
+    return " ".join(random.Random(seed).choices(WORDS, k=num_words))
+
+
+def edited(original: str, at: int) -> str:
+    """The text with one word changed: Jaccard similarity about 0.92 for 120 words in shingles of five."""
+    words = original.split()
+    words[at] = "changed"
+    return " ".join(words)
+
+
+def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
+    """Rows, and for every id its cluster and the reason why it is dropped."""
+    texts: dict[str, str] = {f"u{number:03d}": text(number) for number in range(150)}
+    wanted: dict[str, tuple[str, str | None]] = {name: (name, None) for name in texts}
+
+    def plant(name: str, content: str, cluster: str, reason: str | None) -> None:
+        texts[name], wanted[name] = content, (cluster, reason)
+
+    for number in range(20):
+        plant(f"v{number:03d}", text(number).upper() + "\n", f"u{number:03d}", "duplicate")
+        plant(f"w{number:03d}", edited(text(number), 60), f"u{number:03d}", "near-duplicate")
+    plant("a-chain", edited(text(21), 60), "a-chain", None)  # the smallest id stands for the cluster
+    wanted["u021"] = ("a-chain", "near-duplicate")
+    for number in range(60):
+        plant(f"t{number:03d}", "Thanks!" if number % 2 else "thanks!", "t000", None if number == 0 else "duplicate")
+    plant("s1", "Thanks a lot!", "s1", None)
+    plant("s2", "Thanks, a lot", "s2", None)
+    plant("empty1", "", "empty1", None)
+    plant("empty2", "", "empty2", None)
+    rows = [{"doc_id": name, "thread_id": f"thread-{name}", "text": content} for name, content in texts.items()]
+    return rows, wanted
+
+
+def search_for(tmp_path: Path, documents: str, **more: Any) -> Search:
+    output = str(tmp_path / "layer")
+    files = shards.load_manifest(documents).data_files
+    target = Target(documents, output, "duplicates", "f" * 16)
+    return Search(target, MinHashSpec(), files, places.join(output, "scratch"), **more)
+
+
+def deduplicate(search: Search, workers: int = 1) -> dict[str, dict[str, Any]]:
+    """Runs the graph; every document's row of the layer by id."""
+    with beam_pipeline(workers) as p:
+        _ = p | beam.Create(search.files) | beam.Reshuffle() | Deduplicate(search)
+    tables = [shards.read_shard(search.target.output, file.path) for file in search.files]
+    return {row["doc_id"]: row for row in pa.concat_tables(tables).to_pylist()}
+
+
+@pytest.fixture(scope="module")
+def rows_and_wanted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
+    return planted()
+
+
+def test_planted_clusters_are_found_and_nothing_else(tmp_path: Path, rows_and_wanted: Any) -> None:
+    rows, wanted = rows_and_wanted
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 3)))
+    assert {name: (row["cluster"], row["reason"]) for name, row in found.items()} == wanted
+    sizes: dict[str, int] = {}
+    for cluster, _ in wanted.values():
+        sizes[cluster] = sizes.get(cluster, 0) + 1
+    assert {name: row["cluster_size"] for name, row in found.items()} == {n: sizes[c] for n, (c, _) in wanted.items()}
+    assert {name for name, row in found.items() if row["keep"]} == {n for n, (c, _) in wanted.items() if n == c}
+
+
+@pytest.mark.parametrize(("num_shards", "num_buckets"), [(1, 1), (5, 1), (5, 64), (12, 7)])
+def test_shards_buckets_and_order_change_nothing(
+    tmp_path: Path,
+    rows_and_wanted: Any,
+    num_shards: int,
+    num_buckets: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows, wanted = rows_and_wanted
+    shuffled = random.Random(num_shards).sample(rows, len(rows))
+    search = search_for(tmp_path, write_documents(tmp_path / "documents", shuffled, num_shards, sort=False))
+    monkeypatch.setattr(Search, "num_buckets", property(lambda _: num_buckets))
+    found = deduplicate(search)
+    assert {name: (row["cluster"], row["reason"]) for name, row in found.items()} == wanted
+
+
+def test_two_processes_give_the_same(tmp_path: Path, rows_and_wanted: Any) -> None:
+    rows, wanted = rows_and_wanted
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 4)), workers=2)
+    assert {name: (row["cluster"], row["reason"]) for name, row in found.items()} == wanted
+
+
+def test_a_title_is_part_of_the_text(tmp_path: Path) -> None:
+    rows = [
+        {"doc_id": "a", "thread_id": "a", "title": "One", "text": "same"},
+        {"doc_id": "b", "thread_id": "b", "title": "Two", "text": "same"},
+        {"doc_id": "c", "thread_id": "c", "title": "One", "text": "same"},
+    ]
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)))
+    assert {name: row["cluster"] for name, row in found.items()} == {"a": "a", "b": "b", "c": "a"}
+
+
+def test_a_digest_goes_on_once_a_shard(tmp_path: Path) -> None:
+    """No group is larger than the number of shards, however often a text occurs."""
+    rows = [{"doc_id": f"d{n:04d}", "thread_id": f"d{n:04d}", "text": "Thanks!"} for n in range(5_000)]
+    search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 4))
+    assert sum(table.num_rows for index in range(4) for table in dedup.sketch(index, search)) == 4
+    found = deduplicate(search)
+    assert {row["cluster"] for row in found.values()} == {"d0000"}
+    assert {row["cluster_size"] for row in found.values()} == {5_000}
+    assert [row["doc_id"] for row in found.values() if row["keep"]] == ["d0000"]
+
+
+def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted: Any) -> None:
+    rows, _ = rows_and_wanted
+    search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2), max_edges=50)
+    with pytest.raises(Exception, match=r"more than the 50 .* rows or fewer bands"):
+        deduplicate(search)
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_few_documents(tmp_path: Path, number: int) -> None:
+    rows = [{"doc_id": f"d{n}", "thread_id": f"d{n}", "text": "the same text in both of them"} for n in range(number)]
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)))
+    assert {row["cluster"] for row in found.values()} == ({"d0"} if number else set())
+
+
+@pytest.mark.parametrize(
+    ("size", "name"),
+    [(1, "1"), (2, "2"), (3, "3-4"), (4, "3-4"), (5, "5-8"), (8, "5-8"), (9, "9-16"), (999, "513-1024")],
+)
+def test_size_classes(size: int, name: str) -> None:
+    assert size_class(size) == name
+
+
+def exact_jaccard(left: str, right: str, ngram: int = 5) -> float:
+    sets = [set(zip(*(side.split()[start:] for start in range(ngram)), strict=False)) for side in (left, right)]
+    return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
+
+
+def test_recall_follows_the_curve(tmp_path: Path) -> None:
+    """300 pairs of about 0.75 and of about 0.45: found as often as p_candidate says of their exact similarity."""
+    rows, expected = [], {"close": 0.0, "far": 0.0}
+    spec = MinHashSpec()
+    for number in range(300):
+        original = text(10_000 + number)
+        for kind, edits in (("close", (20, 55, 90)), ("far", (10, 25, 40, 55, 70, 85, 100))):
+            base, other = f"{kind} " + original, f"{kind} " + original
+            base = " ".join(f"{word}{kind}" for word in base.split())
+            other = base
+            for at in edits:
+                other = edited(other, at)
+            expected[kind] += spec.p_candidate(exact_jaccard(base, other))
+            for side, content in (("a", base), ("b", other)):
+                name = f"{kind}-{number:03d}-{side}"
+                rows.append({"doc_id": name, "thread_id": name, "text": content})
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 3)))
+    for kind, mean in expected.items():
+        met = sum(1 for name, row in found.items() if name.startswith(kind) and not row["keep"])
+        assert abs(met - mean) < 4 * (300 * 0.25) ** 0.5, f"{kind}: {met} of 300 pairs, expected {mean:.0f}"
+    assert {row["cluster_size"] for row in found.values()} <= {1, 2}
