@@ -44,7 +44,7 @@ def run_app(app: typer.Typer, name: str) -> None:
     try:
         app(args=ours, prog_name=name, obj=beams)
     except (ValueError, OSError) as error:
-        console.print(f"[bold red]error:[/] {escape(_message(error))}")
+        console.print(f"[bold red]error:[/] {escape(_message(error))}", soft_wrap=True)
         raise SystemExit(USER_ERROR) from error
 
 

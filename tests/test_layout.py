@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "transforms", "pipelines", "trainers")
-CONTRACTS = {"transforms.schema", "transforms.shards", "transforms.places", "transforms.strict_yaml"}
+CONTRACTS = {"transforms.schema", "transforms.shards", "transforms.places", "transforms.ids", "transforms.strict_yaml"}
 ALLOWED = {
     "tokenizer": {"tokenizer"},
     "transforms": {"transforms", "tokenizer"},
@@ -23,7 +23,7 @@ ALLOWED = {
 ONLY_IN = {
     "fasttext": {"transforms/langid.py"},
     "sentencepiece": {"tokenizer/spm.py"},
-    "tokenizers": {"tokenizer/encoder.py", "tokenizer/convert.py"},
+    "tokenizers": {"tokenizer/encoder.py"},
     "html_to_markdown": {"transforms/markup.py"},
     "ftfy": {"transforms/clean.py"},
     "datasketch": {"transforms/minhash.py"},
