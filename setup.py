@@ -25,7 +25,7 @@ setup(
         "datasketch>=2",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3",
-        "html-to-markdown>=2",
+        "html-to-markdown>=3.21",
         "sentencepiece>=0.2",
         "tokenizers>=0.22",
         "PyYAML>=6",
@@ -36,7 +36,7 @@ setup(
     extras_require={
         "gcp": ["apache-beam[gcp]>=2.76,<3", "gcsfs>=2025.3"],
         "train": TRAIN,
-        "dev": ["datasets>=4", "hypothesis>=6", "lxml>=5", "mypy>=1.18", "pytest>=8", "pytest-xdist>=3", "ruff>=0.14",
+        "dev": ["datasets>=4", "hypothesis>=6", "lxml>=5", "markdown-it-py>=3", "mypy>=1.18", "pytest>=8", "pytest-xdist>=3", "ruff>=0.14",
                 "types-PyYAML>=6"],
     },
     entry_points={"console_scripts": ["agora=pipelines.cli:main"]},

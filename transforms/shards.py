@@ -49,6 +49,11 @@ class ShardFile:
     counts: Counts = field(default_factory=dict)
 
 
+def _input_digests(inputs: Sequence[Mapping[str, object]]) -> list[str]:
+    """What decides whether inputs are the same: their content and what they were read as, not their names."""
+    return sorted(":".join(str(item.get(key, "")) for key in ("sha256", "source", "site")) for item in inputs)
+
+
 @dataclass(frozen=True)
 class DatasetSpec:
     """What a dataset is made from: its fingerprint changes when, and only when, its bytes may change.
@@ -69,7 +74,7 @@ class DatasetSpec:
 
     @property
     def input_digests(self) -> list[str]:
-        return sorted(str(item["sha256"]) for item in self.inputs)
+        return _input_digests(self.inputs)
 
 
 @dataclass(frozen=True)
@@ -125,8 +130,7 @@ def begin(place: str, spec: DatasetSpec, replace: bool = False) -> Manifest | No
     marker = {"fingerprint": spec.fingerprint, "inputs": spec.input_digests}
     if places.exists(places.join(place, MANIFEST)):
         manifest = load_manifest(place)
-        made_from = sorted(str(item["sha256"]) for item in manifest.inputs)
-        same = manifest.fingerprint == spec.fingerprint and made_from == spec.input_digests
+        same = manifest.fingerprint == spec.fingerprint and _input_digests(manifest.inputs) == spec.input_digests
         problem = _damage(place, manifest) if same else _other_dataset(place, manifest, spec)
         if problem is None:
             _sweep(place, manifest)

@@ -1,0 +1,137 @@
+"""Plain documents as JSON lines: ids from the content, every bad line a named drop."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms.fates import Drop, Reason
+from transforms.sources.jsonl import Corpus, check_head, check_site, read_documents
+from transforms.sources.records import Record
+
+CORPUS = Corpus("c.jsonl", "news", 1000)
+
+
+def read(data: bytes, corpus: Corpus = CORPUS) -> list[Record | Drop]:
+    return list(read_documents(io.BytesIO(data), 0, None, corpus))
+
+
+def test_a_document() -> None:
+    values = {"id": 7, "text": "schÃ¶n \r\n", "title": "T", "url": "https://x.example/7", "created": "2020-01-02",
+              "license": "CC0", "language": "deu", "other": [1]}  # fmt: skip
+    (document,) = read(json.dumps(values).encode())
+    assert isinstance(document, Record)
+    assert document.doc_id == document.thread_id == "jsonl:news:7"
+    assert (document.text, document.title, document.url) == ("schön", "T", "https://x.example/7")
+    assert (document.kind, document.source, document.site, document.license) == ("document", "jsonl", "news", "CC0")
+    assert (document.created, document.score, document.accepted_id) == (1577923200000, None, None)
+
+
+def test_ids_come_from_the_content() -> None:
+    lines = [b'{"text": "a"}\n', b'{"text": "b"}\n', b'{"text": "a", "title": "t"}\n']
+    ids = [item.doc_id for item in read(b"".join(lines)) if isinstance(item, Record)]
+    moved = [item.doc_id for item in read(b"\n" + b"".join(reversed(lines))) if isinstance(item, Record)]
+    assert len(set(ids)) == 3
+    assert ids == moved[::-1]
+
+
+def test_the_site_is_the_documents_own_where_none_is_given() -> None:
+    found = read(b'{"id": 1, "text": "a", "source": "c4"}\n{"id": 1, "text": "a"}\n', Corpus("f", None, 100))
+    assert [item.doc_id for item in found if isinstance(item, Record)] == ["jsonl:c4:1", "jsonl:unnamed:1"]
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (b'{"text": "a"', Reason.MALFORMED),
+        (b"[1]", Reason.MALFORMED),
+        (b'"text"', Reason.MALFORMED),
+        (b"[" * 900, Reason.MALFORMED),
+        (b'{"text": "a", "n": ' + b"9" * 900 + b"}", None),
+        (b'{"text": "\xff"}', Reason.BAD_ENCODING),
+        (b'{"id": 1}', Reason.MISSING_FIELD),
+        (b'{"text": 5}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "title": 5}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": "soon"}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": 1e30}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": NaN}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "id": {}}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "id": "\\ud800"}', Reason.MISSING_FIELD),
+        (b'{"text": " \\u0000 "}', Reason.EMPTY),
+        (b'{"text": "\\ud800"}', None),
+        (b'{"text": "' + b"x" * 2000 + b'"}', Reason.OVERSIZED),
+    ],
+)
+def test_a_bad_line_costs_itself_only(bad: bytes, reason: Reason | None) -> None:
+    first, second = b'{"id": "1", "text": "a"}\n', b'{"id": "2", "text": "b"}\n'
+    found = read(first + bad + b"\n" + second)
+    assert [item.doc_id for item in (found[0], found[-1]) if isinstance(item, Record)] == [
+        "jsonl:news:1",
+        "jsonl:news:2",
+    ]
+    assert len(found) == 3
+    middle = found[1]
+    if reason is None:
+        assert isinstance(middle, Record)
+        middle.text.encode()  # no lone surrogate is left
+    else:
+        assert isinstance(middle, Drop)
+        assert (middle.reason, middle.offset) == (reason, len(first))
+
+
+def test_a_last_line_cut_short() -> None:
+    found = read(b'{"id": "1", "text": "a"}\n{"id": "2", "te')
+    assert [item.reason for item in found if isinstance(item, Drop)] == [Reason.TRUNCATED, Reason.TRUNCATED_FILE]
+
+
+def test_a_last_line_without_line_end_is_complete() -> None:
+    assert all(isinstance(item, Record) for item in read(b'{"text": "a"}\n{"text": "b"}'))
+
+
+def test_a_truncated_gzip_gives_what_was_read() -> None:
+    lines = b"".join(b'{"id": %d, "text": "%d"}\n' % (n, n * 7919 % 10007) for n in range(5000))
+    data = gzip.compress(lines)
+    with gzip.GzipFile(fileobj=io.BytesIO(data[: len(data) // 2])) as stream:
+        found = list(read_documents(stream, 0, None, CORPUS))  # type: ignore[arg-type]
+    assert sum(isinstance(item, Record) for item in found) > 1000
+    assert [item.reason for item in found if isinstance(item, Drop)][-1] is Reason.TRUNCATED_FILE
+    assert sum(isinstance(item, Drop) and item.reason is Reason.TRUNCATED_FILE for item in found) == 1
+
+
+_LINE = st.sampled_from(
+    [b'{"text": "a"}', b"", b"{", b'{"text": "' + b"x" * 80 + b'"}', b"\xff", b'{"id": 1, "text": "b"}']
+)
+
+
+@given(st.lists(_LINE, max_size=8), st.integers(1, 60), st.booleans())
+@settings(max_examples=300, deadline=None)
+def test_any_cut_into_ranges_is_the_whole(lines: list[bytes], step: int, ended: bool) -> None:
+    data = b"\n".join(lines) + b"\n" * ended
+    corpus = Corpus("f", "news", 60)
+    found = [
+        item
+        for start in range(0, max(len(data), 1), step)
+        for item in read_documents(io.BytesIO(data), start, start + step, corpus)
+    ]
+    assert found == read(data, corpus)
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [(b"", Reason.EMPTY_FILE), (b'[{"text": "a"}]', Reason.WRONG_FORMAT), ("{}".encode("utf-16"), Reason.WRONG_FORMAT)],
+)
+def test_files_that_are_no_json_lines(head: bytes, reason: Reason) -> None:
+    problem = check_head(head)
+    assert problem is not None
+    assert problem[0] is reason
+
+
+def test_a_site_that_cannot_stand_in_an_id() -> None:
+    check_site(None, "f")
+    with pytest.raises(ValueError, match="--site"):
+        check_site("a:b", "f")
