@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7", "peft>=0.21", "tensorboard>=2.20"]
+TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7"]
 
 setup(
     name="agora-forum",
@@ -31,13 +31,21 @@ setup(
         "PyYAML>=6",
         "rich>=13",
         "typer>=0.15",
-        "matplotlib>=3.9",
     ],
     extras_require={
         "gcp": ["apache-beam[gcp]>=2.76,<3", "gcsfs>=2025.3"],
         "train": TRAIN,
-        "dev": ["datasets>=4", "hypothesis>=6", "lxml>=5", "markdown-it-py>=3", "mypy>=1.18", "pytest>=8", "pytest-xdist>=3", "ruff>=0.14",
-                "types-PyYAML>=6"],
+        "dev": [
+            "datasets>=4",
+            "hypothesis>=6",
+            "lxml>=5",
+            "markdown-it-py>=3",
+            "mypy>=1.18",
+            "pytest>=8",
+            "pytest-xdist>=3",
+            "ruff>=0.14",
+            "types-PyYAML>=6",
+        ],
     },
     entry_points={"console_scripts": ["agora=pipelines.cli:main"]},
 )

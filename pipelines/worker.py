@@ -12,7 +12,9 @@ import sys
 import threading
 import time
 
-from apache_beam.runners.worker import sdk_worker_main
+logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
+
+from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
 
 _CHECK_S = 0.2
 
@@ -25,7 +27,6 @@ def _leave_with(parent: int) -> None:
 
 def main() -> None:
     threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
-    logging.disable(logging.WARNING)
     sdk_worker_main.main(sys.argv)
 
 

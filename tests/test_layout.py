@@ -27,7 +27,6 @@ ONLY_IN = {
     "html_to_markdown": {"transforms/markup.py"},
     "ftfy": {"transforms/clean.py"},
     "datasketch": {"transforms/minhash.py"},
-    "matplotlib": {"pipelines/report_charts.py"},
 }
 
 
@@ -92,7 +91,9 @@ def test_imports_stand_at_the_top() -> None:
 
 def modules_after(statement: str) -> set[str]:
     code = f"{statement}\nimport sys; print(' '.join(sys.modules))"
-    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
     return set(run.stdout.split())
 
 
@@ -126,7 +127,9 @@ def test_top_level_names_are_ours() -> None:
         assert Path(run.stdout.strip()).parent == ROOT / package
     owners = packages_distributions()
     for package in PACKAGES:
-        assert set(owners.get(package, ["agora-forum"])) == {"agora-forum"}, f"{package} is installed by {owners[package]}"
+        assert set(owners.get(package, ["agora-forum"])) == {"agora-forum"}, (
+            f"{package} is installed by {owners[package]}"
+        )
 
 
 def test_the_root_and_the_packages_shadow_nothing() -> None:

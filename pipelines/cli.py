@@ -1,0 +1,128 @@
+"""The command line `agora`: one command per step, and `build` for all of them. Everything after `--` goes to Beam."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed here
+
+from pipelines import annotate, build, curriculum, ingest, pairs, report, tokenize, tokenizer  # noqa: E402
+from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
+from pipelines.progress import summary  # noqa: E402
+from transforms import langid, shards  # noqa: E402
+
+EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
+KINDS = ("pretrain", "preference")
+DAMAGED = 1
+
+app = typer.Typer(
+    name="agora",
+    help="Public forum dumps to preference pairs and a 119-language curriculum, and training on both. "
+    "Everything after -- goes to Beam.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command("ingest")(ingest.command)
+app.command("annotate")(annotate.command)
+app.command("pairs")(pairs.command)
+app.command("tokenizer")(tokenizer.command)
+app.command("tokenize")(tokenize.command)
+app.command("curriculum")(curriculum.command)
+app.command("report")(report.command)
+
+langid_app = typer.Typer(help="Language identification.", no_args_is_help=True)
+app.add_typer(langid_app, name="langid")
+
+
+@app.command("build")
+def build_command(
+    file: Annotated[str, typer.Argument(metavar="BUILD.yaml", help="The build file; examples/demo.yaml is one.")],
+    workers: Workers = 1,
+    replace: Replace = False,
+) -> None:
+    """Run every step of a build file; unchanged steps are skipped.
+
+    After a change in the file, --replace builds the steps that it concerns anew and skips the others.
+    """
+    build.run(build.load_build(file), console, workers, replace)
+
+
+@app.command()
+def demo(workers: Workers = 1) -> None:
+    """Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report."""
+    if not EXAMPLE.exists():
+        raise ValueError(f"the sample is part of the repository and not at {EXAMPLE}: run this from a checkout")
+    build.run(build.load_build(str(EXAMPLE)), console, workers)
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def train(
+    context: typer.Context,
+    kind: Annotated[str, typer.Argument(metavar="pretrain|preference", help="What to train.")],
+    config: Annotated[str, typer.Argument(help="A configuration shipped by name (debug_cpu), or a YAML file.")],
+    processes: Annotated[int, typer.Option(help="Processes on this machine, under torchrun.")] = 1,
+) -> None:
+    """Train a language model on curriculum shards, or a preference model on preference shards.
+
+    Settings follow as key=value: data=…, tokenizer=…, init=…, output=…, optimizer.lr=3e-4 and so on. On a cluster, run
+    torchrun -m trainers.pretrain or trainers.preference with the same arguments.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"cannot train {kind!r}; it is one of {', '.join(KINDS)}")
+    build.launch(kind, [config, *context.args], processes)
+
+
+@app.command(context_settings={"allow_extra_args": True})
+def evaluate(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="Folder of a preference model.")],
+    pairs: Annotated[str, typer.Option(help="Folder of preference shards.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the evaluation.")],
+    split: Annotated[str, typer.Option(help="train, validation or holdout.")] = "holdout",
+    replace: Replace = False,
+) -> None:
+    """Measure a preference model: accuracy and loss with intervals, beside trivial baselines.
+
+    Settings follow as key=value.
+    """
+    given = [f"model={model}", f"data={pairs}", f"output={output}", f"split={split}"]
+    build.launch("evaluate", [*given, *(["replace=true"] if replace else []), *context.args])
+
+
+@app.command()
+def verify(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) -> None:
+    """Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage."""
+    problems = shards.verify(place)
+    for problem in problems:
+        console.print(f"[red]damaged[/] {problem}", markup=True)
+    if problems:
+        raise SystemExit(DAMAGED)
+    manifest = shards.load_manifest(place)
+    console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}")
+
+
+@langid_app.command("predict")
+def langid_predict(
+    model: Annotated[str, typer.Option(help="A fastText model file, such as models/lid.176.ftz.")],
+    file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
+) -> None:
+    """Print language code, confidence and text for every line."""
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    lines = text.splitlines()
+    for line, found in zip(lines, langid.ModelHandle.of(model).load().detect(lines), strict=True):
+        typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{line}")
+
+
+def main() -> None:
+    run_app(app, "agora")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,225 @@
+"""Curriculum: a token pool, its layers and a recipe become training sequences whose order is the schedule.
+
+Documents are chosen and packed by their lengths alone (transforms/curriculum.py); tokens move once, from their token
+shard to their output shard. Output shards are numbered stage by stage; reading them in order is the schedule.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import apache_beam as beam
+import pyarrow as pa
+import typer
+
+from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.io import LAYERS, scratch_place, shard_name
+from pipelines.options import beam_pipeline
+from pipelines.pairs import layer_digests
+from pipelines.progress import progress, summary
+from transforms import places, shards, strict_yaml
+from transforms.curriculum import (
+    DocumentIndex,
+    Layout,
+    Pieces,
+    ShardIndex,
+    assemble,
+    count_sequences,
+    cut_pieces,
+    index_shard,
+    lay_out,
+    place,
+    spill_schema,
+)
+from transforms.fates import Tally, check_conserved
+from transforms.mix import Quota, Recipe, Stage, plan
+from transforms.places import join
+from transforms.regroup import Bucket, Regroup
+from transforms.schema import curriculum_schema
+from transforms.shards import DatasetSpec, Manifest
+
+KIND = "curriculum"
+VERSION = 1  # of this step: raised whenever its output may change
+RECIPES = Path(__file__).parent / "recipes"
+_COUNTS = "counts.json"  # in scratch: what is known of the whole and of no one shard
+
+
+@dataclass(frozen=True)
+class CurriculumJob:
+    """What a worker needs: places, the recipe, and the name of this build."""
+
+    tokens: str
+    token_shards: tuple[str, ...]
+    layers: str
+    output: str
+    recipe: Recipe
+    token_type: pa.DataType
+    fingerprint: str
+
+    @property
+    def scratch(self) -> str:
+        return scratch_place(self.output)
+
+    @property
+    def output_shards(self) -> list[tuple[str, Stage]]:
+        """The path and the stage of every output shard, in order."""
+        stages = [stage for stage in self.recipe.stages for _ in range(stage.shards)]
+        return [(shard_name(number, len(stages)), stage) for number, stage in enumerate(stages)]
+
+
+def build(p: beam.Pipeline, job: CurriculumJob) -> beam.PCollection:
+    """Token shards to curriculum shards."""
+    indexed = (
+        p
+        | "TokenShards" >> beam.Create(range(len(job.token_shards)), reshuffle=True)
+        | "IndexShard" >> beam.Map(read_index, job)
+    )
+    counts = indexed | "CountsOfShards" >> beam.Map(lambda index: index.counts)
+    quotas = (
+        counts
+        | "SumOfShards" >> beam.CombineGlobally(merge_tallies)
+        | "Plan" >> beam.Map(lambda total: plan(job.recipe, total.to_dict().get("available_tokens", {})))
+    )
+    laid_out = (
+        indexed
+        | "ByLanguage" >> beam.FlatMap(lambda index: list(index.languages.items()))
+        | "GroupByLanguage" >> beam.GroupByKey()  # group: the documents of a language, 20 bytes each; stated there
+        | "LayOut"
+        >> beam.FlatMap(lay_out_language, beam.pvalue.AsSingleton(quotas), job).with_outputs("counts", main="layouts")
+    )
+    num_sequences = (
+        laid_out.layouts
+        | "SequencesOfLayout" >> beam.Map(lambda layout: ((layout.stage, layout.language), layout.num_sequences))
+        | "SumOfSequences" >> beam.CombinePerKey(sum)
+    )
+    _ = (
+        (counts, laid_out.counts)
+        | "AllCounts" >> beam.Flatten()
+        | "SumOfCounts" >> beam.CombineGlobally(merge_tallies)
+        | "WriteCounts" >> beam.Map(write_counts, job)
+    )
+    return (
+        laid_out.layouts
+        | "Place" >> beam.FlatMap(place, beam.pvalue.AsDict(num_sequences), job.recipe)
+        | "GroupByTokenShard" >> beam.GroupByKey()  # group: the pieces of a token shard, 28 bytes each
+        | "CutPieces" >> beam.FlatMap(read_pieces, job)
+        | "ToOutputShard" >> Regroup(job.scratch, job.recipe.num_shards)
+        | "WriteShard" >> beam.Map(write_sequences, job)
+    )
+
+
+def merge_tallies(tallies: Iterable[Tally]) -> Tally:
+    total = Tally()
+    for tally in tallies:
+        total.merge(tally)
+    return total
+
+
+def read_index(number: int, job: CurriculumJob) -> ShardIndex:
+    path = job.token_shards[number]
+    return index_shard(
+        number,
+        shards.read_shard(job.tokens, path, ["doc_id", "tokens"]),
+        shards.read_shard(join(job.layers, "language"), path, ["doc_id", "language", "keep", "reason"]),
+        shards.read_shard(join(job.layers, "duplicates"), path, ["doc_id", "keep", "reason"]),
+        shards.read_shard(join(job.layers, "split"), path, ["doc_id", "split"]),
+        job.recipe,
+    )
+
+
+def lay_out_language(
+    item: tuple[str, Iterable[DocumentIndex]], quotas: Sequence[Quota], job: CurriculumJob
+) -> Iterator[Layout | beam.pvalue.TaggedOutput]:
+    language, parts = item
+    for found in lay_out(language, list(parts), quotas, job.recipe):
+        yield beam.pvalue.TaggedOutput("counts", found) if isinstance(found, Tally) else found
+
+
+def write_counts(counts: Tally, job: CurriculumJob) -> None:
+    places.write_atomically(join(job.scratch, _COUNTS), json.dumps(counts.to_dict()).encode())
+
+
+def read_pieces(item: tuple[int, Iterable[Pieces]], job: CurriculumJob) -> Iterator[pa.Table]:
+    number, groups = item
+    batches = shards.iter_batches(job.tokens, job.token_shards[number], ["doc_id", "source", "tokens"])
+    return cut_pieces(batches, list(groups), job.token_type)
+
+
+def write_sequences(bucket: Bucket, job: CurriculumJob) -> str:
+    """Writes an output shard, unless an interrupted run has; returns its path. Memory: three times the shard."""
+    path, stage = job.output_shards[bucket.index]
+    if not shards.finished(job.output, path):
+        rows = assemble(bucket.read(spill_schema(job.token_type)), stage.name, job.token_type)
+        counts = count_sequences(rows, stage.name, stage.sequence_length)
+        schema = curriculum_schema(job.token_type)
+        shards.write_shard(job.output, path, schema, [rows], job.fingerprint, KIND, counts=counts.to_dict())
+    return path
+
+
+def run(
+    tokens: str,
+    layers: str,
+    output: str,
+    recipe: Recipe,
+    workers: int = 1,
+    replace: bool = False,
+    beam_args: Sequence[str] = (),
+) -> Manifest:
+    """Builds the curriculum dataset; does nothing when it is there.
+
+    Its manifest counts, by "stage/language": planned_tokens and tokens (equal), sequences, capacity_tokens (fill is
+    tokens / capacity_tokens), planned_documents, pieces, repeated_tokens; and the documents of the pool by fate.
+    Raises ValueError, with the numbers, when a stage cannot have its budget.
+    """
+    pool = shards.load_manifest(tokens, "tokens")
+    parents = {"tokens": pool.digest} | layer_digests(pool, layers, LAYERS)
+    tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
+    spec = DatasetSpec(KIND, {"version": VERSION, "recipe": recipe, **tokenizer}, parents)
+    done = shards.begin(output, spec, replace)
+    if done is not None:
+        return done
+    token_shards = tuple(file.path for file in pool.data_files)
+    token_type = shards.read_shard(tokens, token_shards[0], ["tokens"]).schema.field("tokens").type.value_type
+    job = CurriculumJob(tokens, token_shards, layers, output, recipe, token_type, spec.fingerprint)
+    with beam_pipeline(workers, beam_args) as p:
+        build(p, job)
+    expected = [path for path, _ in job.output_shards]
+    counts = json.loads(places.read_bytes(join(job.scratch, _COUNTS)))
+    _check(pool, counts, [file.counts for path in expected if (file := shards.finished(output, path))])
+    return shards.commit(output, spec, expected, counts=counts)
+
+
+def _check(pool: Manifest, counts: Mapping[str, Mapping[str, int]], of_shards: Sequence[shards.Counts]) -> None:
+    """Law 1: every document of the pool has a fate, and every planned token was written."""
+    fates = counts.get("documents", {})
+    used = fates.get("used", 0)
+    check_conserved("documents of the pool", pool.rows, used, sum(fates.values()) - used)
+    written = Tally()
+    for found in of_shards:
+        written.merge(found)
+    for name, planned in counts.get("planned_tokens", {}).items():
+        check_conserved(f"tokens of {name}", planned, written.to_dict()["tokens"].get(name, 0), 0)
+
+
+def command(
+    context: typer.Context,
+    tokens: Annotated[str, typer.Argument(metavar="TOKENS", help="Folder of a token pool.")],
+    layers: Layers,
+    output: Output,
+    recipe: Annotated[str, typer.Option(help="A recipe shipped by name (demo, polylm), or a YAML file.")],
+    workers: Workers = 1,
+    replace: Replace = False,
+) -> None:
+    """Mix and pack a token pool into training sequences, stage by stage; their order is the schedule."""
+    chosen = strict_yaml.load_named(Recipe, recipe, RECIPES)
+    with progress(console, "curriculum", output):
+        manifest = run(tokens, layers, output, chosen, workers, replace, beam_args(context))
+    console.print(f"curriculum: {summary(manifest)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(command)

@@ -1,0 +1,135 @@
+"""Pairs: documents, their layers and a rule become preference pairs, one shard for each document shard and split.
+
+Threads are contiguous in a document shard, so nothing is shuffled: each shard is read, paired and written where it is.
+Memory: one document shard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import apache_beam as beam
+import typer
+
+from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.io import LAYERS, shard_index, shard_name
+from pipelines.options import beam_pipeline
+from pipelines.progress import progress, summary
+from transforms import places, shards, strict_yaml
+from transforms.pairs import DOCUMENT_COLUMNS, PairRule, pairs_from_shard
+from transforms.places import join
+from transforms.schema import PAIRS, SPLITS
+from transforms.shards import DatasetSpec, Manifest
+
+KIND = "pairs"
+VERSION = 1  # of this step: raised whenever its output may change
+RULES = Path(__file__).parent / "rules"
+
+
+@dataclass(frozen=True)
+class PairsJob:
+    """What a worker needs: places, the rule, and the name of this build."""
+
+    documents: str
+    layers: str
+    output: str
+    rule: PairRule
+    fingerprint: str
+
+
+def build(p: beam.Pipeline, job: PairsJob, document_shards: Sequence[str]) -> beam.PCollection:
+    """Document shards to preference pairs."""
+    return (
+        p
+        | "DocumentShards" >> beam.Create(list(document_shards), reshuffle=True)
+        | "PairsFromShard" >> beam.Map(write_pairs_from_shard, job)
+    )
+
+
+def write_pairs_from_shard(path: str, job: PairsJob) -> str:
+    """Pairs one document shard and writes a shard for each split, unless an interrupted run has; returns its path."""
+    targets = pair_shards(path)
+    if all(shards.finished(job.output, target) for target in targets.values()):
+        return path
+    found = pairs_from_shard(
+        shards.read_shard(job.documents, path, DOCUMENT_COLUMNS),
+        shards.read_shard(join(job.layers, "language"), path, ["doc_id", "language"]),
+        shards.read_shard(join(job.layers, "duplicates"), path, ["doc_id", "cluster", "keep"]),
+        shards.read_shard(join(job.layers, "split"), path, ["doc_id", "split"]),
+        job.rule,
+    )
+    for split, target in targets.items():
+        shards.write_shard(
+            job.output,
+            target,
+            PAIRS,
+            [found.tables[split]],
+            job.fingerprint,
+            KIND,
+            "pair_id",
+            found.counts[split].to_dict(),
+        )
+    return path
+
+
+def pair_shards(path: str) -> dict[str, str]:
+    """The pair shards of a document shard, by split."""
+    index, num_shards = shard_index(path)
+    return {split: shard_name(index, num_shards, split) for split in SPLITS}
+
+
+def run(
+    documents: str,
+    layers: str,
+    output: str,
+    rule: PairRule,
+    workers: int = 1,
+    replace: bool = False,
+    beam_args: Sequence[str] = (),
+) -> Manifest:
+    """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
+    source = shards.load_manifest(documents, "documents")
+    parents = {"documents": source.digest} | layer_digests(source, layers, LAYERS)
+    spec = DatasetSpec(KIND, {"version": VERSION, "rule": rule}, parents)
+    done = shards.begin(output, spec, replace)
+    if done is not None:
+        return done
+    paths = [file.path for file in source.data_files]
+    with beam_pipeline(workers, beam_args) as p:
+        build(p, PairsJob(documents, layers, output, rule, spec.fingerprint), paths)
+    return shards.commit(output, spec, [target for path in paths for target in pair_shards(path).values()])
+
+
+def layer_digests(documents: Manifest, layers: str, names: Sequence[str]) -> dict[str, str]:
+    """The layers as parents of a dataset. Raises ValueError for one that is missing or describes other documents."""
+    digests = {}
+    for name in names:
+        if not places.exists(join(layers, name, shards.MANIFEST)):
+            raise ValueError(f"no {name} layer at {layers}; make it with agora annotate --layers {','.join(names)}")
+        layer = shards.load_manifest(join(layers, name))
+        shards.check_aligned(documents, layer, name)
+        digests[f"layers/{name}"] = layer.digest
+    return digests
+
+
+def command(
+    context: typer.Context,
+    documents: Annotated[str, typer.Argument(metavar="DOCS", help="Folder of documents.")],
+    layers: Layers,
+    output: Output,
+    rule: Annotated[str, typer.Option(help="A pair rule shipped by name, or a YAML file.")] = "worldpm",
+    workers: Workers = 1,
+    replace: Replace = False,
+) -> None:
+    """Make preference pairs from the answers of each thread by their votes."""
+    pair_rule = strict_yaml.load_named(PairRule, rule, RULES)
+    with progress(console, "pairs", output):
+        manifest = run(documents, layers, output, pair_rule, workers, replace, beam_args(context))
+    console.print(f"pairs: {summary(manifest)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(command)

@@ -1,0 +1,50 @@
+"""What several tests share: the tiny forum, and where data lies that is not always there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED_DATA = ROOT.parent / "shared" / "data"
+LID_MODEL = ROOT / "models" / "lid.176.ftz"
+
+
+@pytest.fixture(scope="session")
+def lid_model() -> Path:
+    """The fastText model lid.176.ftz, which `make test` fetches."""
+    if not LID_MODEL.exists():
+        pytest.skip(f"{LID_MODEL} is absent; `make models/lid.176.ftz` fetches it")
+    return LID_MODEL
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real forum dumps and language data beside the repository; a user of the project does not have them."""
+    if not SHARED_DATA.exists():
+        pytest.skip(f"no real data at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+def forum_rows(questions: int) -> list[str]:
+    """The rows of the embedded sample's first questions and of all that belongs to them, as lines of Posts.xml."""
+    text = (ROOT / "examples" / "forum" / "Posts.xml").read_text(encoding="utf-8-sig")
+    rows = re.findall(r"<row [^>]*/>", text)
+    ids = [row for row in rows if 'PostTypeId="1"' in row][:questions]
+    wanted = {match.group(1) for row in ids if (match := re.search(r'\bId="(\d+)"', row))}
+    return [
+        row
+        for row in rows
+        if ((match := re.search(r'ParentId="(\d+)"', row)) and match.group(1) in wanted)
+        or ((match := re.search(r'\bId="(\d+)"', row)) and match.group(1) in wanted)
+    ]
+
+
+def write_posts(place: Path, rows: list[str]) -> Path:
+    """A Posts.xml with these rows, as the real ones are written: BOM, CRLF."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', "<posts>", *(f"  {row}" for row in rows), "</posts>"]
+    place.write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+    return place

@@ -1,0 +1,87 @@
+"""The benchmarks' own tools: generated input is repeatable and sound, planted similarity is true, runs alternate."""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import pytest
+
+from benchmarks import generate, planted
+from benchmarks.harness import PREFIX, Contender, alternate, comparison, run_once
+from benchmarks.sampler import sampled
+
+needs_dump = pytest.mark.skipif(
+    not (generate.SHARED.is_dir() or generate.SAMPLE.is_dir()),
+    reason="neither ../shared/data nor examples/forum is here",
+)
+
+
+@needs_dump
+def test_generated_dump_is_repeatable_and_sound(tmp_path: Path) -> None:
+    size = 3 * max(file.stat().st_size for file in generate.source_files())
+    rows = [generate.enlarge(tmp_path / name, size) for name in ("one.xml", "two.xml")]
+    assert (tmp_path / "one.xml").read_bytes() == (tmp_path / "two.xml").read_bytes()
+    posts = ElementTree.parse(tmp_path / "one.xml").getroot()
+    assert rows == [len(posts)] * 2
+    assert len({post.attrib["Id"] for post in posts}) == len(posts)
+    assert (tmp_path / "one.xml").stat().st_size >= size
+
+
+@needs_dump
+def test_copies_are_no_near_duplicates_and_twins_are() -> None:
+    found, twins = planted.documents(2_000_000)
+    texts = dict(found)
+    assert len(texts) == len(found)
+    for twin in twins[:50]:
+        assert twin.jaccard == planted.jaccard(texts[twin.original], texts[twin.twin])
+    similar = []
+    for doc_id, text in found:
+        number = doc_id.rsplit(":", 1)[1]
+        copy = texts.get(f"bench:post:{int(number) + generate.ID_STEP:012d}") if number.isdigit() else None
+        if copy and len(planted.shingle_set(text)) > 50:
+            similar.append(planted.jaccard(text, copy))
+    assert len(similar) > 50
+    assert sum(value >= 0.5 for value in similar) <= 0.02 * len(similar)  # posts of little else than links
+
+
+def test_jaccard_of_shingle_sets() -> None:
+    assert planted.jaccard("a b c d e f", "a b c d e f") == 1.0
+    assert planted.jaccard("a b c d e f", "a b c d e g") == pytest.approx(1 / 3)
+    assert planted.jaccard("short", "short") == 1.0
+
+
+def test_judge_counts_recall_and_precision() -> None:
+    same = "one two three four five six"
+    texts = [("a", same), ("a:twin", same), ("b", "seven eight nine ten eleven twelve")]
+    twins = [planted.Planted("a", "a:twin", 1.0)]
+    assert planted.judge(texts, twins, [["a", "a:twin"]])[0] == "1.000 (1/1)"
+    assert planted.judge(texts, twins, [])[0] == "0.000 (0/1)"
+    assert planted.judge(texts, twins, [["a", "b"]])[-1] == "0.0000 (0/2)"
+
+
+def test_contenders_take_turns(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+
+    def contender(name: str, seconds: float) -> Contender:
+        figures = {"wall_s": seconds, "cpu_s": seconds, "bytes": 1_000_000, "records": 10, "peak_mb": 1, "extra": {}}
+        code = f"open({str(log)!r}, 'a').write({name!r}); print({PREFIX + json.dumps(figures)!r})"
+        return Contender(name, [sys.executable, "-c", code])
+
+    runs = alternate([contender("A", 1.0), contender("B", 4.0)], 2)
+    assert log.read_text() == "ABAB"
+    assert "| B | 4.00 (4.00–4.00) | 4.00 | 0.25 | 2 | 1 | 4.00 |" in comparison(runs, "A")
+
+
+def test_a_failing_contender_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="broken failed with status 3"):
+        run_once(Contender("broken", [sys.executable, "-c", "raise SystemExit(3)"]))
+
+
+def test_the_sampler_sees_a_busy_thread() -> None:
+    with sampled() as samples:
+        while not samples.places:
+            sum(range(10_000))
+    assert samples.top(1)
