@@ -7,6 +7,7 @@ processes of their own (a pipeline loads no torch).
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -237,7 +238,8 @@ def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
     python = [sys.executable, "-m"]
     if processes > 1:
         python += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
-    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False).returncode
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # else torchrun warns; the configuration's `threads` decides
+    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False, env=environment).returncode
     if status:
         raise ValueError(f"the step {name} ended with status {status}: see its message above, mend it and run again")
 
