@@ -15,7 +15,7 @@ setup(
         "tokenizer": ["*.tsv"],
         "transforms": ["*.tsv"],
         "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css", "*.html"],
-        "trainers": ["configs/*.yaml"],
+        "trainers": ["configs/*/*.yaml"],
     },
     install_requires=[
         "apache-beam>=2.76,<3",
