@@ -8,13 +8,12 @@ changes the speed or the reporting of a run and not its arithmetic: NOT_IDENTITY
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
+from transforms import strict_yaml
 
 C = typing.TypeVar("C")
 
@@ -76,13 +75,12 @@ class Schedule:
     WorldPM (A.3) is `constant` with warmup 0.1.
     """
 
-    kind: str = "constant"
+    kind: typing.Literal["constant", "cosine", "wsd"] = "constant"
     warmup: float = 0.1
     decay: float = 0.2
     floor: float = 0.1
 
     def __post_init__(self) -> None:
-        _one_of("schedule.kind", self.kind, ("constant", "cosine", "wsd"))
         for name in ("warmup", "decay", "floor"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"schedule.{name} is a share between 0 and 1, got {getattr(self, name)}")
@@ -95,12 +93,13 @@ class Parallel:
     """How the model lies on the ranks. replicate > 1 is HSDP: that many copies, each sharded over the rest."""
 
     replicate: int = 1
-    precision: str = "fp32"  # of matrix products on CUDA; parameters, reductions and the reward head stay fp32
+    precision: typing.Literal["fp32", "bf16"] = (
+        "fp32"  # of matrix products on CUDA; parameters, reductions and the reward head stay fp32
+    )
     activation_checkpointing: bool = False
 
     def __post_init__(self) -> None:
         _at_least("parallel.replicate", self.replicate, 1)
-        _one_of("parallel.precision", self.precision, ("fp32", "bf16"))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -180,7 +179,7 @@ class EvaluateConfig:
     model: str = ""
     data: str = ""
     output: str = ""
-    split: str = "holdout"
+    split: typing.Literal["train", "validation", "holdout"] = "holdout"
     sequence_tokens: int = 0
     bootstrap: int = 1000
     seed: int = 0
@@ -191,7 +190,6 @@ class EvaluateConfig:
         for name in ("model", "data", "output"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is not set: add {name}=PLACE to the command")
-        _one_of("split", self.split, ("train", "validation", "holdout"))
         _at_least("bootstrap", self.bootstrap, 100)
         _at_least("threads", self.threads, 1)
 
@@ -219,45 +217,18 @@ def identity(config: RunConfig) -> dict[str, object]:
 def load(kind: type[C], folder: str, arguments: Sequence[str]) -> C:
     """Read `[CONFIG] key=value ...`. CONFIG is a file, or a name in trainers/configs/<folder>/.
 
-    Raises ValueError naming the nearest known key, name or value.
+    Raises ValueError naming the place, what was found, what is wanted and the nearest known name.
     """
-    values: dict[str, object] = {}
-    names = [a for a in arguments if "=" not in a]
+    names = [argument for argument in arguments if "=" not in argument]
     if len(names) > 1:
         raise ValueError(f"one configuration expected, got {names}; settings are written key=value")
-    if names:
-        values = _read(names[0], folder)
+    place = strict_yaml.place_of(names[0], SHIPPED / folder) if names else "the command"
+    values = strict_yaml.read(strict_yaml.text_of(place), place) if names else {}
     for argument in arguments:
         if "=" in argument:
             key, _, text = argument.partition("=")
             _set(values, key, text)
-    return _construct(kind, values, "")
-
-
-def _read(name: str, folder: str) -> dict[str, object]:
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        shipped = sorted(p.stem for p in (SHIPPED / folder).glob("*.yaml"))
-        if name not in shipped:
-            raise ValueError(f"no configuration {name!r}{_nearest(name, shipped)}; shipped: {', '.join(shipped)}")
-        path = SHIPPED / folder / f"{name}.yaml"
-    if not path.is_file():
-        raise ValueError(f"no configuration file {path}")
-    values = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} holds {type(values).__name__}, wanted `key: value` lines")
-    return values
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key written twice (PyYAML keeps the last one silently)."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[typing.Hashable, object]:
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value]
-        twice = sorted({str(k) for k in keys if keys.count(k) > 1})
-        if twice:
-            raise ValueError(f"key {twice[0]!r} is written twice near line {node.start_mark.line + 1}: keep one")
-        return super().construct_mapping(node, deep)
+    return typing.cast(C, strict_yaml.convert(kind, values, place))
 
 
 def _set(values: dict[str, object], dotted: str, text: str) -> None:
@@ -268,45 +239,7 @@ def _set(values: dict[str, object], dotted: str, text: str) -> None:
         if not isinstance(inner, dict):
             raise ValueError(f"{dotted}: {parent} holds {inner!r}, it has no keys")
         at = inner
-    at[last] = yaml.safe_load(text) if text else ""
-
-
-def _construct(kind: type[C], values: Mapping[str, object], where: str) -> C:
-    types_of = typing.get_type_hints(kind)
-    known = [f.name for f in dataclasses.fields(kind)]  # type: ignore[arg-type]
-    arguments = {}
-    for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"unknown key {where}{key}{_nearest(str(key), known)}; known: {', '.join(known)}")
-        arguments[key] = _value(types_of[key], value, f"{where}{key}")
-    return kind(**arguments)
-
-
-def _value(wanted: type, value: object, where: str) -> object:
-    if dataclasses.is_dataclass(wanted):
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} is a section with keys of its own, got {value!r}")
-        return _construct(wanted, value, f"{where}.")
-    if wanted is float and isinstance(value, int | str) and not isinstance(value, bool):
-        try:
-            return float(value)  # YAML 1.1 reads 3e-6, without a point, as text
-        except ValueError:
-            pass
-    if wanted is str and isinstance(value, int | float) and not isinstance(value, bool):
-        return str(value)
-    if type(value) is not wanted:
-        raise ValueError(f"{where} must be of type {wanted.__name__}, got {value!r}")
-    return value
-
-
-def _nearest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f" (did you mean {close[0]}?)" if close else ""
-
-
-def _one_of(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise ValueError(f"{name} {value!r} is unknown{_nearest(value, known)}; one of {', '.join(known)}")
+    at[last] = strict_yaml.read(text, dotted) if text else ""
 
 
 def _at_least(name: str, value: int, least: int) -> None:
