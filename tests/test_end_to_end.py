@@ -85,7 +85,7 @@ def test_every_dataset_is_sound_and_a_second_build_skips_all(tiny: tuple[Path, P
         assert laws.no_strays(whole / name)
     before = laws.files_of(whole)
     again = agora("build", folder / "build.yaml")
-    assert again.stderr.count("unchanged, skipped") == 7
+    assert again.stderr.count("unchanged, skipped") == 9
     assert laws.files_of(whole) == before
     assert "report.html" in again.stderr
     assert agora("verify", whole / "pairs").stderr.startswith("sound: pairs")
@@ -146,7 +146,7 @@ def test_a_changed_recipe_is_refused_then_rebuilds_only_what_depends_on_it(
     refused = agora("build", tmp_path / "build.yaml", status=2)
     assert "--replace" in refused.stderr
     done = agora("build", tmp_path / "build.yaml", "--replace")
-    assert done.stderr.count("unchanged, skipped") == 6
+    assert done.stderr.count("unchanged, skipped") == 8
     laws.assert_sound(copy / "curriculum")
 
 
