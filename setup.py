@@ -14,7 +14,7 @@ setup(
     package_data={
         "tokenizer": ["*.tsv"],
         "transforms": ["*.tsv"],
-        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css", "*.html"],
+        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css"],
         "trainers": ["configs/*/*.yaml"],
     },
     install_requires=[
