@@ -91,7 +91,7 @@ def _summary(build: Build) -> list[str]:
     rows_in = sum(file["rows"] for file in build.inputs)
     if documents := build.get("documents"):
         source = f"From {counted(rows_in, 'row')} of {counted(len(build.inputs), 'input file')}"
-        languages = f", in {counted(len(build.languages), 'language')} as far as is known" if build.languages else ""
+        languages = f" in {counted(len(build.languages), 'language')}" if build.languages else ""
         sentences.append(f"{source} came {number(documents.rows)} documents{languages}.")
     if pairs := build.get("pairs"):
         sentences.append(f"Their votes gave {number(pairs.rows)} preference pairs.")

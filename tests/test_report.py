@@ -180,7 +180,7 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
 def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:
     counts = {"documents": {"in": 10, "kept": 8}, "drop": {"language-unsure": 1}}
     dataset(tmp_path / "layers/language", "language", counts, {})
-    assert "Not all records are accounted for: language: 10 in, 9 found" in Page(render(tmp_path)).text
+    assert "Not all records are accounted for: sure of a listed language: 10 in, 9 found" in Page(render(tmp_path)).text
 
 
 def test_partial_build_names_what_is_missing(tmp_path: Path) -> None:
