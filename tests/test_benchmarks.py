@@ -31,7 +31,7 @@ def test_generated_dump_is_repeatable_and_sound(tmp_path: Path) -> None:
 
 
 @needs_dump
-def test_copies_are_no_near_duplicates_and_twins_are() -> None:
+def test_copies_are_no_near_duplicates_and_twins_are(shared_data: Path) -> None:
     found, twins = planted.documents(2_000_000)
     texts = dict(found)
     assert len(texts) == len(found)
