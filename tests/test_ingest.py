@@ -37,7 +37,8 @@ def conserved(place: Path) -> None:
     """Law 1, from the shards themselves: for every file, rows read = documents + rejected rows."""
     manifest = laws.assert_sound(place)
     for entry in manifest.inputs:
-        laws.assert_conserved(entry["rows"], entry["kept"], entry["dropped"])
+        left_out = {**entry["dropped"], **{f"unused {reason}": number for reason, number in entry["unused"].items()}}
+        laws.assert_conserved(entry["rows"], entry["kept"] + sum(entry["used"].values()), left_out)
     assert sum(entry["kept"] for entry in manifest.inputs) == manifest.rows
     named = sum(sum({**entry["dropped"], **entry["outcomes"]}.values()) for entry in manifest.inputs)
     assert named == len(rejects(place))
@@ -69,8 +70,9 @@ def test_real_dumps(tmp_path: Path, site: str, rows: int, questions: int, answer
     if not (DATA / site).exists():
         pytest.skip("needs the real data in ../shared/data")
     manifest = ingest(tmp_path / "out", DATA / site, settings=IngestSettings())
-    assert manifest.inputs[0]["rows"] == rows
-    assert manifest.counts["kind"] == {"answer": answers, "question": questions}
+    entries = {entry["name"]: entry for entry in manifest.inputs}
+    assert entries["Posts.xml"]["rows"] == rows
+    assert manifest.counts["kind"].items() >= {"answer": answers, "question": questions}.items()
     assert manifest.counts["accepted"] == {"answer": accepted}
     assert manifest.counts["drop"] == {"not-a-post": rows - questions - answers}
     conserved(tmp_path / "out")
@@ -233,10 +235,8 @@ def test_author_keys(tmp_path: Path) -> None:
 
 
 def test_inputs_that_are_not_read(tmp_path: Path) -> None:
-    archive = write(tmp_path / "x.7z", b"7z\xbc\xaf\x27\x1c" + b"\x00" * 50)
     for path, message in (
-        (archive, "7z.*not read; unpack"),
-        (write(tmp_path / "x.zst", b"\x28\xb5\x2f\xfd1234"), "Zstandard.*unpack"),
+        (write(tmp_path / "x.bz2", b"BZh91AY&SY"), "bzip2.*unpack"),
         (tmp_path / "missing", "no file or folder"),
         (write(tmp_path / "empty" / "readme.md", b"x").parent, "no Posts.xml"),
         (write(tmp_path / "prose.txt", b"Dear reader"), "--source"),
@@ -245,8 +245,8 @@ def test_inputs_that_are_not_read(tmp_path: Path) -> None:
             ingest(tmp_path / "out", path)
     with pytest.raises(ValueError, match="--site"):
         run([Input(str(write(tmp_path / "Posts.xml", posts(row(1)))))], str(tmp_path / "out"))
-    with pytest.raises(ValueError, match=r"reddit.*is not read"):
-        Input("x", source="reddit")
+    with pytest.raises(ValueError, match=r"usenet.*is not read"):
+        Input("x", source="usenet")
     with pytest.raises(ValueError, match="nothing to ingest"):
         run([], str(tmp_path / "out"))
 

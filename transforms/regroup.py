@@ -98,6 +98,7 @@ class _SpillFn(beam.DoFn):
     def _flush(self) -> list[tuple[int, SpillRef]]:
         refs = spill(self._tables, self._place) if self._tables else []
         self._tables, self._bytes = [], 0
+        pa.default_memory_pool().release_unused()  # the allocator would keep it
         return refs
 
 
@@ -119,12 +120,35 @@ class Regroup(beam.PTransform):
         self._num_buckets = num_buckets
         self._spill_bytes = spill_bytes
 
-    def expand(self, tables: beam.PCollection) -> beam.PCollection:
-        refs = tables | "Spill" >> beam.ParDo(_SpillFn(self._place, self._spill_bytes))
-        every = tables.pipeline | "EveryBucket" >> beam.Create([(index, None) for index in range(self._num_buckets)])
+    def expand(self, tables: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
+        """Several PCollections are spilled each where its tables arise: flattened before, the local runner would hold
+        all their tables in memory."""
+        sides = (tables,) if isinstance(tables, beam.PCollection) else tables
+        spilled = [
+            side | f"Spill{number or ''}" >> beam.ParDo(_SpillFn(self._place, self._spill_bytes))
+            for number, side in enumerate(sides)
+        ]
+        pipeline = sides[0].pipeline
+        every = pipeline | "EveryBucket" >> beam.Create([(index, None) for index in range(self._num_buckets)])
         return (
-            (refs, every)
+            (*spilled, every)
             | "WithEmptyBuckets" >> beam.Flatten()
             | "GroupReferences" >> beam.GroupByKey()  # group: spill files of the run, tens to thousands of references
             | "Bucket" >> beam.Map(_bucket)
+        )
+
+
+class Beside(beam.PTransform):
+    """Two regroupings into the same number of buckets to (Bucket of the first, Bucket of the second), by index."""
+
+    def expand(self, regrouped: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
+        keyed = [
+            buckets | f"Side{side}" >> beam.Map(lambda bucket, side=side: (bucket.index, (side, bucket)))
+            for side, buckets in enumerate(regrouped)
+        ]
+        return (
+            keyed
+            | "Flatten" >> beam.Flatten()
+            | "GroupBuckets" >> beam.GroupByKey()  # group: two buckets, as references
+            | "Pair" >> beam.Map(lambda item: tuple(bucket for _, bucket in sorted(item[1], key=lambda pair: pair[0])))
         )
