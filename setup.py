@@ -14,8 +14,8 @@ setup(
     package_data={
         "tokenizer": ["*.tsv"],
         "transforms": ["*.tsv"],
-        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css", "*.html"],
-        "trainers": ["configs/*.yaml"],
+        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css"],
+        "trainers": ["configs/*/*.yaml"],
     },
     install_requires=[
         "apache-beam>=2.76,<3",

@@ -122,7 +122,11 @@ def _layer(name: str, documents: str, described: shards.Manifest, place: str, se
     handle: ModelHandle | None = None
     if name == "language":
         if settings.language is None:
-            raise ValueError("the language layer needs a fastText model: name one, or leave language out of --layers")
+            raise ValueError(
+                "the language layer needs a fastText model: name one with --model (`make models` fetches "
+                "models/lid.176.ftz), or "
+                "leave language out of --layers"
+            )
         handle = ModelHandle.of(settings.language.model)
         chosen: dict[str, object] = {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
     else:

@@ -7,16 +7,20 @@ processes of their own (a pipeline loads no torch).
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
 
 from pipelines import annotate, curriculum, ingest, pairs, report, tokenize, tokenizer
+from pipelines.command import Replace, Workers, console, run_command
 from pipelines.ingest import IngestSettings, Input
 from pipelines.progress import progress, summary
 from pipelines.tokenizer import TokenizerSettings
@@ -30,7 +34,6 @@ from transforms.shards import MANIFEST, RUN, load_manifest
 from transforms.split import SplitSettings
 
 TRAINERS = Path(__file__).parents[1] / "trainers"
-SHOWN = {"pretrain": "pretrain/export", "preference": "preference_model/export"}
 
 
 @dataclass(frozen=True)
@@ -101,33 +104,54 @@ class Build:
 
 @dataclass(frozen=True)
 class Step:
-    """A named piece of a build: the folder it fills, and what fills it (or finds it filled)."""
+    """A named piece of a build: the dataset it makes (or datasets, by name), and what makes them or finds them made."""
 
     name: str
-    output: str
+    outputs: Mapping[str, str]
     run: Callable[[], object]
+    speaks: bool = False  # a trainer: it shows its own progress
+
+    def runs(self) -> list[bytes | None]:
+        """What tells one making of the outputs from another: their accounts of the run."""
+        accounts = [places.join(output, RUN) for output in self.outputs.values()]
+        return [places.read_bytes(account) if places.exists(account) else None for account in accounts]
 
 
 def load_build(place: str) -> Build:
     return strict_yaml.load(Build, place)
 
 
+def one(name: str, output: str, run: Callable[[], object]) -> Step:
+    return Step(name, {name: output}, run)
+
+
+def check_files(build: Build) -> None:
+    """Raises ValueError for a file that a later step would miss, before any step runs."""
+    wanted = {"annotate.language": build.annotate.language, "ingest.author_secret": build.ingest.author_secret}
+    for key, place in wanted.items():
+        if place is not None and not places.exists(place):
+            raise ValueError(f"{key}: there is no file {place}; places are relative to the folder the command runs in")
+    for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
+        train_arguments(step, name)
+
+
 def steps(build: Build, workers: int, replace: bool) -> list[Step]:
     """The steps of a build in order. Each reads what those before it wrote."""
+    check_files(build)
     documents, layers = build.place("documents"), build.place("layers")
     tokenizer_place, settings = build.place("tokenizer"), build.annotate.settings()
     found = [
-        Step("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, replace)),
+        one("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, replace)),
         Step(
             "annotate",
-            places.join(layers, settings.layers[-1]),
+            {name: places.join(layers, name) for name in settings.layers},
             lambda: annotate.run(documents, layers, settings, settings.layers, workers, replace),
         ),
     ]
     if build.pairs:
         rule = strict_yaml.load_named(PairRule, build.pairs.rule, pairs.RULES)
         output = build.place("pairs")
-        found.append(Step("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, replace)))
+        found.append(one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, replace)))
     if build.tokenizer:
         found += _token_steps(build, build.tokenizer, documents, layers, tokenizer_place, workers, replace)
     found += _train_steps(build, replace)
@@ -145,12 +169,12 @@ def _token_steps(
 ) -> list[Step]:
     tokens, preference, shards = build.place("tokens"), build.place("preference"), build.place("curriculum")
     found = [
-        Step(
+        one(
             "tokenizer",
             tokenizer_place,
             lambda: tokenizer.run(documents, layers, tokenizer_place, settings, replace),
         ),
-        Step(
+        one(
             "tokenize documents",
             tokens,
             lambda: tokenize.run(documents, tokenizer_place, tokens, layers, workers, replace),
@@ -159,12 +183,12 @@ def _token_steps(
     if build.curriculum:
         recipe = strict_yaml.load_named(Recipe, build.curriculum.recipe, curriculum.RECIPES)
         found.append(
-            Step("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, replace))
+            one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, replace))
         )
     if build.pairs:
         pairs_place = build.place("pairs")
         found.append(
-            Step(
+            one(
                 "tokenize pairs",
                 preference,
                 lambda: tokenize.run(pairs_place, tokenizer_place, preference, None, workers, replace),
@@ -209,15 +233,14 @@ def _process(
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
         places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
 
-    return Step(name, shown, run)
+    return Step(name, {name: shown}, run, speaks=True)
 
 
 def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
     """A step's arguments, and the text of the configuration they name, which decides as well what is trained."""
     if step is None:
         return {"arguments": [], "config": []}
-    shipped = TRAINERS / "configs" / name / f"{step.config}.yaml"
-    text = shipped.read_text() if shipped.exists() else places.read_bytes(step.config).decode()
+    text = strict_yaml.text_of(strict_yaml.place_of(step.config, TRAINERS / "configs" / name))
     overrides = [f"{key}={value}" for key, value in sorted(step.set.items())]
     return {"arguments": [step.config, *overrides], "config": [text]}
 
@@ -237,17 +260,13 @@ def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
     python = [sys.executable, "-m"]
     if processes > 1:
         python += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
-    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False).returncode
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # else torchrun warns; the configuration's `threads` decides
+    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False, env=environment).returncode
     if status:
         raise ValueError(f"the step {name} ended with status {status}: see its message above, mend it and run again")
 
 
 # ------------------------------------------------------------------------------------- running
-
-
-def _finished_at(step: Step) -> bytes | None:
-    run = places.join(step.output, RUN)
-    return places.read_bytes(run) if places.exists(run) else None
 
 
 def run(build: Build, console: Console, workers: int = 1, replace: bool = False) -> None:
@@ -256,27 +275,42 @@ def run(build: Build, console: Console, workers: int = 1, replace: bool = False)
     Raises ValueError when a step refuses or fails; the steps before it stay, and the next run goes on from there.
     """
     found = steps(build, workers, replace)
-    width = max(len(step.name) for step in found) + 2
+    width = max(len(name) for step in found for name in step.outputs) + 2
     for step in found:
-        before, started = _finished_at(step), time.monotonic()
+        before, started = step.runs(), time.monotonic()
         try:
-            if step.name in SHOWN or step.name == "evaluate":  # they show their own progress
+            if step.speaks:
                 console.print(f"{step.name} …")
                 step.run()
             else:
-                with progress(console, step.name, step.output):
+                with progress(console, step.name, *step.outputs.values()):
                     step.run()
-        except ValueError as error:
+        except (ValueError, OSError) as error:
             error.add_note(f"in the step {step.name!r}")
             raise
-        unchanged = before is not None and _finished_at(step) == before
-        took = "unchanged, skipped" if unchanged else f"{time.monotonic() - started:.1f} s"
-        console.print(f"[bold]{step.name:<{width}}[/]{took:<20} {summary(load_manifest(step.output))}", soft_wrap=True)
+        took = "unchanged, skipped" if step.runs() == before else f"{time.monotonic() - started:.1f} s"
+        for name, output in step.outputs.items():
+            console.print(f"[bold]{name:<{width}}[/]{took:<20}{summary(load_manifest(output))}", soft_wrap=True)
+    found_at = {name: output for step in found for name, output in step.outputs.items()}
     if build.report:
-        page = build.place("report.html")
-        report.run(build.output, page)
+        found_at["report"] = build.place("report.html")
+        report.run(build.output, found_at["report"])
     console.print()
-    for step in found:
-        console.print(f"  {step.name:<{width}}{step.output}")
-    if build.report:
-        console.print(f"  {'report':<{width}}{page}")
+    for name, output in found_at.items():
+        console.print(f"  {name:<{width}}{output}", soft_wrap=True)
+
+
+def command(
+    file: Annotated[str, typer.Argument(metavar="BUILD.yaml", help="The build file; examples/demo.yaml is one.")],
+    workers: Workers = 1,
+    replace: Replace = False,
+) -> None:
+    """Run every step of a build file; unchanged steps are skipped.
+
+    After a change in the file, --replace builds the steps that it concerns anew and skips the others.
+    """
+    run(load_build(file), console, workers, replace)
+
+
+if __name__ == "__main__":
+    run_command(command)

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed here
 
 from pipelines import annotate, build, curriculum, ingest, pairs, reblock, report, tokenize, tokenizer  # noqa: E402
 from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
 from pipelines.progress import summary  # noqa: E402
-from transforms import langid, shards  # noqa: E402
+from transforms import langid, places, shards  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 KINDS = ("pretrain", "preference")
 DAMAGED = 1
+_LINES = 1000  # read and identified at a time
 
 app = typer.Typer(
     name="agora",
@@ -36,23 +39,11 @@ app.command("pairs")(pairs.command)
 app.command("tokenizer")(tokenizer.command)
 app.command("tokenize")(tokenize.command)
 app.command("curriculum")(curriculum.command)
+app.command("build")(build.command)
 app.command("report")(report.command)
 
 langid_app = typer.Typer(help="Language identification.", no_args_is_help=True)
 app.add_typer(langid_app, name="langid")
-
-
-@app.command("build")
-def build_command(
-    file: Annotated[str, typer.Argument(metavar="BUILD.yaml", help="The build file; examples/demo.yaml is one.")],
-    workers: Workers = 1,
-    replace: Replace = False,
-) -> None:
-    """Run every step of a build file; unchanged steps are skipped.
-
-    After a change in the file, --replace builds the steps that it concerns anew and skips the others.
-    """
-    build.run(build.load_build(file), console, workers, replace)
 
 
 @app.command()
@@ -102,11 +93,11 @@ def verify(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) -
     """Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage."""
     problems = shards.verify(place)
     for problem in problems:
-        console.print(f"[red]damaged[/] {problem}", markup=True)
+        console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True)
     if problems:
         raise SystemExit(DAMAGED)
     manifest = shards.load_manifest(place)
-    console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}")
+    console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}", soft_wrap=True)
 
 
 @langid_app.command("predict")
@@ -115,10 +106,12 @@ def langid_predict(
     file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
 ) -> None:
     """Print language code, confidence and text for every line."""
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    lines = text.splitlines()
-    for line, found in zip(lines, langid.ModelHandle.of(model).load().detect(lines), strict=True):
-        typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{line}")
+    detector = langid.ModelHandle.of(model).load()
+    with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
+        while batch := list(islice(lines, _LINES)):
+            texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
+            for text, found in zip(texts, detector.detect(texts), strict=True):
+                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
 
 
 def main() -> None:

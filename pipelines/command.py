@@ -40,6 +40,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     anything else is a defect of ours and shows its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    # A worker's exception is raised here as well; logged, it would be shown twice, and with a trace.
+    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
     ours, beams = _split(sys.argv[1:])
     try:
         app(args=ours, prog_name=name, obj=beams)
@@ -51,6 +53,8 @@ def run_app(app: typer.Typer, name: str) -> None:
 def _message(error: BaseException) -> str:
     """The error with its notes, and without the trace that Beam appends to what a worker raised."""
     first = str(error).split("\n\nTraceback (most recent call last)")[0]
+    if isinstance(error, OSError) and error.filename is not None:
+        first = f"{error.filename}: {error.strerror}; check the path"
     return "\n".join([first, *getattr(error, "__notes__", [])]) or type(error).__name__
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 
 from transforms import places
-from transforms.shards import PARTS, Manifest
+from transforms.shards import Manifest
 
 _EVERY_S = 0.5
 
@@ -28,33 +28,35 @@ def human_bytes(number: float) -> str:
     return f"{number:.1f} TB"
 
 
-def _written(output: str) -> str:
-    names = places.list_files(output)
-    files = [name for name in names if ".tmp-" not in name and not name.startswith((f"{PARTS}/", "scratch/"))]
-    finished = sum(name.startswith(f"{PARTS}/") for name in names)
-    try:
-        total = sum(places.size(places.join(output, name)) for name in names)
-    except FileNotFoundError:  # a temporary file got its name between the two looks
-        total = 0
-    return f"{max(finished, len(files))} files, {human_bytes(total)}"
+def _written(outputs: Sequence[str]) -> str:
+    """Files and bytes written so far; an account of the moment, so a file that moves meanwhile counts for nothing."""
+    num_files = num_bytes = 0
+    for output in outputs:
+        for name in places.list_files(output):
+            try:
+                num_bytes += places.size(places.join(output, name))
+            except FileNotFoundError:
+                continue
+            num_files += name.startswith(("data/", "rejects/"))
+    return f"{num_files} files, {human_bytes(num_bytes)}"
 
 
-def _watch(console: Console, label: str, output: str, done: threading.Event) -> None:
+def _watch(console: Console, label: str, outputs: Sequence[str], done: threading.Event) -> None:
     started = time.monotonic()
     with console.status(f"{label} …") as status:
         while not done.wait(_EVERY_S):
-            status.update(f"{label} … {_written(output)}, {time.monotonic() - started:.0f} s")
+            status.update(f"{label} … {_written(outputs)}, {time.monotonic() - started:.0f} s")
 
 
 @contextmanager
-def progress(console: Console, label: str, output: str) -> Iterator[None]:
+def progress(console: Console, label: str, *outputs: str) -> Iterator[None]:
     """Shows the step while the block runs. The block's exceptions pass through."""
     if not console.is_terminal:
         console.print(f"{label} …")
         yield
         return
     done = threading.Event()
-    watcher = threading.Thread(target=_watch, args=(console, label, output, done), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(console, label, outputs, done), daemon=True)
     watcher.start()
     try:
         yield
@@ -64,11 +66,15 @@ def progress(console: Console, label: str, output: str) -> Iterator[None]:
 
 
 def summary(manifest: Manifest) -> str:
-    """One line on a dataset: its rows, bytes and drops."""
-    size = sum(file.bytes for file in manifest.files)
+    """One line on a dataset: its rows, bytes, drops by reason, and what was wrong with whole input files."""
     parts = [f"{manifest.rows:,} rows"] if manifest.rows else []
-    parts += [f"{len(manifest.files)} files", human_bytes(size)]
-    drops = manifest.counts.get("drop", {})
-    if drops:
-        parts.append("dropped " + ", ".join(f"{number:,} {reason}" for reason, number in sorted(drops.items())))
+    parts += [f"{len(manifest.files)} files", human_bytes(sum(file.bytes for file in manifest.files))]
+    candidates = {name: number for name, number in manifest.counts.get("candidates", {}).items() if name != "kept"}
+    for what, counts in (
+        ("dropped", manifest.counts.get("drop", {})),
+        ("not paired", candidates),
+        ("input files", manifest.counts.get("file", {})),
+    ):
+        if counts:
+            parts.append(f"{what} " + ", ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))
     return " · ".join(parts)

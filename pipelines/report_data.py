@@ -37,7 +37,7 @@ Row = Mapping[str, Any]
 KEPT = "kept"  # the fate of a candidate pair that became a pair
 USED = "used"  # the fate of a document that a curriculum may draw on
 
-BASELINES = {"longer": "prefer the longer answer", "earlier": "prefer the earlier answer", "chance": "guess"}
+BASELINES = {"longer": "prefer the longer answer", "earlier": "prefer the earlier answer", "chance": "chance"}
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ class Build:
             note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
             note = f"Whole files: {note}; their complete rows are among those above." if note else ""
             steps.append(Step("rows of the dump", sum(f["rows"] for f in self.inputs), documents.rows, reasons, note))
-        for role, name in (("language", "language"), ("duplicates", "near-duplicates")):
+        for role, name in (("language", "sure of a listed language"), ("duplicates", "no near-duplicate")):
             if self.get(role):
                 fates = self.count(role, "documents")
                 steps.append(Step(name, fates["in"], fates["kept"], self.count(role, "drop")))

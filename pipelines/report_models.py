@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pipelines.io import split_of
 from pipelines.report_charts import Series, line_chart
 from pipelines.report_corpus import language_name
 from pipelines.report_data import Build, Estimate, Row, estimate, points
@@ -31,7 +32,7 @@ def preference_section(build: Build) -> Html | None:
     rows = build.preference
     return join(
         [
-            paragraph(_ran(rows, "pairs"), _cut(build)),
+            paragraph(_ran(rows, "pairs"), _passes(build), _cut(build)),
             tag("div", _loss_chart(rows), _accuracy_chart(rows), class_="pair"),
             _skipped(rows),
         ]
@@ -46,6 +47,14 @@ def _loss_chart(rows: Sequence[Row]) -> Html:
 def _accuracy_chart(rows: Sequence[Row]) -> Html:
     half = (0.5, "chance")
     return line_chart("Pairwise accuracy", _series(rows, "accuracy"), "step", percent, lambda y: percent(y, 0), half)
+
+
+def _passes(build: Build) -> str:
+    """How often the training pairs were used, in a sentence: over 1 means that some were seen again."""
+    pairs = build.get("pairs")
+    train = sum(file.rows for file in pairs.files if split_of(file.path) == "train") if pairs else 0
+    seen = sum(row["pairs"] for row in build.preference if row["kind"] == "train")
+    return f" That is {seen / train:.1f} passes over {number(train)} training pairs." if train else ""
 
 
 def _cut(build: Build) -> str:
@@ -94,8 +103,8 @@ def evaluation_section(build: Build) -> Html | None:
             _estimates("", [(accuracy, None), *((baseline, None) for baseline in build.baselines)], grey_from=1),
             tag("h3", "Ahead of each of them"),
             _differences(found["baselines"], [baseline.name for baseline in build.baselines]),
-            *_parts("By margin in votes", "margin", _by_margin(found["by_margin"])),
-            *_parts("By length", "", found["by_length"]),
+            *_parts("By margin in votes", "margin", _by_margin(_enough(found["by_margin"]))),
+            *_parts("By length", "", _enough(found["by_length"])),
             *_parts("By language of the question", "language", _frequent(found["by_language"])),
             _rare(found["by_language"]),
             _loss(found["loss"]),
@@ -145,6 +154,11 @@ def _parts(title: str, what: str, parts: Mapping[str, Row]) -> list[Html]:
     return [tag("h3", title), _estimates(what, rows)] if rows else []
 
 
+def _enough(parts: Mapping[str, Row]) -> dict[str, Row]:
+    """The parts with enough pairs to say something."""
+    return {name: part for name, part in parts.items() if part["pairs"] >= FEW_PAIRS}
+
+
 def _by_margin(parts: Mapping[str, Row]) -> dict[str, Row]:
     """Buckets such as "3-5" and "11+" by their smallest margin."""
     return dict(sorted(parts.items(), key=lambda item: int(item[0].rstrip("+").split("-")[0])))
@@ -152,8 +166,7 @@ def _by_margin(parts: Mapping[str, Row]) -> dict[str, Row]:
 
 def _frequent(parts: Mapping[str, Row]) -> dict[str, Row]:
     """Languages with enough pairs to say something, by their number of pairs."""
-    enough = {code: part for code, part in parts.items() if part["pairs"] >= FEW_PAIRS}
-    return dict(sorted(enough.items(), key=lambda item: (-item[1]["pairs"], item[0])))
+    return dict(sorted(_enough(parts).items(), key=lambda item: (-item[1]["pairs"], item[0])))
 
 
 def _rare(parts: Mapping[str, Row]) -> Html:

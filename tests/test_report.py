@@ -169,8 +169,8 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
     steps = {step.name: step for step in read_build(str(tmp_path)).funnel}
     assert {name: (step.came_in, step.kept, step.dropped) for name, step in steps.items()} == {
         "rows of the dump": (12, 10, 2),
-        "language": (10, 9, 1),
-        "near-duplicates": (10, 9, 1),
+        "sure of a listed language": (10, 9, 1),
+        "no near-duplicate": (10, 9, 1),
         "candidate pairs": (10, 7, 3),
         "for the curriculum": (10, 8, 2),
     }
@@ -180,7 +180,7 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
 def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:
     counts = {"documents": {"in": 10, "kept": 8}, "drop": {"language-unsure": 1}}
     dataset(tmp_path / "layers/language", "language", counts, {})
-    assert "Not all records are accounted for: language: 10 in, 9 found" in Page(render(tmp_path)).text
+    assert "Not all records are accounted for: sure of a listed language: 10 in, 9 found" in Page(render(tmp_path)).text
 
 
 def test_partial_build_names_what_is_missing(tmp_path: Path) -> None:

@@ -118,6 +118,24 @@ def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
+def test_what_a_user_keeps_in_a_dataset_folder_stays(tmp_path: Path) -> None:
+    build(tmp_path)
+    (tmp_path / "NOTES.txt").write_text("mine")
+    build(tmp_path / "inner")
+    other = DatasetSpec("split", {"holdout": 0.2}, {"documents": "abc"})
+    for spec, replace in ((SPEC, False), (other, True), (SPEC, True)):
+        build(tmp_path, spec, replace)
+        assert (tmp_path / "NOTES.txt").read_text() == "mine"
+        laws.assert_sound(tmp_path / "inner")
+        laws.assert_sound(tmp_path)
+
+
+def test_a_folder_of_datasets_names_them(tmp_path: Path) -> None:
+    build(tmp_path / "layers" / "split")
+    with pytest.raises(ValueError, match="the datasets split are below it"):
+        shards.load_manifest(str(tmp_path / "layers"))
+
+
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "stray"])
 def test_verify_finds_damage(tmp_path: Path, damage: str) -> None:
     build(tmp_path)

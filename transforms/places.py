@@ -17,6 +17,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 _CHUNK_BYTES = 1 << 20
+TEMPORARY = ".tmp-"  # begins the name of a file that is being written
 
 
 def _filesystem(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
@@ -115,7 +116,7 @@ class AtomicFile(io.RawIOBase):
         self._filesystem, self._path = _filesystem(place)
         folder, file_name = posixpath.split(self._path)
         self._filesystem.makedirs(folder, exist_ok=True)
-        self._temporary = posixpath.join(folder, f".tmp-{uuid.uuid4().hex}-{file_name}")
+        self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
         self._file = self._filesystem.open(self._temporary, "wb")
         self._hash = hashlib.sha256()
         self._finished = False

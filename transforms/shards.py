@@ -29,6 +29,8 @@ MANIFEST = "manifest.json"
 RUN = "run.json"
 BUILDING = "building.json"
 PARTS = "parts"
+# Folders that only a build writes into: whatever else lies in them may be swept. Nothing else of a folder is touched.
+OURS = ("data/", "rejects/", f"{PARTS}/", "scratch/")
 BATCH_ROWS = 4096
 
 # Token shards are read zero-copy from a memory map; everything else is text and is stored compressed.
@@ -138,6 +140,8 @@ def begin(place: str, spec: DatasetSpec, replace: bool = False) -> Manifest | No
         if not replace:
             raise ValueError(problem)
         places.remove(places.join(place, MANIFEST))
+        for file in manifest.files:
+            places.remove(places.join(place, file.path))
     elif not places.exists(places.join(place, BUILDING)) and (foreign := places.list_files(place)):
         raise ValueError(
             f"{place} holds files but no {MANIFEST}: it is not a dataset of ours, and a build would delete them. "
@@ -187,18 +191,24 @@ def _damage(place: str, manifest: Manifest) -> str | None:
     return None
 
 
+def _is_ours(path: str) -> bool:
+    """Whether a path below a dataset can only be a build's: its folders, its marker, its temporary files."""
+    folder, _, name = path.rpartition("/")
+    return path.startswith(OURS) or path == BUILDING or (not folder and name.startswith(places.TEMPORARY))
+
+
 def _clean(place: str, keep_finished: bool) -> None:
     """Removes what an earlier run left; keeps the shards it finished, with their records, when of this build."""
     paths = places.list_files(place)
-    keep: set[str] = set()
-    if keep_finished:
-        keep = {BUILDING}
-        for record in (path for path in paths if path.startswith(f"{PARTS}/") and path.endswith(".json")):
-            file = ShardFile(**json.loads(places.read_bytes(places.join(place, record))))
-            if finished(place, file.path):
-                keep |= {record, file.path}
+    keep = {BUILDING} if keep_finished else set()
+    written: set[str] = set()
+    for record in (path for path in paths if path.startswith(f"{PARTS}/") and path.endswith(".json")):
+        file = ShardFile(**json.loads(places.read_bytes(places.join(place, record))))
+        written.add(file.path)
+        if keep_finished and finished(place, file.path):
+            keep |= {record, file.path}
     for path in paths:
-        if path not in keep:
+        if path not in keep and (_is_ours(path) or path in written):
             places.remove(places.join(place, path))
 
 
@@ -351,11 +361,13 @@ def _write_run(place: str, more: Mapping[str, object]) -> None:
 
 
 def _sweep(place: str, manifest: Manifest) -> None:
-    named = {file.path for file in manifest.files} | {MANIFEST, RUN}
-    for path in places.list_files(place):
-        if path not in named:
-            places.remove(places.join(place, path))
-    places.remove_empty_folders(place)
+    named = {file.path for file in manifest.files}
+    swept = [path for path in places.list_files(place) if path not in named and _is_ours(path)]
+    for path in swept:
+        places.remove(places.join(place, path))
+    if swept:
+        for folder in OURS:
+            places.remove_empty_folders(places.join(place, folder))
 
 
 # ---------------------------------------------------------------------------------------------- reading
@@ -365,9 +377,7 @@ def load_manifest(place: str, kind: str | None = None) -> Manifest:
     """The manifest of the dataset at a place. Raises ValueError when there is none, or it is of another kind."""
     target = places.join(place, MANIFEST)
     if not places.exists(target):
-        unfinished = places.exists(places.join(place, BUILDING))
-        hint = "its build did not finish: run it again" if unfinished else "check the path"
-        raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {hint}")
+        raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}")
     manifest = Manifest.from_json(places.read_bytes(target))
     if manifest.schema_version != SCHEMA_VERSION:
         raise ValueError(
@@ -376,6 +386,15 @@ def load_manifest(place: str, kind: str | None = None) -> Manifest:
     if kind is not None and manifest.kind != kind:
         raise ValueError(f"{place} is a {manifest.kind} dataset; a {kind} dataset is needed here")
     return manifest
+
+
+def _what_else(place: str) -> str:
+    if places.exists(places.join(place, BUILDING)):
+        return "its build did not finish: run it again"
+    inner = sorted(
+        path.removesuffix(f"/{MANIFEST}") for path in places.list_files(place) if path.endswith(f"/{MANIFEST}")
+    )
+    return f"the datasets {', '.join(inner[:9])} are below it: name one" if inner else "check the path"
 
 
 def _open(place: str, path: str, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
@@ -417,9 +436,9 @@ def verify(place: str) -> list[str]:
     """What is wrong with a dataset: a line each; [] when every file has the rows, bytes and SHA-256 of the manifest."""
     manifest = load_manifest(place)
     problems = [problem for file in manifest.files for problem in _file_problems(place, file)]
-    named = {file.path for file in manifest.files} | {MANIFEST, RUN}
-    problems += [f"{path}: not in the manifest" for path in places.list_files(place) if path not in named]
-    return problems
+    named = {file.path for file in manifest.files}
+    strays = [path for path in places.list_files(place) if path not in named and _is_ours(path)]
+    return problems + [f"{path}: not in the manifest" for path in strays]
 
 
 def verify_file(place: str, num_bytes: int, sha256: str) -> bool:

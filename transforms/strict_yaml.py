@@ -28,31 +28,46 @@ _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true o
 
 def load(cls: type[T], place: str) -> T:
     """The file at a place as a `cls`. Raises ValueError when it is not one, or not there."""
+    return parse(cls, text_of(place), place)
+
+
+def text_of(place: str) -> str:
+    """A file's text. Raises ValueError when there is none."""
     if not places.exists(place):
         raise ValueError(f"no such file: {place}")
-    return parse(cls, places.read_bytes(place).decode("utf-8"), place)
+    return places.read_bytes(place).decode("utf-8")
 
 
 def load_named(cls: type[T], name_or_place: str, folder: Path) -> T:
     """A file shipped in `folder` by its bare name ("worldpm"), or any .yaml file by its place."""
+    return load(cls, place_of(name_or_place, folder))
+
+
+def place_of(name_or_place: str, folder: Path) -> str:
+    """The place of a file shipped in `folder` by its bare name, or of any .yaml file. Raises ValueError for no such
+    name, naming the nearest."""
     if name_or_place.endswith((".yaml", ".yml")):
-        return load(cls, name_or_place)
+        return name_or_place
     shipped = sorted(path.stem for path in folder.glob("*.yaml"))
     if name_or_place not in shipped:
         raise ValueError(
             f"no {folder.name} file named {name_or_place!r}{_nearest(name_or_place, shipped)}; shipped are "
             f"{', '.join(shipped)}; a file of your own ends in .yaml"
         )
-    return load(cls, str(folder / f"{name_or_place}.yaml"))
+    return str(folder / f"{name_or_place}.yaml")
 
 
 def parse(cls: type[T], text: str, file: str) -> T:
     """YAML text as a `cls`; `file` is what errors call it."""
+    return typing.cast(T, convert(cls, read(text, file), file))
+
+
+def read(text: str, file: str) -> Any:
+    """YAML text as mappings, lists and scalars. Raises ValueError for what is no YAML, and for a key given twice."""
     try:
-        value = yaml.load(text, Loader=_StrictLoader)
+        return yaml.load(text, Loader=_StrictLoader)
     except yaml.YAMLError as error:
         raise ValueError(f"{file}: not readable as YAML: {error}") from error
-    return typing.cast(T, convert(cls, value, file))
 
 
 def convert(kind: Any, value: object, file: str, path: str = "") -> Any:

@@ -1,0 +1,268 @@
+"""The loaders as laws: the same global batches at any number of ranks, nothing lost, exact resume, clear refusals."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.training_data import tokenizer_place, write_curriculum, write_preference
+from tokenizer.encoder import Encoder
+from trainers.curriculum_data import CurriculumLoader
+from trainers.data import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
+from trainers.preference_data import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
+from trainers.preference_groups import PreferenceData
+from transforms import shards
+
+SEQUENCES, GLOBAL = 26, 8
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("data")
+    encoder = Encoder.load(tokenizer_place(place))
+    write_curriculum(place / "curriculum", encoder, SEQUENCES, num_shards=3)
+    write_preference(place / "pairs", encoder, groups=80, answers=5)
+    return place
+
+
+@pytest.fixture(scope="module")
+def encoder(folder: Path) -> Encoder:
+    return Encoder.load(str(folder / "tokenizer"))
+
+
+def curriculum(folder: Path, encoder: Encoder) -> CurriculumLoader:
+    return CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, encoder.vocab_size)
+
+
+def preference(folder: Path, encoder: Encoder, seed: int = 0, lengths: Lengths | None = None) -> PreferenceLoader:
+    data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
+    return PreferenceLoader(data, lengths or Lengths(128, 256), 16, 2, epochs=2, seed=seed, pad_token=encoder.pad)
+
+
+def rows_of(batch: GlobalBatch) -> list[tuple[int, ...]]:
+    """The non-empty rows of a rank's micro-batches, without padding."""
+    found = []
+    for micro in batch.micro_batches:
+        for tokens, groups in zip(micro.rows.tokens, micro.rows.groups, strict=True):
+            if (groups >= 0).any():
+                found.append(tuple(tokens[groups >= 0].tolist()))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["curriculum", "preference"])
+def test_the_global_batch_is_the_same_for_every_number_of_ranks(folder: Path, encoder: Encoder, kind: str) -> None:
+    loader = curriculum(folder, encoder) if kind == "curriculum" else preference(folder, encoder)
+    for step in range(loader.steps):
+        digests = set()
+        for world in (1, 2, 3, 4, 8):
+            parts = [loader.batch(step, rank, world) for rank in range(world)]
+            assert len({len(part.micro_batches) for part in parts}) == 1, "ranks would wait for each other for ever"
+            assert len({(part.count, part.tokens, tuple(part.ids)) for part in parts}) == 1
+            digests.add(hashlib.sha256(repr(sorted(row for p in parts for row in rows_of(p))).encode()).hexdigest())
+        assert len(digests) == 1
+
+
+def test_the_curriculum_is_read_in_order_whole_and_once(folder: Path, encoder: Encoder) -> None:
+    loader = curriculum(folder, encoder)
+    assert loader.steps == 4
+    seen = [row for step in range(4) for row in rows_of(loader.batch(step, 0, 1))]
+    manifest = shards.load_manifest(str(folder / "curriculum"))
+    stored = [
+        tuple(tokens)
+        for file in manifest.data_files
+        for tokens in shards.read_shard(str(folder / "curriculum"), file.path).column("tokens").to_pylist()
+    ]
+    assert seen == stored
+    with pytest.raises(IndexError, match="4 steps"):
+        loader.batch(4, 0, 1)
+
+
+def test_labels_are_the_next_token_of_the_same_document(folder: Path, encoder: Encoder) -> None:
+    loader = curriculum(folder, encoder)
+    batch = loader.batch(0, 0, 1)
+    targets = 0
+    for micro in batch.micro_batches:
+        assert isinstance(micro, SequenceBatch)
+        rows, labels = micro.rows, micro.labels
+        for b, t in np.ndindex(*labels.shape):
+            inside = t + 1 < labels.shape[1] and rows.groups[b, t] >= 0
+            if inside and rows.groups[b, t] == rows.groups[b, t + 1]:
+                assert labels[b, t] == rows.tokens[b, t + 1]
+                assert rows.positions[b, t + 1] == rows.positions[b, t] + 1
+                targets += 1
+            else:
+                assert labels[b, t] == NO_TARGET
+    assert targets == batch.count
+
+
+def test_every_pair_of_an_epoch_is_in_one_batch_of_about_the_asked_size(folder: Path, encoder: Encoder) -> None:
+    loader = preference(folder, encoder)
+    for epoch in range(2):
+        seen = []
+        for number in range(loader.steps_per_epoch):
+            batch = loader.batch(epoch * loader.steps_per_epoch + number, 0, 1)
+            pairs = [
+                (int(m.groups[c]), int(m.responses[c]), int(m.responses[r]))
+                for m in batch.micro_batches
+                if isinstance(m, PairBatch)
+                for c, r in zip(m.chosen, m.rejected, strict=True)
+            ]
+            assert len(pairs) == batch.count
+            assert batch.count <= 16 + int(loader.data.num_pairs.max())
+            seen += pairs
+        wanted = [(g, c, r) for g in range(len(loader.data)) for c, r in loader.data.pairs_of(g)]
+        assert sorted(seen) == sorted(wanted)
+
+
+def test_the_order_depends_on_seed_and_epoch_alone(folder: Path, encoder: Encoder) -> None:
+    def order(seed: int) -> list[list[int]]:
+        loader = preference(folder, encoder, seed)
+        return [loader.groups_of(step).tolist() for step in range(loader.steps)]
+
+    assert order(0) == order(0)
+    assert order(0) != order(1)
+    half = len(order(0)) // 2
+    assert order(0)[:half] != order(0)[half:]
+
+
+def test_resuming_at_any_step_gives_the_rest(folder: Path, encoder: Encoder) -> None:
+    for make in (curriculum, preference):
+        whole = [rows_of(make(folder, encoder).batch(step, 1, 2)) for step in range(make(folder, encoder).steps)]
+        for step in range(len(whole)):
+            fresh = make(folder, encoder)
+            check_state(make(folder, encoder).state(step), fresh.state(step), "here")
+            assert [rows_of(fresh.batch(s, 1, 2)) for s in range(step, fresh.steps)] == whole[step:]
+
+
+def test_state_of_other_data_or_settings_is_refused_by_name(folder: Path, encoder: Encoder) -> None:
+    state = preference(folder, encoder).state(3)
+    with pytest.raises(ValueError, match="seed: 0 there, 1 here"):
+        check_state(state, preference(folder, encoder, seed=1).state(3), "checkpoint")
+    with pytest.raises(ValueError, match="data: 'other' there"):
+        check_state({**state, "data": "other"}, preference(folder, encoder).state(3), "checkpoint")
+
+
+def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path, encoder: Encoder) -> None:
+    loader = preference(folder, encoder)
+    parts, _ = plan(loader.data, [0], Lengths(128, 256))
+    (batch,) = pair_batches(loader.data, parts, Lengths(128, 256), 0, 1, 2, encoder.pad)
+    group = loader.data.group(0)
+    ids = batch.rows.tokens[0]
+    size = len(group.prompt)
+    assert ids[:size].tolist() == group.prompt.tolist()
+    for branch, response in enumerate(group.responses, start=1):
+        at = np.flatnonzero(batch.rows.branches[0] == branch)
+        assert ids[at].tolist() == response.tolist()
+        assert batch.rows.positions[0, at].tolist() == list(range(size, size + len(response)))
+        assert batch.score_places[branch - 1] == at[-1]
+        assert ids[at[-1]] == encoder.end_of_text
+
+
+def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, encoder: Encoder) -> None:
+    tight = Lengths(24, 48)
+    loader = preference(folder, encoder, lengths=tight)
+    parts, cuts = plan(loader.data, range(len(loader.data)), tight)
+    assert cuts.prompts_cut
+    assert cuts.responses_cut
+    assert cuts.tokens_cut
+    assert cuts.groups_split
+    pairs = sorted((part.group, number) for part in parts for number in part.pairs)
+    assert pairs == [(g, n) for g in range(len(loader.data)) for n in range(int(loader.data.num_pairs[g]))]
+    for batch in pair_batches(loader.data, parts, tight, 0, 1, 4, encoder.pad):
+        ends = batch.rows.tokens.reshape(-1)[batch.score_places]
+        assert (ends == encoder.end_of_text).all(), "the score token must survive every cut"
+        assert batch.rows.positions.max() < tight.sequence_tokens
+        assert batch.rows.tokens.shape[1] <= tight.row_tokens
+
+
+@pytest.mark.parametrize(
+    ("prompt", "responses", "limit", "wanted"),
+    [
+        (10, [5, 7], 20, (10, [5, 7])),  # fits
+        (18, [5, 8], 20, (12, [5, 8])),  # the prompt gives way to the longest response
+        (30, [40, 3], 20, (5, [15, 3])),  # but keeps a quarter; then the response gives way
+        (3, [40], 20, (3, [17])),  # a short prompt stays whole
+    ],
+)
+def test_cut_rule(prompt: int, responses: list[int], limit: int, wanted: tuple[int, list[int]]) -> None:
+    assert cut_lengths(prompt, responses, limit) == wanted
+
+
+@given(st.data())
+@settings(max_examples=100, deadline=None)
+def test_parts_hold_every_pair_once_and_every_response(data: st.DataObject) -> None:
+    count = data.draw(st.integers(2, 8))
+    responses = data.draw(st.lists(st.integers(1, 15), min_size=count, max_size=count))
+    every = [(i, j) for i in range(count) for j in range(count) if i != j]
+    pairs = data.draw(st.lists(st.sampled_from(every), max_size=12, unique=True))
+    parts = parts_of(7, 5, responses, pairs, 40)
+    assert sorted(n for part in parts for n in part.pairs) == list(range(len(pairs)))
+    assert {r for part in parts for r in part.responses} == set(range(count))
+    for part in parts:
+        assert part.tokens == 5 + sum(responses[r] for r in part.responses) <= 40
+        assert all(set(pairs[n]) <= set(part.responses) for n in part.pairs)
+        assert len(set(part.responses)) == len(part.responses)
+
+
+@given(st.lists(st.integers(1, 64), max_size=60))
+@settings(max_examples=100, deadline=None)
+def test_best_fit_places_everything_once_within_the_rows(lengths: list[int]) -> None:
+    rows = best_fit(lengths, 64)
+    assert sorted(i for row in rows for i in row) == list(range(len(lengths)))
+    assert all(sum(lengths[i] for i in row) <= 64 for row in rows)
+    assert sum(sum(lengths[i] for i in row) <= 32 for row in rows) <= 1, "two rows would fit one"
+
+
+def test_best_fit_refuses_what_fits_no_row() -> None:
+    with pytest.raises(ValueError, match="65 tokens does not fit a row of 64"):
+        best_fit([65], 64)
+
+
+@given(st.integers(0, 40), st.integers(1, 6), st.integers(1, 5))
+def test_ranks_share_all_rows_in_as_many_micro_batches(rows: int, world: int, micro: int) -> None:
+    shares = [share(rows, rank, world, micro) for rank in range(world)]
+    assert len({len(mine) for mine in shares}) == 1
+    assert sorted(row for mine in shares for part in mine for row in part) == list(range(rows))
+    assert all(len(part) <= micro for mine in shares for part in mine)
+
+
+def test_a_rank_without_rows_gets_an_empty_one() -> None:
+    rows = pad([], pad_token=4)
+    assert rows.tokens.tolist() == [[4] * 8]
+    assert (rows.groups < 0).all()
+    one = np.arange(3)
+    assert pad([Row(one, one, one * 0, one * 0)], 4).tokens.tolist() == [[0, 1, 2, 4, 4, 4, 4, 4]]
+
+
+def test_data_of_another_tokenizer_is_refused(folder: Path, encoder: Encoder) -> None:
+    with pytest.raises(ValueError, match="does not end with the score token"):
+        PreferenceData(str(folder / "pairs"), "train", encoder.pad, encoder.vocab_size)
+    with pytest.raises(ValueError, match="made with another tokenizer"):
+        PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, 50)
+    with pytest.raises(ValueError, match="made with another tokenizer"):
+        CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, 50).batch(0, 0, 1)
+
+
+def test_data_of_another_kind_and_an_empty_split_are_refused(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="curriculum"):
+        PreferenceData(str(folder / "curriculum"), "train", encoder.end_of_text, encoder.vocab_size)
+    write_preference(tmp_path / "few", encoder, groups=1)
+    data = PreferenceData(str(tmp_path / "few"), "holdout", encoder.end_of_text, encoder.vocab_size)
+    with pytest.raises(ValueError, match="no pair to train on"):
+        PreferenceLoader(data, Lengths(128, 256), 16, 2, 1, 0, encoder.pad)
+
+
+def test_shards_in_another_order_are_refused(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
+    place = tmp_path / "curriculum"
+    write_curriculum(place, encoder, 12, num_shards=2)
+    first, second = (place / file.path for file in shards.load_manifest(str(place)).data_files)
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+    with pytest.raises(ValueError, match="agora verify"):
+        CurriculumLoader(str(place), 4, 2, encoder.pad, encoder.vocab_size).batch(0, 0, 1)

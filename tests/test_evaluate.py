@@ -1,0 +1,175 @@
+"""The evaluation: its numbers against plain loops, its intervals against known truth, and the dataset it writes."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.training_data import arguments, write_all
+from trainers import configs, evaluate, launch, metrics, preference
+from trainers.configs import EvaluateConfig, PreferenceConfig
+from trainers.metrics import ScoredPairs
+from transforms import shards
+
+ROOT = Path(__file__).parents[1]
+
+
+def scored(count: int, seed: int = 0, groups: int = 10, **columns: object) -> ScoredPairs:
+    generator = np.random.Generator(np.random.PCG64(seed))
+    values: dict[str, Any] = {
+        "group": np.sort(generator.integers(0, groups, count)),
+        "language": ["eng_Latn" if n % 3 else "fra_Latn" for n in range(count)],
+        "chosen_reward": generator.normal(0.5, 1, count),
+        "rejected_reward": generator.normal(0, 1, count),
+        "target": np.ones(count),
+        "weight": np.ones(count),
+        "margin": generator.integers(1, 30, count),
+        "chosen_chars": generator.integers(1, 9, count),
+        "rejected_chars": generator.integers(1, 9, count),
+        "chosen_ms": generator.integers(-1, 9, count),
+        "rejected_ms": generator.integers(-1, 9, count),
+    }
+    return ScoredPairs(**{**values, **columns})
+
+
+def half(a: float, b: float) -> float:
+    return 1.0 if a > b else 0.5 if a == b else 0.0
+
+
+def test_values_are_those_of_a_plain_loop() -> None:
+    pairs = scored(200)
+    found: Any = metrics.summary(pairs, 200, seed=0)
+    gaps = [float(a - b) for a, b in zip(pairs.chosen_reward, pairs.rejected_reward, strict=True)]
+    assert found["accuracy"]["value"] == pytest.approx(sum(half(gap, 0) for gap in gaps) / 200)
+    assert found["loss"]["value"] == pytest.approx(sum(math.log1p(math.exp(-gap)) for gap in gaps) / 200)
+    longer = [half(a, b) for a, b in zip(pairs.chosen_chars, pairs.rejected_chars, strict=True)]
+    earlier = [
+        half(-a, -b) if a >= 0 and b >= 0 else 0.5 for a, b in zip(pairs.chosen_ms, pairs.rejected_ms, strict=True)
+    ]
+    baselines = found["baselines"]
+    assert baselines["longer"]["accuracy"]["value"] == pytest.approx(sum(longer) / 200)
+    assert baselines["earlier"]["accuracy"]["value"] == pytest.approx(sum(earlier) / 200)
+    assert baselines["chance"]["accuracy"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    for name in ("longer", "earlier", "chance"):
+        gain = found["accuracy"]["value"] - baselines[name]["accuracy"]["value"]
+        assert baselines[name]["difference"]["value"] == pytest.approx(gain)
+
+
+@pytest.mark.parametrize("by", ["by_language", "by_margin", "by_length"])
+def test_parts_partition_the_pairs(by: str) -> None:
+    found: Any = metrics.summary(scored(200), 100, seed=0)
+    parts = found[by].values()
+    assert sum(part["pairs"] for part in parts) == 200
+    mean = sum(part["pairs"] * part["accuracy"]["value"] for part in parts) / 200
+    assert mean == pytest.approx(found["accuracy"]["value"])
+
+
+def test_margin_buckets_have_the_edges_of_worldpm() -> None:
+    margins = np.array([1, 2, 3, 5, 6, 10, 11, 10_000])
+    found: Any = metrics.summary(scored(8, margin=margins), 100, seed=0)
+    assert {name: part["pairs"] for name, part in found["by_margin"].items()} == {
+        "1-2": 2,
+        "3-5": 2,
+        "6-10": 2,
+        "11+": 2,
+    }
+
+
+def test_equal_rewards_are_half_right_and_cost_ln_2() -> None:
+    found: Any = metrics.summary(scored(50, chosen_reward=np.zeros(50), rejected_reward=np.zeros(50)), 100, seed=0)
+    assert found["accuracy"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+    assert found["loss"]["value"] == pytest.approx(math.log(2))
+
+
+def test_swapping_sides_turns_accuracy_around() -> None:
+    pairs = scored(100)
+    swapped = scored(100, chosen_reward=pairs.rejected_reward, rejected_reward=pairs.chosen_reward)
+    here: Any = metrics.summary(pairs, 100, seed=0)
+    there: Any = metrics.summary(swapped, 100, seed=0)
+    assert here["accuracy"]["value"] == pytest.approx(1 - there["accuracy"]["value"])
+
+
+def test_intervals_cover_the_truth_as_often_as_they_say_and_know_about_groups() -> None:
+    """200 data sets of 60 groups of 6 pairs that share half of their luck: a 95% interval misses in about 10."""
+    missed = 0
+    widths = {"grouped": 0.0, "single": 0.0}
+    for seed in range(200):
+        generator = np.random.Generator(np.random.PCG64(seed))
+        shared = np.repeat(generator.random(60), 6)
+        own = generator.random(360)
+        right = (np.where(generator.random(360) < 0.5, shared, own) < 0.7).astype(float)
+        group = np.repeat(np.arange(60), 6)
+        (found,) = metrics.estimates(right[:, None], group, 300, seed)
+        (single,) = metrics.estimates(right[:, None], np.arange(360), 300, seed)
+        missed += not found["low"] <= 0.7 <= found["high"]
+        widths["grouped"] += found["high"] - found["low"]
+        widths["single"] += single["high"] - single["low"]
+    assert 2 <= missed <= 25
+    assert widths["grouped"] > 1.2 * widths["single"], "pairs of one prompt are not independent"
+
+
+def test_the_same_seed_repeats_an_interval() -> None:
+    pairs = scored(100)
+    assert metrics.summary(pairs, 100, seed=1) == metrics.summary(pairs, 100, seed=1)
+    assert metrics.summary(pairs, 100, seed=1) != metrics.summary(pairs, 100, seed=2)
+
+
+def test_no_pair_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no pair to evaluate on"):
+        metrics.summary(scored(0), 100, seed=0)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = write_all(tmp_path_factory.mktemp("evaluate"))
+    config = configs.load(PreferenceConfig, "preference", arguments(place, place / "pm", "preference", epochs=3))
+    assert launch.run(config, preference.build) == 0
+    return place
+
+
+def config_of(folder: Path, output: Path, **settings: Any) -> EvaluateConfig:
+    places = {"model": str(folder / "pm" / "export"), "data": str(folder / "pairs"), "output": str(output)}
+    return EvaluateConfig(**{**places, "bootstrap": 200, **settings})
+
+
+def test_the_validation_numbers_are_those_of_training(folder: Path, tmp_path: Path) -> None:
+    evaluate.run(config_of(folder, tmp_path / "evaluation", split="validation"))
+    report = json.loads((tmp_path / "evaluation" / "evaluation.json").read_text())
+    lines = [json.loads(line) for line in (folder / "pm" / "metrics.jsonl").read_text().splitlines()]
+    last = [line for line in lines if line["kind"] == "validation"][-1]
+    assert report["accuracy"]["value"] == pytest.approx(last["accuracy"])
+    assert report["loss"]["value"] == pytest.approx(last["loss"], abs=1e-5)
+    assert report["pairs"] == last["pairs"]
+
+
+def test_the_evaluation_is_a_dataset_and_is_not_made_twice(folder: Path, tmp_path: Path) -> None:
+    place = str(tmp_path / "evaluation")
+    first = evaluate.run(config_of(folder, tmp_path / "evaluation"))
+    assert shards.verify(place) == []
+    assert first.parents["model"] == shards.load_manifest(str(folder / "pm" / "export")).digest
+    written = (tmp_path / "evaluation" / "evaluation.json").stat().st_mtime_ns
+    assert evaluate.run(config_of(folder, tmp_path / "evaluation")) == first
+    assert (tmp_path / "evaluation" / "evaluation.json").stat().st_mtime_ns == written
+    with pytest.raises(ValueError, match="differs in split"):
+        evaluate.run(config_of(folder, tmp_path / "evaluation", split="validation"))
+    scores = shards.read_shard(place, "data/scores.arrow")
+    assert scores.num_rows == first.counts["evaluation"]["responses"]
+    assert len(set(scores.column("post_id").to_pylist())) == scores.num_rows
+
+
+def test_the_command_prints_the_result_and_errors_name_the_remedy(folder: Path, tmp_path: Path) -> None:
+    places = [f"model={folder}/pm/export", f"data={folder}/pairs", f"output={tmp_path}/evaluation"]
+    command = [sys.executable, "-m", "trainers.evaluate"]
+    done = subprocess.run([*command, *places, "bootstrap=100"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "accuracy" in done.stderr
+    assert "longer" in done.stderr
+    with pytest.raises(ValueError, match=r"preference"):
+        evaluate.run(config_of(folder, tmp_path / "other", data=str(folder / "curriculum")))

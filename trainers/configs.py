@@ -1,0 +1,247 @@
+"""Training configurations: strict YAML to frozen dataclasses, with `key=value` overrides.
+
+A configuration is a file, or the name of one shipped in `trainers/configs/<kind>/<name>.yaml`. Unknown and repeated
+keys, and values of another type, are errors. What a run *is* (its fingerprint) leaves out places and everything that
+changes the speed or the reporting of a run and not its arithmetic: NOT_IDENTITY is the one list of that.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from transforms import strict_yaml
+
+C = typing.TypeVar("C")
+
+SHIPPED = Path(__file__).with_name("configs")
+
+# Keys that do not change what is trained beyond float noise: places, machine, reporting.
+NOT_IDENTITY = frozenset(
+    (
+        *("data", "tokenizer", "output", "init", "validation", "replace", "max_steps"),
+        *("threads", "micro_sequences", "micro_rows"),
+        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "nonfinite_skips"),
+    )
+)
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """A fresh Qwen3-shaped decoder (QK norm, SwiGLU, RoPE). Ignored when `init` names a model."""
+
+    hidden_size: int = 128
+    layers: int = 4
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 32
+    intermediate_size: int = 384
+    max_positions: int = 2048
+    rope_theta: float = 10000.0
+    tied: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "max_positions"):
+            _at_least(f"model.{name}", getattr(self, name), 1)
+        if self.heads % self.kv_heads:
+            raise ValueError(f"model.heads {self.heads} is no multiple of model.kv_heads {self.kv_heads}: change one")
+
+
+@dataclass(frozen=True)
+class Optimizer:
+    """AdamW. Weight decay goes to matrices only; `clip` is the largest global gradient norm."""
+
+    lr: float = 1e-3
+    weight_decay: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.95
+    eps: float = 1e-8
+    clip: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("lr", "eps", "clip"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"optimizer.{name} must be above 0, got {getattr(self, name)}")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Learning rate over the run: `constant`, `cosine`, or `wsd` (warmup, stable, linear decay).
+
+    warmup and decay are shares of all steps; floor is the share of the peak that is left at the end.
+    WorldPM (A.3) is `constant` with warmup 0.1.
+    """
+
+    kind: typing.Literal["constant", "cosine", "wsd"] = "constant"
+    warmup: float = 0.1
+    decay: float = 0.2
+    floor: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("warmup", "decay", "floor"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"schedule.{name} is a share between 0 and 1, got {getattr(self, name)}")
+        if self.kind == "wsd" and self.warmup + self.decay > 1:
+            raise ValueError(f"schedule.warmup {self.warmup} + schedule.decay {self.decay} is above 1: lower one")
+
+
+@dataclass(frozen=True)
+class Parallel:
+    """How the model lies on the ranks. replicate > 1 is HSDP: that many copies, each sharded over the rest."""
+
+    replicate: int = 1
+    precision: typing.Literal["fp32", "bf16"] = (
+        "fp32"  # of matrix products on CUDA; parameters, reductions and the reward head stay fp32
+    )
+    activation_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        _at_least("parallel.replicate", self.replicate, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """What both trainers share. Places are folders of datasets; `output` is a folder on a file system all ranks see."""
+
+    data: str = ""
+    tokenizer: str = ""  # may be empty when init is a model with its tokenizer
+    output: str = ""
+    init: str = ""  # a Hugging Face folder to start from, e.g. the export of a pretraining run; empty: fresh weights
+    seed: int = 0
+    threads: int = 1  # of each process; the same number repeats a CPU run bit for bit
+    max_steps: int = 0  # stop after so many, or when the data ends; 0: when it ends
+    evaluate_every: int = 0  # 0: only at the end
+    checkpoint_every: int = 0  # 0: only at the end and when told to stop
+    keep_checkpoints: int = 2
+    nonfinite_skips: int = 3  # steps with a non-finite loss or gradient that are skipped before the run stops
+    replace: bool = False  # train anew over the results of another configuration
+    model: ModelShape = field(default_factory=ModelShape)
+    optimizer: Optimizer = field(default_factory=Optimizer)
+    schedule: Schedule = field(default_factory=Schedule)
+    parallel: Parallel = field(default_factory=Parallel)
+
+    def __post_init__(self) -> None:
+        for name in ("data", "output"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is not set: add {name}=PLACE to the command or to the configuration")
+        if not (self.tokenizer or self.init):
+            raise ValueError("neither tokenizer nor init is set: add tokenizer=PLACE or init=MODEL")
+        if "://" in self.output:
+            raise ValueError(f"output {self.output!r} is a URL; a training run writes to a mounted folder")
+        _at_least("threads", self.threads, 1)
+        _at_least("keep_checkpoints", self.keep_checkpoints, 1)
+        for name in ("max_steps", "evaluate_every", "checkpoint_every", "nonfinite_skips"):
+            _at_least(name, getattr(self, name), 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig(RunConfig):
+    """Language-model pretraining on curriculum shards. A global batch is `global_sequences` rows of the schedule."""
+
+    validation: str = ""  # a curriculum dataset of held-out documents; empty: no validation
+    global_sequences: int = 16
+    micro_sequences: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _at_least("global_sequences", self.global_sequences, 1)
+        _at_least("micro_sequences", self.micro_sequences, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferenceConfig(RunConfig):
+    """Preference-model training on preference shards.
+
+    sequence_tokens bounds prompt + response (WorldPM A.3: 2,048); rows of row_tokens hold whole prompts with their
+    responses. A global batch is about `global_pairs` pairs.
+    """
+
+    epochs: int = 1
+    global_pairs: int = 64
+    sequence_tokens: int = 512
+    row_tokens: int = 1024
+    micro_rows: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("epochs", "global_pairs", "micro_rows"):
+            _at_least(name, getattr(self, name), 1)
+        check_lengths(self.sequence_tokens, self.row_tokens)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateConfig:
+    """Scoring a preference model on one split. sequence_tokens 0: what the model was trained with."""
+
+    model: str = ""
+    data: str = ""
+    output: str = ""
+    split: typing.Literal["train", "validation", "holdout"] = "holdout"
+    sequence_tokens: int = 0
+    bootstrap: int = 1000
+    seed: int = 0
+    threads: int = 1
+    replace: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("model", "data", "output"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is not set: add {name}=PLACE to the command")
+        _at_least("bootstrap", self.bootstrap, 100)
+        _at_least("threads", self.threads, 1)
+
+
+def check_lengths(sequence_tokens: int, row_tokens: int) -> None:
+    """A row must hold any single pair: a prompt with two responses needs at most twice sequence_tokens."""
+    _at_least("sequence_tokens", sequence_tokens, 8)
+    if row_tokens < 2 * sequence_tokens:
+        raise ValueError(
+            f"row_tokens {row_tokens} is below twice sequence_tokens {sequence_tokens}: a pair might not fit; "
+            f"set row_tokens={2 * sequence_tokens} or more"
+        )
+
+
+def identity(config: RunConfig) -> dict[str, object]:
+    """The settings that decide what is trained: goes into fingerprints, and is what a resumed run must repeat."""
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NOT_IDENTITY}
+    parallel = typing.cast("dict[str, object]", settings.pop("parallel"))
+    settings["precision"] = parallel["precision"]
+    if config.init:
+        del settings["model"]
+    return settings
+
+
+def load(kind: type[C], folder: str, arguments: Sequence[str]) -> C:
+    """Read `[CONFIG] key=value ...`. CONFIG is a file, or a name in trainers/configs/<folder>/.
+
+    Raises ValueError naming the place, what was found, what is wanted and the nearest known name.
+    """
+    names = [argument for argument in arguments if "=" not in argument]
+    if len(names) > 1:
+        raise ValueError(f"one configuration expected, got {names}; settings are written key=value")
+    place = strict_yaml.place_of(names[0], SHIPPED / folder) if names else "the command"
+    values = strict_yaml.read(strict_yaml.text_of(place), place) if names else {}
+    for argument in arguments:
+        if "=" in argument:
+            key, _, text = argument.partition("=")
+            _set(values, key, text)
+    return typing.cast(C, strict_yaml.convert(kind, values, place))
+
+
+def _set(values: dict[str, object], dotted: str, text: str) -> None:
+    *parents, last = dotted.split(".")
+    at = values
+    for parent in parents:
+        inner = at.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{dotted}: {parent} holds {inner!r}, it has no keys")
+        at = inner
+    at[last] = strict_yaml.read(text, dotted) if text else ""
+
+
+def _at_least(name: str, value: int, least: int) -> None:
+    if value < least:
+        raise ValueError(f"{name} must be at least {least}, got {value}")

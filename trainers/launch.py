@@ -1,0 +1,142 @@
+"""From a configuration to a trained, exported model: what both trainers' entry points share.
+
+A run's folder holds `export/` (the model, a dataset), `checkpoints/` and `metrics.jsonl`. A finished run is not
+repeated; an interrupted one goes on from its newest checkpoint; another configuration in the same folder is refused
+unless replace=true.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from tokenizer.encoder import Encoder
+from trainers import checkpoint, configs, export, loop, parallel
+from trainers.attention import isolation_leak, refuse_leak
+from trainers.configs import RunConfig
+from trainers.data import Loader
+from trainers.loop import Task
+from trainers.model import LanguageModel, RewardModel, layers
+from trainers.parallel import Ranks
+from trainers.runlog import RunLog
+from transforms import places, shards
+from transforms.ids import fingerprint
+from transforms.shards import DatasetSpec, Manifest
+
+_LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one trainer brings: its data, its loss, its model, and the check that packed rows are isolated."""
+
+    name: str
+    loader: Loader
+    task: Task
+    data: Manifest
+    build_model: Callable[[], LanguageModel | RewardModel]
+    outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
+    counts: Mapping[str, Mapping[str, int]]
+    summary: str
+
+
+Build = Callable[[Encoder, RunConfig], Job]
+
+
+def run(config: RunConfig, build: Build) -> int:
+    """Trains and exports; returns the exit status (0 done, loop.PREEMPTED saved and to be run again)."""
+    ranks = parallel.start(config.parallel, config.threads)
+    status = _run(config, build, ranks)
+    ranks.close()  # not after an error: it waits for the other ranks, which may never come, and torchrun ends them
+    return status
+
+
+def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
+    tokenizer = config.tokenizer or config.init
+    encoder = Encoder.load(tokenizer)
+    job = build(encoder, config)
+    steps = min(config.max_steps or job.loader.steps, job.loader.steps)
+    identity = {
+        "trainer": job.name,
+        "settings": {**configs.identity(config), "steps": steps},  # the schedule is over these
+        "data": job.data.digest,
+        "tokenizer": encoder.sha256,
+        "init": _digest(config.init),
+    }
+    spec = _spec(identity)
+    output = Path(config.output)
+    log = RunLog(output, job.name, steps, ranks.first)
+    folder = str(output / export.FOLDER)
+    if ranks.from_first(_already(config, folder, output, spec, identity) if ranks.first else None):
+        log.say(f"already trained: {folder}")
+        return 0
+    model = job.build_model()
+    size = sum(parameter.numel() for parameter in model.parameters())
+    of = "" if steps == job.loader.steps else f" of {job.loader.steps:,}"
+    log.say(f"{size:,} parameters, {job.summary}, {steps:,}{of} steps, {ranks.world} ranks")
+    sharded = parallel.shard(
+        model, layers(model), model.full_precision, ranks, config.parallel.activation_checkpointing
+    )
+    assert sharded is model
+    check_isolation(model, job.outputs, encoder.vocab_size, ranks)
+    if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log):
+        return loop.PREEMPTED
+    export.write(folder, spec, model, tokenizer, job.counts, ranks)
+    log.say(f"model in {folder}")
+    return 0
+
+
+def check_isolation(model: nn.Module, outputs: Callable[..., Tensor], vocab_size: int, ranks: Ranks) -> None:
+    """RuntimeError when packed documents or answers see each other in this very model, sharded as it is trained."""
+
+    def on_device(*tensors: Tensor) -> Tensor:
+        return outputs(model, *(tensor.to(ranks.device) for tensor in tensors))
+
+    with parallel.inference(model):
+        leak, response = isolation_leak(on_device, vocab_size)
+    refuse_leak(leak, response, _LEAK_TOLERANCE[ranks.precision])
+
+
+def _already(config: RunConfig, folder: str, output: Path, spec: DatasetSpec, identity: Mapping[str, object]) -> bool:
+    """True when this very run is finished. Makes room for a new one when told to replace another."""
+    if config.replace:
+        export.clear(output)
+    for found in checkpoint.complete(output):
+        checkpoint.check_identity(found, identity)
+    return export.finished(folder, spec, config.replace) is not None
+
+
+def _spec(identity: Mapping[str, object]) -> DatasetSpec:
+    parents = {role: str(identity[role]) for role in ("data", "tokenizer", "init") if identity[role]}
+    settings = {"trainer": identity["trainer"], "version": 1}
+    extra = identity["settings"]
+    assert isinstance(extra, dict)
+    return DatasetSpec(kind=export.KIND, settings={**settings, **extra}, parents=parents)
+
+
+def _digest(init: str) -> str:
+    """What names the model a run starts from: its manifest, or the bytes of its files. A hub name names itself."""
+    if not init:
+        return ""
+    if places.exists(places.join(init, shards.MANIFEST)):
+        return shards.load_manifest(init, export.KIND).digest
+    if not Path(init).is_dir():
+        return init
+    names = [name for name in places.list_files(init) if name.endswith((".safetensors", ".json"))]
+    return fingerprint([[name, places.sha256(places.join(init, name))] for name in names])
+
+
+def main(arguments: Sequence[str], usage: str, kind: type[RunConfig], folder: str, build: Build) -> int:
+    """The command line of a trainer: `[CONFIG] key=value ...`."""
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(usage)
+        return 0 if arguments else 2
+    try:
+        return run(configs.load(kind, folder, arguments), build)
+    except (ValueError, RuntimeError) as error:
+        print(f"{folder}: {error}", file=sys.stderr)
+        return 1

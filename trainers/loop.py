@@ -1,0 +1,224 @@
+"""The one training loop: accumulate, reduce, clip, step, log, evaluate, checkpoint. Both trainers run it.
+
+A task says what a micro-batch loses; everything else is here. The gradient of a step is that of
+sum(losses of the global batch) / count, whatever the number of ranks and micro-batches.
+
+Non-finite losses and gradients: every rank sees the same reduced numbers, so all skip the step or none does; the
+skipped batch's ids are written to metrics.jsonl, and after `nonfinite_skips` of them the run stops.
+"""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from trainers import checkpoint, parallel
+from trainers.configs import Optimizer, RunConfig, Schedule
+from trainers.data import GlobalBatch, Loader, check_state
+from trainers.parallel import Ranks
+from trainers.runlog import RunLog
+from transforms.ids import keyed_hash
+
+PREEMPTED = 75  # exit status: saved after a signal, run the same command again (EX_TEMPFAIL)
+_NAMED_IDS = 20  # of a skipped batch, in the log
+
+
+class Task(Protocol):
+    """What is trained: the loss of a micro-batch, and what is reported of it."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sums below; the first is the loss."""
+
+    def loss(self, model: nn.Module, micro_batch: Any, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        """The micro-batch's summed loss, with its graph, and one number for each of `names`."""
+
+    def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """Metrics of a global batch from its sums over all ranks."""
+
+    def evaluate(self, model: nn.Module, ranks: Ranks) -> dict[str, Any]:
+        """Validation metrics; empty when there is nothing to validate on. Every rank calls it."""
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What a step did. finite is False when it was skipped."""
+
+    sums: Mapping[str, float]
+    grad_norm: float
+    finite: bool
+    stop: bool  # some rank was told to stop
+
+
+def learning_rate(schedule: Schedule, peak: float, step: int, steps: int) -> float:
+    """Learning rate of a step, 0 <= step < steps. Warmup is linear and reaches the peak at its last step."""
+    warmup = math.ceil(schedule.warmup * steps)
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    if schedule.kind == "constant":
+        return peak
+    if schedule.kind == "cosine":
+        through = (step - warmup) / max(1, steps - 1 - warmup)
+        return peak * (schedule.floor + (1 - schedule.floor) * 0.5 * (1 + math.cos(math.pi * min(1.0, through))))
+    decay = math.ceil(schedule.decay * steps)
+    through = max(0.0, (step + 1 - (steps - decay)) / decay) if decay else 0.0
+    return peak * (1 - (1 - schedule.floor) * through)
+
+
+def make_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices only."""
+    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim >= 2]
+    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    betas = (settings.beta1, settings.beta2)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=settings.lr, betas=betas, eps=settings.eps)
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    task: Task,
+    batch: GlobalBatch,
+    largest: float,
+    ranks: Ranks,
+    stop: bool,
+) -> StepResult:
+    """One optimizer step on a global batch; no step when its loss or gradient is not finite on any rank."""
+    sums = [0.0] * len(task.names)
+    last = len(batch.micro_batches) - 1
+    for number, micro_batch in enumerate(batch.micro_batches):
+        parallel.reduce_gradients(model, now=number == last)
+        loss, numbers = task.loss(model, micro_batch, ranks)
+        (loss * (ranks.world / batch.count)).backward()  # FSDP averages over ranks; the loss is a global mean
+        sums = [total + float(value.detach()) for total, value in zip(sums, numbers, strict=True)]
+    *totals, stops = ranks.sum([*sums, float(stop)])
+    norm = parallel.clip(model, largest)
+    finite = math.isfinite(norm) and math.isfinite(totals[0])
+    if finite:
+        optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return StepResult(dict(zip(task.names, totals, strict=True)), norm, finite, stops > 0)
+
+
+def train(
+    config: RunConfig,
+    steps: int,
+    identity: Mapping[str, object],
+    model: nn.Module,
+    loader: Loader,
+    task: Task,
+    ranks: Ranks,
+    log: RunLog,
+) -> bool:
+    """Runs to `steps`, from the newest complete checkpoint of this run when there is one.
+
+    Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
+    Raises ValueError for a checkpoint of another run, RuntimeError after too many non-finite steps.
+    """
+    output = Path(config.output)
+    optimizer = make_optimizer(model, config.optimizer)
+    step, skipped = _resume(output, identity, model, optimizer, loader, ranks, log)
+    log.open(step)
+    if step:
+        log.write("resumed", step, {})
+    signals = _Signals()
+    try:
+        while step < steps:
+            began = time.monotonic()
+            torch.manual_seed(keyed_hash("dropout", str(config.seed), str(step), str(ranks.rank)) >> 1)
+            batch = loader.batch(step, ranks.rank, ranks.world)
+            rate = learning_rate(config.schedule, config.optimizer.lr, step, steps)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            result = train_step(model, optimizer, task, batch, config.optimizer.clip, ranks, signals.stop)
+            step += 1
+            if result.finite:
+                _report(log, task, result, batch, step, rate, time.monotonic() - began)
+            else:
+                skipped += 1
+                _skip(log, batch, result, step, skipped, config.nonfinite_skips)
+            if (step == steps or _due(step, config.evaluate_every)) and (found := task.evaluate(model, ranks)):
+                log.write("validation", step, found)
+            if step == steps or result.stop or _due(step, config.checkpoint_every):
+                state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
+                checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
+            if result.stop and step < steps:
+                log.say(f"told to stop: saved before step {step + 1}; run the same command again to go on")
+                return False
+    finally:
+        signals.restore()
+    return True
+
+
+def _resume(
+    output: Path,
+    identity: Mapping[str, object],
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    loader: Loader,
+    ranks: Ranks,
+    log: RunLog,
+) -> tuple[int, int]:
+    found = checkpoint.complete(output)
+    if not found:
+        return 0, 0
+    state = checkpoint.check_identity(found[-1], identity)
+    step = int(str(state["step"]))
+    saved = state["loader"]
+    assert isinstance(saved, dict)
+    check_state(saved, loader.state(step), str(found[-1]))
+    checkpoint.load(found[-1], model, optimizer, ranks)
+    log.say(f"going on from {found[-1].name} (saved with {state['ranks']} ranks, now {ranks.world})")
+    return step, int(str(state["skipped"]))
+
+
+def _report(
+    log: RunLog, task: Task, result: StepResult, batch: GlobalBatch, step: int, rate: float, seconds: float
+) -> None:
+    values = task.report(result.sums, batch.count)
+    speed = batch.tokens / seconds if seconds else 0.0
+    work = {"tokens": batch.tokens, "seconds": seconds, "tokens_per_s": speed}
+    log.write("train", step, {**values, "lr": rate, "grad_norm": result.grad_norm, **work})
+    shown = "  ".join(f"{name} {value:.4f}" for name, value in values.items() if name in ("loss", "accuracy"))
+    log.progress(step, f"{shown}  {speed:,.0f} tokens/s")
+
+
+def _skip(log: RunLog, batch: GlobalBatch, result: StepResult, step: int, skipped: int, allowed: int) -> None:
+    loss = next(iter(result.sums.values()))
+    ids = list(batch.ids)
+    values = {"loss_sum": repr(loss), "grad_norm": repr(result.grad_norm), "ids": ids[:_NAMED_IDS], "num_ids": len(ids)}
+    log.write("skipped", step, values)
+    log.say(f"step {step} skipped: loss sum {loss}, gradient norm {result.grad_norm}; ids are in metrics.jsonl")
+    if skipped > allowed:
+        raise RuntimeError(
+            f"{skipped} steps had a non-finite loss or gradient, {allowed} may be skipped; the last one held "
+            f"{', '.join(ids[:3])} and more. Lower optimizer.lr, or look at those in the data: metrics.jsonl names them"
+        )
+
+
+def _due(step: int, every: int) -> bool:
+    return every > 0 and step % every == 0
+
+
+class _Signals:
+    """SIGTERM and SIGUSR1 (what schedulers send ahead of a preemption) ask the run to save and stop after its step."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGUSR1)}
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        self.stop = True
+
+    def restore(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)

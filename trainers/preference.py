@@ -1,0 +1,131 @@
+"""Preference-model training (Bradley-Terry, WorldPM section 2) on preference shards.
+
+    python -m trainers.preference CONFIG data=PREFERENCE init=MODEL output=FOLDER [key=value ...]
+    torchrun --standalone --nproc_per_node 2 -m trainers.preference CONFIG data=... init=... output=...
+
+init is a language model (or a preference model) to start from; without it weights are fresh and tokenizer= is needed.
+CONFIG is a file, or the name of a shipped one: debug_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit status 0: done;
+75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokenizer.encoder import Encoder
+from trainers import launch, losses, model, parallel
+from trainers.configs import PreferenceConfig, RunConfig
+from trainers.data import PairBatch
+from trainers.launch import Job
+from trainers.parallel import Ranks
+from trainers.preference_data import Lengths, PreferenceLoader, pair_batches, plan
+from trainers.preference_groups import PreferenceData
+
+
+class PreferenceTask:
+    """Bradley-Terry loss over the pairs of packed groups."""
+
+    names = ("loss_sum", "agreement", "reward", "reward_squared", "responses", "gap")
+
+    def __init__(self, validation: PreferenceData, lengths: Lengths, micro_rows: int, pad: int) -> None:
+        self._validation, self._lengths, self._micro_rows, self._pad = validation, lengths, micro_rows, pad
+        self._parts, _ = plan(validation, range(len(validation)), lengths)
+        self._validation_pairs = int(validation.num_pairs.sum())
+
+    def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        reward_R = rewards(reward_model, micro_batch, ranks)
+        chosen_P = reward_R[ranks.put(micro_batch.chosen)]
+        rejected_P = reward_R[ranks.put(micro_batch.rejected)]
+        target_P, weight_P = ranks.put(micro_batch.target), ranks.put(micro_batch.weight)
+        loss = losses.bradley_terry(chosen_P, rejected_P, target_P, weight_P).sum()
+        if not len(reward_R):
+            loss = loss + reward_R.sum()  # an empty row: zero, but it takes part in every collective
+        numbers = [
+            loss,
+            losses.agreement(chosen_P, rejected_P).sum(),
+            reward_R.sum(),
+            reward_R.square().sum(),
+            torch.tensor(float(len(reward_R))),
+            (chosen_P - rejected_P).sum(),
+        ]
+        return loss, numbers
+
+    def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        responses = max(1.0, sums["responses"])
+        mean = sums["reward"] / responses
+        return {
+            "loss": sums["loss_sum"] / count,
+            "accuracy": sums["agreement"] / count,
+            "pairs": float(count),
+            "reward_mean": mean,
+            "reward_std": max(0.0, sums["reward_squared"] / responses - mean * mean) ** 0.5,
+            "gap_mean": sums["gap"] / count,
+        }
+
+    def evaluate(self, reward_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
+        """The same metrics over the validation split."""
+        if not self._validation_pairs:
+            return {}
+        totals = [0.0] * len(self.names)
+        batches = pair_batches(
+            self._validation, self._parts, self._lengths, ranks.rank, ranks.world, self._micro_rows, self._pad
+        )
+        with parallel.inference(reward_model):
+            for batch in batches:
+                _, numbers = self.loss(reward_model, batch, ranks)
+                totals = [total + float(value) for total, value in zip(totals, numbers, strict=True)]
+        return self.report(dict(zip(self.names, ranks.sum(totals), strict=True)), self._validation_pairs)
+
+
+def rewards(reward_model: nn.Module, batch: PairBatch, ranks: Ranks) -> Tensor:
+    """The reward of each response of a micro-batch: [R], fp32."""
+    rows = batch.rows
+    arrays = (rows.tokens, rows.positions, rows.groups, rows.branches, batch.score_places)
+    return reward_model(*(ranks.put(array) for array in arrays))
+
+
+def outputs(reward_model: nn.Module, *tensors: Tensor) -> Tensor:
+    """The reward at each place: what the isolation check watches."""
+    return reward_model(*tensors)
+
+
+def build(encoder: Encoder, config: RunConfig) -> Job:
+    """Data, loss and model of a preference run."""
+    assert isinstance(config, PreferenceConfig)
+    model.check_score_token(encoder.pad, encoder.end_of_text)
+    lengths = Lengths(config.sequence_tokens, config.row_tokens)
+    data, validation = (
+        PreferenceData(config.data, split, encoder.end_of_text, encoder.vocab_size) for split in ("train", "validation")
+    )
+    loader = PreferenceLoader(
+        data, lengths, config.global_pairs, config.micro_rows, config.epochs, config.seed, encoder.pad
+    )
+    _, cuts = plan(data, range(len(data)), lengths)
+    cut = {name: int(value) for name, value in dataclasses.asdict(cuts).items()}
+    shown = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in cut.items() if value)
+    return Job(
+        name="preference",
+        loader=loader,
+        task=PreferenceTask(validation, lengths, config.micro_rows, encoder.pad),
+        data=data.manifest,
+        build_model=lambda: model.reward_model(
+            config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
+        ),
+        outputs=outputs,
+        counts={"data": {"groups": len(data), "pairs": loader.pairs}, "cuts": cut},
+        summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
+    )
+
+
+def main() -> int:
+    return launch.main(sys.argv[1:], __doc__, PreferenceConfig, "preference", build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

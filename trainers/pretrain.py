@@ -1,0 +1,96 @@
+"""Language-model pretraining on curriculum shards.
+
+    python -m trainers.pretrain CONFIG data=CURRICULUM tokenizer=TOKENIZER output=FOLDER [key=value ...]
+    torchrun --standalone --nproc_per_node 8 -m trainers.pretrain CONFIG ...
+
+CONFIG is a file, or the name of a shipped one: debug_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit status 0: done;
+75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tokenizer.encoder import Encoder
+from trainers import launch, model, parallel
+from trainers.configs import PretrainConfig, RunConfig
+from trainers.curriculum_data import CurriculumLoader
+from trainers.data import NO_TARGET, SequenceBatch
+from trainers.launch import Job
+from trainers.parallel import Ranks
+
+
+class PretrainTask:
+    """Next-token cross-entropy within each document."""
+
+    names = ("loss_sum",)
+
+    def __init__(self, validation: CurriculumLoader | None) -> None:
+        self._validation = validation
+
+    def loss(self, language_model: nn.Module, micro_batch: SequenceBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        rows = micro_batch.rows
+        arrays = (rows.tokens, rows.positions, rows.groups, rows.branches, micro_batch.labels)
+        loss = language_model(*(ranks.put(array) for array in arrays)).sum()
+        return loss, [loss]
+
+    def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        return {"loss": sums["loss_sum"] / count}
+
+    def evaluate(self, language_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
+        """Mean loss a token over the whole validation curriculum."""
+        if self._validation is None:
+            return {}
+        total, count = 0.0, 0
+        with parallel.inference(language_model):
+            for step in range(self._validation.steps):
+                batch = self._validation.batch(step, ranks.rank, ranks.world)
+                for micro_batch in batch.micro_batches:
+                    assert isinstance(micro_batch, SequenceBatch)
+                    total += float(self.loss(language_model, micro_batch, ranks)[0])
+                count += batch.count
+        return {"loss": ranks.sum([total])[0] / count, "targets": count}
+
+
+def outputs(
+    language_model: nn.Module, tokens: Tensor, positions: Tensor, groups: Tensor, branches: Tensor, places: Tensor
+) -> Tensor:
+    """The loss of predicting token 0 from each place: what the isolation check watches."""
+    labels = torch.full_like(tokens, NO_TARGET)
+    labels.view(-1)[places] = 0
+    return language_model(tokens, positions, groups, branches, labels)
+
+
+def build(encoder: Encoder, config: RunConfig) -> Job:
+    """Data, loss and model of a pretraining run."""
+    assert isinstance(config, PretrainConfig)
+
+    def open_loader(place: str) -> CurriculumLoader:
+        return CurriculumLoader(place, config.global_sequences, config.micro_sequences, encoder.pad, encoder.vocab_size)
+
+    loader = open_loader(config.data)
+    return Job(
+        name="pretrain",
+        loader=loader,
+        task=PretrainTask(open_loader(config.validation) if config.validation else None),
+        data=loader.manifest,
+        build_model=lambda: model.language_model(
+            config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
+        ),
+        outputs=outputs,
+        counts={"data": {"sequences": loader.sequences}},
+        summary=f"{loader.sequences:,} sequences",
+    )
+
+
+def main() -> int:
+    return launch.main(sys.argv[1:], __doc__, PretrainConfig, "pretrain", build)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
