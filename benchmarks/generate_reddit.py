@@ -29,30 +29,8 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST_SUBMISSION = 36**6
 _FIRST_COMMENT = 36**7
 _START = 1_700_000_000
-_WORDS = ["the", "a", "of", "to", "malt", "hops", "water", "yeast", "and", "beer", "but", "mash", "boil", "for"]
-    "the",
-    "a",
-    "of",
-    "to",
-    "malt",
-    "hops",
-    "water",
-    "yeast",
-    "and",
-    "beer",
-    "but",
-    "mash",
-    "is",
-    "boil",
-    "for",
-    "glass",
-    "very",
-    "old",
-    "new",
-    "cold",
-    "warm",
-    "taste",
-]
+_TEXT = "the a of to malt hops water yeast and beer but mash is boil for glass very old new cold warm taste"
+_WORDS = _TEXT.split()
 
 
 def base36(number: int) -> str:

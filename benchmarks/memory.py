@@ -1,6 +1,6 @@
 """Peak memory of an ingestion that is larger than the memory it may use: all its processes together, sampled.
 
-    .venv/bin/python -m benchmarks.memory [--megabytes 1850] [--memory 360MB] [--workers 1]
+    .venv/bin/python -m benchmarks.memory [--megabytes 2050] [--memory 400MB] [--workers 1]
 
 The dump is a generated one (generate.py) repeated with shifted ids. What counts is resident memory (VmRSS), sampled
 every 50 ms and added up over the process and its children; pages that processes share count in each of them.
@@ -89,8 +89,8 @@ def watch(command: list[str]) -> tuple[int, float, str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=float, default=1850.0)
-    parser.add_argument("--memory", default="360MB")
+    parser.add_argument("--megabytes", type=float, default=2050.0)
+    parser.add_argument("--memory", default="400MB")
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--base-megabytes", type=float, default=20.0, help="size of the dump that is repeated")
     parser.add_argument("--unbounded", action="store_true", help="also without --memory")

@@ -20,7 +20,7 @@ from pipelines import memory
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
 from pipelines.io import reject_name, scratch_place, shard_name
 from pipelines.options import beam_pipeline
-from pipelines.progress import progress, summary
+from pipelines.progress import human_bytes, progress, summary
 from transforms import accounts, parse_cache, places, removal, shards, strict_yaml
 from transforms.accounts import Account
 from transforms.ids import fingerprint
@@ -41,8 +41,8 @@ KIND = "documents"
 # Raised when documents may change though settings did not: it is part of the fingerprint.
 _VERSION = 2
 HEADLESS = ("drop", "keep")
-_SHARD_INPUT_BYTES = 64 << 20
-_MIN_SHARDS = 4
+_GOOD_SHARD_BYTES = 64 << 20
+_LARGE_SHARD_BYTES = 512 << 20
 _REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
@@ -51,9 +51,11 @@ _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times
 class IngestSettings:
     """Settings of ingest.
 
-    num_shards: of the output; None: a power of two, one per 64 MiB of input, at least 4. max_record_bytes: a longer row
-    is dropped. range_bytes: what one worker reads at a time. author_secret: a file whose content keys the author keys;
-    None: no authors are stored. max_drop_rate: the step fails when a larger share of the posts is dropped.
+    num_shards: of the output, the same however the rows are stored; later steps hold a shard in memory, so that large
+    inputs want more. max_record_bytes: a longer row is dropped. range_bytes: what one worker reads at a time.
+    author_secret: a file whose content keys the author keys; None: no authors are stored. max_drop_rate: the step fails
+    when a larger share of the posts is dropped. allow_damaged: what could be read of truncated and damaged files is
+    kept; else they fail the step.
     headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
     question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
     limits: how much a packed file may unpack to. mapping: a file that says what the fields of JSONL and Parquet
@@ -63,11 +65,12 @@ class IngestSettings:
     what follows them stays.
     """
 
-    num_shards: int | None = None
+    num_shards: int = 16
     max_record_bytes: int = 8 << 20
     range_bytes: int = 32 << 20
     author_secret: str | None = None
     max_drop_rate: float = 0.1
+    allow_damaged: bool = False
     headless_threads: str = "drop"
     max_thread_posts: int | None = None
     limits: Limits = USUAL_LIMITS
@@ -134,12 +137,12 @@ def run(
 ) -> shards.Manifest:
     """Reads the inputs into a documents dataset at `output` and returns its manifest.
 
-    Raises ValueError for inputs that cannot be read at all, when more posts are dropped than max_drop_rate allows, and
-    when another dataset is at `output` and `replace` is False.
+    Raises ValueError for inputs that cannot be read at all, for damaged ones unless they are allowed, when more posts
+    are dropped than max_drop_rate allows, and when another dataset is at `output` and `replace` is False.
     """
     settings = settings or IngestSettings()
     files = find_files(inputs, settings.limits)
-    num_shards = settings.num_shards or _num_shards(files)
+    num_shards = settings.num_shards
     unpacked = _unpacked_bytes(files)
     archived = sum(file.bytes for file in files if file.member is not None)
     plan = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked)
@@ -164,12 +167,14 @@ def run(
         plan.run_bytes,
     )
     reblock = Reblock(scratch_place(output), plan.range_bytes, settings.limits)
+    if settings.memory:
+        memory.give_back_freed()
     with beam_pipeline(plan.workers, beam_args) as p:
         build(p, ranges, spec, _join_spec(files, spec), target, reblock, shared=shared)
     account = _read_account(output)
     if reuse and spec.parse_cache:
         _keep_parsed(spec.parse_cache, files, reuse)
-    accounts.check(account, [file.name for file in files], settings.max_drop_rate)
+    _check(account, files, settings, output)
     entries = [{**entry, **account.of_file(file.name)} for entry, file in zip(dataset.inputs, files, strict=True)]
     paths, counts = (*target.data_paths, *target.reject_paths), _remove_counts(account, spec.remove)
     return shards.commit(output, dataset, paths, entries, counts, {"files": reuse.to_dict()} if reuse else None)
@@ -256,14 +261,30 @@ def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, di
     return {"remove_list": {"entries": remove.num_entries, "entries_matched": len(account.entries)}}
 
 
-def _num_shards(files: Sequence[InputFile]) -> int:
-    wanted = max(_MIN_SHARDS, -(-sum(file.bytes for file in files) // _SHARD_INPUT_BYTES))
-    return 1 << (wanted - 1).bit_length()
+def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
+    """accounts.check; where it refuses, nothing is left of what was written."""
+    try:
+        accounts.check(account, [file.name for file in files], settings.max_drop_rate, settings.allow_damaged)
+    except ValueError as error:
+        shards.abandon(output)
+        error.add_note(
+            f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all this; "
+            "its rejects/ folder then says which rows were left out, and why."
+        )
+        raise
 
 
-def _dataset(
-    files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules
-) -> shards.DatasetSpec:
+def _size_hint(manifest: shards.Manifest) -> Iterator[str]:
+    """What to do about shards that later steps can hardly hold in memory."""
+    if (largest := max(file.bytes for file in manifest.data_files)) > _LARGE_SHARD_BYTES:
+        number = -(-sum(file.bytes for file in manifest.data_files) // _GOOD_SHARD_BYTES)
+        yield (
+            f"its largest shard has {human_bytes(largest)}, and later steps hold a few times that for each worker; "
+            f"--num-shards {1 << (number - 1).bit_length()} would make smaller ones"
+        )
+
+
+def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> shards.DatasetSpec:
     secret = spec.author_secret
     return shards.DatasetSpec(
         kind=KIND,
@@ -313,7 +334,7 @@ def command(
     inputs: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT…",
+            metavar="INPUT",
             help="Stack Exchange (folder, .7z or Posts.xml), Reddit's RS_* and RC_*, JSONL, Parquet; .gz and .zst too.",
         ),
     ],
@@ -325,8 +346,8 @@ def command(
         str | None, typer.Option(help="Host of the forum, such as beer.stackexchange.com, or a name for the corpus.")
     ] = None,
     num_shards: Annotated[
-        int | None, typer.Option(help="Output shards; by default one per 64 MiB of input, at least 4.")
-    ] = None,
+        int, typer.Option(help="Output shards; large inputs want about one per 100 MB of text.")
+    ] = IngestSettings.num_shards,
     max_record_bytes: Annotated[int, typer.Option(help="A longer row is dropped.")] = IngestSettings.max_record_bytes,
     author_secret: Annotated[
         str | None, typer.Option(help="File whose content keys the author keys; without it none are stored.")
@@ -334,6 +355,9 @@ def command(
     max_drop_rate: Annotated[
         float, typer.Option(help="Fail when a larger share of the posts is dropped.")
     ] = IngestSettings.max_drop_rate,
+    allow_damaged: Annotated[
+        bool, typer.Option("--allow-damaged", help="Keep what could be read of truncated and damaged files.")
+    ] = False,
     headless_threads: Annotated[
         str, typer.Option(help="Posts whose question is not in the input: drop, or keep as threads without a question.")
     ] = IngestSettings.headless_threads,
@@ -370,6 +394,7 @@ def command(
         max_record_bytes=max_record_bytes,
         author_secret=author_secret,
         max_drop_rate=max_drop_rate,
+        allow_damaged=allow_damaged,
         headless_threads=headless_threads,
         max_thread_posts=max_thread_posts,
         limits=Limits(max_unpack_ratio, max_unpacked_bytes),
@@ -383,6 +408,8 @@ def command(
     with progress(console, "ingest", output):
         manifest = run(named, output, settings, workers, replace, beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
+    for line in _size_hint(manifest):
+        console.print(f"  {line}", soft_wrap=True)
     if reuse:
         for line in _told(json.loads(places.read_bytes(places.join(output, shards.RUN))).get("files", {})):
             console.print(f"  {line}", soft_wrap=True, markup=False)

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipelines.progress import human_bytes
 from transforms import places
 
-# A process with Python, Beam, Arrow and the parsers, before it has read a byte: 285 MB of resident memory measured.
-PROCESS_BYTES = 290_000_000
-# Below this a process does not read a row of ordinary length, spill and sort.
-_LEAST_BYTES = 60_000_000
+# A process with Python, Beam, Arrow and the parsers, before it has read a byte: 290 MB of resident memory measured.
+PROCESS_BYTES = 300_000_000
+# Below this a process does not hold what it needs at any time: a batch of 4,096 rows on its way into a shard is there
+# several times (75 MB measured with rows of 1.8 kB).
+_LEAST_BYTES = 90_000_000
+# The local runner keeps a reference for every bucket of every spill, at its largest in so many bytes (530 measured).
+_REFERENCE_BYTES = 600
+_REFERENCES_SHARE = 3  # of a worker's memory at most one third
 # In what a worker does at any time, a table, a spill and a bucket stand in memory this many times: once as read, once
 # filtered, once sorted, and in between as Python objects. Measured by benchmarks/memory.py.
-_TIMES = 6
+_TIMES = 8
 _SPILLED_PER_INPUT = 1.3  # an Arrow row over its text: ids, times, offsets
 _MAX_PARTS = 512
-_MAX_SPILL_BYTES = 64 << 20
+_USUAL_BUCKET_BYTES = 128 << 20  # that a worker sorts at once where no bound is given
+_SPILL_BYTES = 64 << 20  # where memory is not bounded
 
 # What packed forum dumps usually unpack to, times their size. Estimates, for room: nothing else depends on them.
 _UNPACKED = {"gz": 5.0, "zst": 12.0, "7z": 6.0, "parquet": 4.0}
@@ -37,7 +45,7 @@ class MemoryPlan:
 
     workers: int
     range_bytes: int
-    spill_bytes: int = _MAX_SPILL_BYTES
+    spill_bytes: int = _SPILL_BYTES
     batch_chars: int = 8 << 20
     num_parts: int = 1
     run_bytes: int = 1 << 20
@@ -58,7 +66,7 @@ def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, un
     hold one.
     """
     if memory is None:
-        return MemoryPlan(workers, range_bytes)
+        return MemoryPlan(workers, range_bytes, num_parts=_num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
     bound = parse_size(memory)
     for number in range(workers, 0, -1):
         processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
@@ -73,18 +81,41 @@ def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, un
 
 def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked_bytes: int) -> MemoryPlan:
     bucket_bytes = each // _TIMES
+    num_parts = _num_parts(bucket_bytes, num_shards, unpacked_bytes)
+    num_spills = unpacked_bytes * _SPILLED_PER_INPUT / bucket_bytes
+    references = num_spills * num_shards * num_parts * _REFERENCE_BYTES
+    if references > each / _REFERENCES_SHARE:
+        raise ValueError(
+            f"--memory is too little for about {human_bytes(unpacked_bytes)} of input: references to spilled rows alone "
+            f"would take {human_bytes(references)}. Twice the memory takes four times the input"
+        )
+    return MemoryPlan(
+        workers=workers,
+        range_bytes=range_bytes,
+        spill_bytes=bucket_bytes,
+        batch_chars=min(8 << 20, each // (4 * _TIMES)),
+        num_parts=num_parts,
+        run_bytes=max(1 << 12, min(1 << 20, each // (24 * num_parts))),
+    )
+
+
+def _num_parts(bucket_bytes: int, num_shards: int, unpacked_bytes: int) -> int:
     shard_bytes = unpacked_bytes * _SPILLED_PER_INPUT / num_shards
     num_parts = 1
     while num_parts < _MAX_PARTS and shard_bytes / num_parts > bucket_bytes:
         num_parts *= 2
-    return MemoryPlan(
-        workers=workers,
-        range_bytes=range_bytes,
-        spill_bytes=min(_MAX_SPILL_BYTES, each // _TIMES),
-        batch_chars=min(8 << 20, each // (4 * _TIMES)),
-        num_parts=num_parts,
-        run_bytes=max(1 << 12, min(1 << 20, each // (8 * num_parts))),
-    )
+    return num_parts
+
+
+def give_back_freed() -> None:
+    """Makes Arrow use the system's allocator here and in the workers to be started: its own keeps what is freed.
+
+    Measured: a shard written from batches of 6 MB leaves 115 MB of resident memory with Arrow's, 50 MB with the
+    system's.
+    """
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    os.environ["MALLOC_ARENA_MAX"] = "2"
+    pa.set_memory_pool(pa.system_memory_pool())
 
 
 def unpacked_bytes(files: Iterable[tuple[str, int]]) -> int:

@@ -37,7 +37,7 @@ def archive(path: Path, files: dict[str, bytes], **more: object) -> Path:
 def ingest(
     output: Path, *paths: Path, site: str | None = SITE, workers: int = 1, limits: Limits | None = None
 ) -> Manifest:
-    settings = IngestSettings(num_shards=4, max_drop_rate=1, limits=limits or Limits())
+    settings = IngestSettings(num_shards=4, max_drop_rate=1, limits=limits or Limits(), allow_damaged=True)
     return run([Input(str(path), site=site) for path in paths], str(output), settings, workers)
 
 

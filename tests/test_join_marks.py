@@ -211,7 +211,7 @@ DUMP = {
 
 
 def ingest(place: Path, output: Path, workers: int = 1, **more: object) -> Manifest:
-    rules = IngestSettings(**{"num_shards": 4, "max_drop_rate": 1.0, **more})  # type: ignore[arg-type]
+    rules = IngestSettings(**{"num_shards": 4, "max_drop_rate": 1.0, "allow_damaged": True, **more})  # type: ignore[arg-type]
     return run([Input(str(place), site=SITE)], str(output), rules, workers)
 
 

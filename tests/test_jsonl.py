@@ -62,6 +62,10 @@ def test_the_site_is_the_documents_own_where_none_is_given() -> None:
         (b'{"text": "a", "created": "soon"}', Reason.MISSING_FIELD),
         (b'{"text": "a", "created": 1e30}', Reason.MISSING_FIELD),
         (b'{"text": "a", "created": NaN}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": 1700000000000}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": -1e12}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": "0001-01-01T00:00:00+14:00"}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": "9999-12-31T23:59:59.999"}', None),
         (b'{"text": "a", "id": {}}', Reason.MISSING_FIELD),
         (b'{"text": "a", "id": "\\ud800"}', Reason.MISSING_FIELD),
         (b'{"text": " \\u0000 "}', Reason.EMPTY),
@@ -137,3 +141,12 @@ def test_a_site_that_cannot_stand_in_an_id() -> None:
     check_site(None, "f")
     with pytest.raises(ValueError, match="--site"):
         check_site("a:b", "f")
+
+
+def test_milliseconds_given_as_seconds_are_told() -> None:
+    (drop,) = read(b'{"text": "a", "created": 1700000000000}\n')
+    assert isinstance(drop, Drop)
+    assert "seconds since 1970; this looks like milliseconds" in drop.detail
+    (drop,) = read(b'{"text": "a", "created": 1700000000000000}\n')
+    assert isinstance(drop, Drop)
+    assert "milliseconds" not in drop.detail

@@ -106,7 +106,9 @@ def test_a_folder_as_a_whole(tmp_path: Path) -> None:
     write(tmp_path / "in" / "cut.parquet", written(rows)[:-20])
     whole = write(tmp_path / "whole.parquet", written(rows[::-1]))
     manifest = ingest(
-        tmp_path / "out", tmp_path / "in", settings=IngestSettings(num_shards=2, range_bytes=500, max_drop_rate=1)
+        tmp_path / "out",
+        tmp_path / "in",
+        settings=IngestSettings(num_shards=2, range_bytes=500, max_drop_rate=1, allow_damaged=True),
     )
     ingest(tmp_path / "again", whole, settings=IngestSettings(num_shards=2))
     assert manifest.counts["drop"] == {"duplicate-id": 5}

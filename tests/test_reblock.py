@@ -47,7 +47,7 @@ def test_ingest_reads_the_blocks_as_it_reads_the_whole(tmp_path: Path) -> None:
     lines = b"".join(json.dumps({"id": n, "text": f"text {n}"}).encode() + b"\n" for n in range(300)) + b"{bad\n"
     (tmp_path / "all.jsonl.zst").write_bytes(zstandard.compress(lines))
     run(str(tmp_path / "all.jsonl.zst"), str(tmp_path / "blocks"), 2000)
-    lenient = IngestSettings(num_shards=2)
+    lenient = IngestSettings(num_shards=2, allow_damaged=True)
     whole = ingest([Input(str(tmp_path / "all.jsonl.zst"))], str(tmp_path / "one"), lenient)
     parts = ingest([Input(str(tmp_path / "blocks"))], str(tmp_path / "many"), lenient)
     assert len(parts.inputs) > 3

@@ -61,7 +61,7 @@ def one(row: Row) -> Record:
 
 
 def ingest(output: Path, *paths: Path, workers: int = 1, **options: Any) -> Manifest:
-    chosen = IngestSettings(**{"num_shards": 4, "max_drop_rate": 1, **options})
+    chosen = IngestSettings(**{"num_shards": 4, "max_drop_rate": 1, "allow_damaged": True, **options})
     return run([Input(str(path)) for path in paths], str(output), chosen, workers)
 
 

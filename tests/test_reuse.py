@@ -17,7 +17,7 @@ from transforms.sources import stackexchange
 
 
 def settings(**given: object) -> IngestSettings:
-    return IngestSettings(**{"num_shards": 2, "max_drop_rate": 1, "range_bytes": 3000, **given})  # type: ignore[arg-type]
+    return IngestSettings(**{"num_shards": 2, "max_drop_rate": 1, "range_bytes": 3000, "allow_damaged": True, **given})  # type: ignore[arg-type]
 
 
 def told(output: Path) -> dict[str, object]:
@@ -132,7 +132,7 @@ def test_the_worst_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="The worst of 8 files:") as error:
         ingest(tmp_path / "out", *files, settings=settings(max_drop_rate=0.01))
     lines = str(error.value).split("The worst of 8 files:\n")[1].splitlines()
-    assert lines[0] == "  7.xml: 7 of 16 posts dropped (43.8%)"
+    assert lines[0] == "  7.xml: 7 of 16 dropped (43.8%)"
     assert [line.split(".")[0].strip() for line in lines] == ["7", "6", "5", "4", "3"]
     assert "missing-field: 28 rows, such as" in str(error.value)
     assert "words of" not in str(error.value)

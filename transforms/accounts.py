@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
-from transforms.sources.records import FILE_REASONS
+from transforms.sources.records import DAMAGE, FILE_REASONS
 
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
 
@@ -109,8 +109,8 @@ class _Rate:
         return self.dropped / self.posts if self.posts else 0.0
 
 
-def check(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
-    """Law 1. Raises ValueError when rows were lost, when none was kept, or when too many posts were dropped.
+def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_damaged: bool = False) -> None:
+    """Law 1. Raises ValueError for lost rows, when none was kept, for damaged files, and for too many dropped posts.
 
     max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side,
     nor does what was removed on request.
@@ -118,8 +118,10 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
     kept = unusable = 0
     dropped: dict[str, int] = {}
     rates: list[_Rate] = []
+    damaged: list[str] = []
     for file in files:
         entry = account.of_file(file)
+        damaged += _damage(file, entry)
         reasons = entry["dropped"]
         assert isinstance(reasons, dict)
         file_kept = int(str(entry["kept"]))
@@ -133,18 +135,35 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
             dropped[reason] = dropped.get(reason, 0) + number
     if kept == 0:
         raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped)))
+    if damaged and not allow_damaged:
+        raise ValueError(
+            f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
+            "them with --allow-damaged (in a build file ingest.allow_damaged: true):\n" + "\n".join(damaged)
+        )
     if unusable > max_drop_rate * (kept + unusable):
         raise ValueError(
-            f"{unusable} of {kept + unusable} posts were dropped ({unusable / (kept + unusable):.1%}), more than "
-            f"--max-drop-rate {max_drop_rate:.1%} allows. Repair the input or raise the bound:\n"
-            + "\n".join([*_explained(account, dropped), *_worst(rates)])
+            f"{unusable} of {kept + unusable} posts or documents were dropped "
+            f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
+            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped), *_worst(rates)])
         )
+
+
+def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
+    outcomes = entry["outcomes"]
+    assert isinstance(outcomes, dict)
+    if found := sorted(DAMAGE & outcomes.keys()):
+        assert isinstance(entry["used"], dict)
+        kept = int(str(entry["kept"])) + sum(entry["used"].values())
+        yield f"  {file}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
 
 
 def _explained(account: Account, dropped: Mapping[str, int]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
-        number = f"{dropped[reason]} rows" if reason in dropped else "file"
-        yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+        if reason in dropped:
+            number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
+            yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+        else:
+            yield f"  {reason}: {file}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"
 
@@ -154,4 +173,4 @@ def _worst(rates: list[_Rate]) -> Iterator[str]:
     bad = sorted((rate for rate in rates if rate.dropped), key=lambda rate: (-rate.share, -rate.dropped, rate.file))
     yield f"The worst of {len(rates)} files:"
     for rate in bad[:_WORST_FILES]:
-        yield f"  {rate.file}: {rate.dropped} of {rate.posts} posts dropped ({rate.share:.1%})"
+        yield f"  {rate.file}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"

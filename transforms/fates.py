@@ -50,6 +50,7 @@ class Reason(StrEnum):
     NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
     # a candidate pair
     TIE = "tie"  # equal scores
+    OVER_ANSWER_CAP = "over-answer-cap"  # of a thread with more answers than the rule looks at
     OVER_CAP = "over-cap"  # beyond the rule's number of pairs per thread
     DUPLICATE_ANSWER = "duplicate-answer"  # one of the answers is a duplicate
     MISSING_SCORE = "missing-score"  # one of the answers has no score
@@ -60,8 +61,8 @@ class Reason(StrEnum):
     OVER_BUDGET = "over-budget"  # kept, but the stages' budgets were met without it
 
 
-# Posts that somebody wanted gone. They are dropped as asked and say nothing against the input, and what stands under such
-# a question is told from what stands under one that is merely not in the input.
+# Posts that somebody wanted gone. They are dropped as asked and say nothing against the input, and what stands under
+# such a question is told from what stands under one that is merely not in the input.
 WITHDRAWN = frozenset({Reason.DELETED, Reason.REMOVED, Reason.REMOVED_ON_REQUEST})
 
 

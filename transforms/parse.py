@@ -21,7 +21,7 @@ from transforms.sources import jsonl, marks, parquet, reddit, stackexchange
 from transforms.sources.blocks import Blocks, open_blocks
 from transforms.sources.inputs import InputFile
 from transforms.sources.mapping import RowMapping, RowSet
-from transforms.sources.records import FILE_REASONS, Record, to_table
+from transforms.sources.records import DAMAGE, FILE_REASONS, Record, to_table
 from transforms.sources.unpack import Limits, open_unpacked
 
 BATCH_ROWS = 1000
@@ -193,16 +193,14 @@ class _ParseFn(beam.DoFn):
         yield beam.pvalue.TaggedOutput(ACCOUNT, account)
 
 
-def _read_marks(
-    piece: FileRange, spec: ParseSpec, account: Account
-) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
+def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
     """Votes or links by their post; those of other kinds are counted and stay behind."""
     file = piece.file.name
     drops: list[Drop] = []
     for item in read_marks_range(piece, spec):
         if isinstance(item, Drop):
             drops.append(item)
-            if item.reason in FILE_REASONS - {Reason.DOCTYPE} and piece.file.table is stackexchange.Table.VOTES:
+            if item.reason in DAMAGE and piece.file.table is stackexchange.Table.VOTES:
                 yield beam.pvalue.TaggedOutput(HALF_READ, piece.file.site)
             continue
         account.read(file, len(item.id))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -24,12 +24,9 @@ from transforms import places
 BUCKET = "bucket"
 
 
-class SpillRef(NamedTuple):
-    """One bucket's rows in one spill file."""
-
-    file: str
-    batch: int
-    rows: int
+# One bucket's rows in one spill file: its name below the place of the spills, the batch, the rows. Plain and small,
+# since the local runner keeps those of the whole run in memory.
+SpillRef = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,11 @@ class Bucket:
 
     index: int
     refs: tuple[SpillRef, ...]
+    place: str
 
     @property
     def rows(self) -> int:
-        return sum(ref.rows for ref in self.refs)
+        return sum(rows for _, _, rows in self.refs)
 
     def read(self, schema: pa.Schema) -> pa.Table:
         """The bucket's rows, in no stated order; an empty table of `schema` when there are none."""
@@ -49,10 +47,10 @@ class Bucket:
         return pa.Table.from_batches(batches).select(schema.names) if batches else schema.empty_table()
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for ref in self.refs:
-            place = ref.file
+        for name, batch, _ in self.refs:
+            place = places.join(self.place, name)
             source = pa.memory_map(places.local_path(place)) if places.is_local(place) else places.open_input(place)
-            yield pa.ipc.open_file(source).get_batch(ref.batch)
+            yield pa.ipc.open_file(source).get_batch(batch)
 
 
 def spill(tables: list[pa.Table], place: str) -> list[tuple[int, SpillRef]]:
@@ -62,13 +60,13 @@ def spill(tables: list[pa.Table], place: str) -> list[tuple[int, SpillRef]]:
     order = np.argsort(buckets, kind="stable")
     numbers, starts = np.unique(buckets[order], return_index=True)
     ends = np.append(starts[1:], len(order))
-    file_place = places.join(place, f"{uuid.uuid4().hex}.arrow")
+    name = f"{uuid.uuid4().hex[:16]}.arrow"
     refs: list[tuple[int, SpillRef]] = []
-    with places.AtomicFile(file_place) as file, pa.ipc.new_file(file, table.schema) as writer:
+    with places.AtomicFile(places.join(place, name)) as file, pa.ipc.new_file(file, table.schema) as writer:
         for batch, (number, start, end) in enumerate(zip(numbers, starts, ends, strict=True)):
             rows = table.take(pa.array(order[start:end])).combine_chunks().to_batches()[0]
             writer.write_batch(rows)
-            refs.append((int(number), SpillRef(file_place, batch, int(end - start))))
+            refs.append((int(number), (name, batch, int(end - start))))
     return refs
 
 
@@ -102,9 +100,9 @@ class _SpillFn(beam.DoFn):
         return refs
 
 
-def _bucket(item: tuple[int, Iterable[Any]]) -> Bucket:
+def _bucket(item: tuple[int, Iterable[Any]], place: str) -> Bucket:
     index, refs = item
-    return Bucket(index, tuple(sorted(ref for ref in refs if ref is not None)))
+    return Bucket(index, tuple(sorted(ref for ref in refs if ref is not None)), place)
 
 
 class Regroup(beam.PTransform):
@@ -134,7 +132,7 @@ class Regroup(beam.PTransform):
             (*spilled, every)
             | "WithEmptyBuckets" >> beam.Flatten()
             | "GroupReferences" >> beam.GroupByKey()  # group: spill files of the run, tens to thousands of references
-            | "Bucket" >> beam.Map(_bucket)
+            | "Bucket" >> beam.Map(_bucket, self._place)
         )
 
 

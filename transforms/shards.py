@@ -212,6 +212,14 @@ def _clean(place: str, keep_finished: bool) -> None:
             places.remove(places.join(place, path))
 
 
+def abandon(place: str) -> None:
+    """Removes what a build wrote that shall not become a dataset; nothing when there is a manifest."""
+    if not places.exists(places.join(place, MANIFEST)):
+        _clean(place, keep_finished=False)
+        for folder in OURS:
+            places.remove_empty_folders(places.join(place, folder))
+
+
 def _part_record(place: str, path: str) -> str:
     return places.join(place, PARTS, path.replace("/", "__") + ".json")
 

@@ -58,26 +58,34 @@ def keys_of(posts: pa.Table) -> Keys:
     return Keys(created=times, **values)
 
 
-def first_of_each_id(posts: pa.Table, keys: Keys) -> tuple[list[int], list[int]]:
-    """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash."""
+def first_of_each_id(posts: pa.Table, keys: Keys, rows: Sequence[int]) -> tuple[list[int], list[int]]:
+    """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash.
+
+    A bucket sees the rows of its own threads. An id given to posts of several threads is found before, by
+    `join_marks`, for the posts of Stack Exchange; elsewhere an id that is unique in its thread is taken to be so over
+    all (Reddit's ids are; those of JSONL and Parquet answers begin with their question's).
+    """
     row_of: dict[str, int] = {}
     shared: dict[str, list[int]] = {}
-    for row, doc_id in enumerate(keys.doc_id):
+    for row in rows:
+        doc_id = keys.doc_id[row]
         first = row_of.setdefault(doc_id, row)
         if first != row:
             shared.setdefault(doc_id, [first]).append(row)
     duplicates: list[int] = []
-    for doc_id, rows in shared.items():
-        rows.sort(key=lambda row: (keys.created[row], _content_hash(posts, row), keys.file[row], keys.offset[row]))
-        row_of[doc_id] = rows[0]
-        duplicates.extend(rows[1:])
+    for doc_id, same in shared.items():
+        same.sort(key=lambda row: (keys.created[row], _content_hash(posts, row), keys.file[row], keys.offset[row]))
+        row_of[doc_id] = same[0]
+        duplicates.extend(same[1:])
     return list(row_of.values()), duplicates
 
 
 def _content_hash(posts: pa.Table, row: int) -> str:
     """Of what will be stored of a row: equal only for rows that give the same bytes, wherever they came from."""
     stored = [name for name in (*DOCUMENTS.names, "accepted_id") if name in posts.column_names]
-    values = posts.slice(row, 1).select(stored).to_pylist()[0]
+    one = posts.slice(row, 1).select(stored)
+    whole = [pa.field(field.name, pa.int64()) if pa.types.is_timestamp(field.type) else field for field in one.schema]
+    values = one.cast(pa.schema(whole)).to_pylist()[0]  # Python has no year 10000, Arrow has
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
 
 
@@ -98,12 +106,13 @@ def orphan(keys: Keys, row: int, withdrawn: Container[str | None]) -> Drop:
     return drop_row(keys, row, Reason.ORPHAN, "its question is not in the input")
 
 
-def without_elsewhere(
-    unique: list[int], duplicates: list[int], keys: Keys, elsewhere: Container[tuple[str, str]]
-) -> tuple[list[int], list[int]]:
-    """(kept rows, other rows), those with an id that a post of another thread keeps among the others."""
-    given_way = {row for row in unique if (keys.doc_id[row], keys.thread_id[row]) in elsewhere}
-    return [row for row in unique if row not in given_way], [*duplicates, *sorted(given_way)]
+def without_elsewhere(keys: Keys, elsewhere: Container[tuple[str, str]]) -> tuple[list[int], list[int]]:
+    """(rows that stay, rows with an id that a post of another thread keeps)."""
+    stay: list[int] = []
+    given_way: list[int] = []
+    for row, post in enumerate(zip(keys.doc_id, keys.thread_id, strict=True)):
+        (given_way if post in elsewhere else stay).append(row)
+    return stay, given_way
 
 
 def below_a_post(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]]:

@@ -32,6 +32,8 @@ _SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+_FIRST_TIME = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
+_LAST_TIME = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _UNNAMED = "unnamed"
 _TIMES = ("auto", "iso", "seconds", "milliseconds")
 _INT64 = 1 << 63
@@ -385,7 +387,24 @@ def _author_key(author: object, row: object, rows: RowSet) -> str | None:
 
 
 def to_time(value: object, written: str, name: str) -> int | None:
-    """Milliseconds since 1970; a time without a zone is UTC. Raises UnusableError for what is no time."""
+    """Milliseconds since 1970; a time without a zone is UTC.
+
+    Raises UnusableError for what is no time, or none of the years 1 to 9999.
+    """
+    time = _read_time(value, written, name)
+    if time is None or _FIRST_TIME <= time <= _LAST_TIME:
+        return time
+    detail = f"{name} is not in the years 1 to 9999"
+    if _is_seconds(value, written) and _FIRST_TIME <= time // 1000 <= _LAST_TIME:
+        detail += ", read as seconds since 1970; this looks like milliseconds"
+    raise UnusableError(Reason.MISSING_FIELD, detail)
+
+
+def _is_seconds(value: object, written: str) -> bool:
+    return written in ("auto", "seconds") and isinstance(value, int | float | str)
+
+
+def _read_time(value: object, written: str, name: str) -> int | None:
     try:
         if value is None or value == "":
             return None

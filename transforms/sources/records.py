@@ -29,6 +29,9 @@ FILE_REASONS = frozenset(
     }
 )
 
+# Of those, what says that rows of the file may be missing; one that declares a document type is read whole.
+DAMAGE = FILE_REASONS - {Reason.DOCTYPE}
+
 
 class Record(NamedTuple):
     """One parsed post or document, before its thread is joined. Times are milliseconds since 1970 UTC."""
