@@ -1,10 +1,13 @@
-"""Ingest against a bare loop with the same libraries that parses and converts and keeps nothing.
+"""Ingest against data-juicer's Stack Exchange script, and against bare loops that parse and convert and keep nothing.
 
     python -m benchmarks.ingest [--megabytes 20] [--rounds 3]
 
-The bare loop reads Posts.xml with ElementTree, converts each body with html-to-markdown and repairs it with ftfy under
-our configuration: what one would write first. A second one calls our own conversion and repair instead, so the distance
-to it is what the rest of ingest costs: finding bad rows, batches, the shuffle by thread, sorting, writing, hashing.
+- data-juicer: `peer_data_juicer.py`, with the HTML and Unicode cleaning that its users run next (the same job), and
+  without (bodies stay HTML, so less is done).
+- A bare loop reads Posts.xml with ElementTree and converts each body with html-to-markdown's public function; another
+  repairs the result with ftfy, which is what one would write first. A third calls our own conversion and repair, so the
+  distance to it is what the rest of ingest costs: finding bad rows, the shuffle by thread, sorting, writing, hashing.
+- Unicode repair alone, ours and ftfy's, over the converted text.
 """
 
 from __future__ import annotations
@@ -22,13 +25,21 @@ import html_to_markdown
 
 from benchmarks.generate import enlarge
 from benchmarks.harness import Contender, alternate, announce, comparison, timed, write_result
+from benchmarks.peers import peer_python
 from pipelines import ingest
 from transforms.clean import CONFIG, repair
 from transforms.markup import to_markdown
 from transforms.sources.inputs import Input
 
-OURS, BARE, BARE_OURS = "Agora ingest", "bare loop", "bare loop, our conversion and repair"
-KEYS = {OURS: "ours", BARE: "bare", BARE_OURS: "bare-ours"}
+OURS = "Agora ingest"
+KEYS = {
+    OURS: "ours",
+    "bare loop: html-to-markdown": "bare",
+    "bare loop: html-to-markdown, ftfy": "bare-ftfy",
+    "bare loop: our conversion and repair": "bare-ours",
+}
+JUICER = {"data-juicer's script, its cleaning": "clean", "data-juicer's script alone": "bare"}
+REPAIR, FTFY = "our repair", "ftfy"
 
 
 def bodies(posts: Path) -> Iterator[str]:
@@ -49,8 +60,11 @@ def run_bare(posts: Path, convert: Callable[[str], str]) -> None:
 
 def stock(body: str) -> str:
     converted = html_to_markdown.convert(body)
-    text = converted if isinstance(converted, str) else converted.content
-    return ftfy.fix_text(text or "", CONFIG)
+    return (converted if isinstance(converted, str) else converted.content) or ""
+
+
+def stock_repaired(body: str) -> str:
+    return ftfy.fix_text(stock(body), CONFIG)
 
 
 def ours(body: str) -> str:
@@ -65,19 +79,39 @@ def run_ours(posts: Path) -> None:
     announce(timer, posts.stat().st_size, sum(file["rows"] for file in manifest.inputs))
 
 
+def run_repair(posts: Path, repair_text: Callable[[str], str]) -> None:
+    texts = [to_markdown(body).text for body in bodies(posts)]
+    with timed() as timer:
+        for text in texts:
+            repair_text(text)
+    announce(timer, sum(len(text.encode()) for text in texts), len(texts))
+
+
 def compare(megabytes: float, rounds: int, folder: Path) -> Path:
     posts = folder / "Posts.xml"
     num_rows = enlarge(posts, int(megabytes * 1e6))
-    contenders = [
-        Contender(name, [sys.executable, "-m", "benchmarks.ingest", "--run", key, "--posts", str(posts)])
-        for name, key in KEYS.items()
+
+    def own(name: str, key: str) -> Contender:
+        return Contender(name, [sys.executable, "-m", "benchmarks.ingest", "--run", key, "--posts", str(posts)])
+
+    juicer = [
+        Contender(
+            name, [peer_python(), "benchmarks/peer_data_juicer.py", str(posts), str(folder / "juicer.jsonl"), key]
+        )
+        for name, key in JUICER.items()
     ]
-    runs = alternate(contenders, rounds)
+    runs = alternate([*(own(name, key) for name, key in KEYS.items()), *juicer], rounds)
+    repairs = alternate([own(REPAIR, "repair"), own(FTFY, "ftfy")], rounds)
     body = [
         f"Posts.xml of {posts.stat().st_size / 1e6:.1f} MB, {num_rows:,} rows; one worker; {rounds} rounds in turn,",
-        "medians (CPU s: least–most). The bare loops write nothing, check nothing and join nothing.",
+        "medians (CPU s: least–most). The bare loops write nothing, check nothing and join nothing; data-juicer's",
+        "script (a stand-in of ours) checks nothing, keeps no dates, ids of answers or authors, and no Markdown.",
         "",
         *comparison(runs, OURS),
+        "",
+        "Unicode repair alone, over the converted text:",
+        "",
+        *comparison(repairs, REPAIR),
     ]
     return write_result("ingest", "Ingest", body, ["apache-beam", "pyarrow", "html-to-markdown", "ftfy"])
 
@@ -86,13 +120,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--run", choices=list(KEYS.values()), help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=[*KEYS.values(), "repair", "ftfy"], help=argparse.SUPPRESS)
     parser.add_argument("--posts", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run == "ours":
         run_ours(arguments.posts)
+    elif arguments.run in ("repair", "ftfy"):
+        run_repair(arguments.posts, repair if arguments.run == "repair" else lambda text: ftfy.fix_text(text, CONFIG))
     elif arguments.run:
-        run_bare(arguments.posts, stock if arguments.run == "bare" else ours)
+        run_bare(arguments.posts, {"bare": stock, "bare-ftfy": stock_repaired, "bare-ours": ours}[arguments.run])
     else:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
             compare(arguments.megabytes, arguments.rounds, Path(folder))

@@ -16,7 +16,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CONSTRAINTS = HERE / "peers-constraints.txt"
 FOLDER = HERE.parent / ".cache" / "peers"
-REQUIREMENTS = ("datatrove", "orjson", "regex", "spacy", "tokenizers", "xxhash")
+REQUIREMENTS = (
+    *("datatrove", "orjson", "regex", "spacy", "tokenizers", "xxhash"),
+    *("ftfy", "html-to-markdown", "html2text", "markdownify", "resiliparse", "selectolax", "tqdm"),
+)
 
 
 def peer_python() -> str:

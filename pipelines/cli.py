@@ -13,7 +13,7 @@ from rich.markup import escape
 
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed here
 
-from pipelines import annotate, build, curriculum, ingest, pairs, report, tokenize, tokenizer  # noqa: E402
+from pipelines import annotate, build, curriculum, ingest, pairs, reblock, report, tokenize, tokenizer  # noqa: E402
 from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
 from pipelines.progress import summary  # noqa: E402
 from transforms import langid, places, shards  # noqa: E402
@@ -33,6 +33,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("ingest")(ingest.command)
+app.command("reblock")(reblock.command)
 app.command("annotate")(annotate.command)
 app.command("pairs")(pairs.command)
 app.command("tokenizer")(tokenizer.command)

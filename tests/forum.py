@@ -27,6 +27,7 @@ def post(number: int, kind: str, thread: int, text: str, **more: Any) -> Row:
         "kind": kind,
         "text": text,
         "tags": [],
+        "flags": [],
         "source": "test",
         "site": "test",
         "created": EPOCH + dt.timedelta(minutes=number),

@@ -11,14 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.fates import Drop, Reason
-from transforms.sources.jsonl import Corpus, check_head, check_site, read_documents
+from transforms.sources.json_rows import check_head
+from transforms.sources.jsonl import PLAIN, read_rows
+from transforms.sources.mapping import RowSet, check_site
 from transforms.sources.records import Record
 
-CORPUS = Corpus("c.jsonl", "news", 1000)
+CORPUS = RowSet("c.jsonl", "news", 1000, PLAIN)
 
 
-def read(data: bytes, corpus: Corpus = CORPUS) -> list[Record | Drop]:
-    return list(read_documents(io.BytesIO(data), 0, None, corpus))
+def read(data: bytes, corpus: RowSet = CORPUS) -> list[Record | Drop]:
+    return list(read_rows(io.BytesIO(data), 0, None, corpus))
 
 
 def test_a_document() -> None:
@@ -41,7 +43,7 @@ def test_ids_come_from_the_content() -> None:
 
 
 def test_the_site_is_the_documents_own_where_none_is_given() -> None:
-    found = read(b'{"id": 1, "text": "a", "source": "c4"}\n{"id": 1, "text": "a"}\n', Corpus("f", None, 100))
+    found = read(b'{"id": 1, "text": "a", "source": "c4"}\n{"id": 1, "text": "a"}\n', RowSet("f", None, 100, PLAIN))
     assert [item.doc_id for item in found if isinstance(item, Record)] == ["jsonl:c4:1", "jsonl:unnamed:1"]
 
 
@@ -60,6 +62,10 @@ def test_the_site_is_the_documents_own_where_none_is_given() -> None:
         (b'{"text": "a", "created": "soon"}', Reason.MISSING_FIELD),
         (b'{"text": "a", "created": 1e30}', Reason.MISSING_FIELD),
         (b'{"text": "a", "created": NaN}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": 1700000000000}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": -1e12}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": "0001-01-01T00:00:00+14:00"}', Reason.MISSING_FIELD),
+        (b'{"text": "a", "created": "9999-12-31T23:59:59.999"}', None),
         (b'{"text": "a", "id": {}}', Reason.MISSING_FIELD),
         (b'{"text": "a", "id": "\\ud800"}', Reason.MISSING_FIELD),
         (b'{"text": " \\u0000 "}', Reason.EMPTY),
@@ -97,7 +103,7 @@ def test_a_truncated_gzip_gives_what_was_read() -> None:
     lines = b"".join(b'{"id": %d, "text": "%d"}\n' % (n, n * 7919 % 10007) for n in range(5000))
     data = gzip.compress(lines)
     with gzip.GzipFile(fileobj=io.BytesIO(data[: len(data) // 2])) as stream:
-        found = list(read_documents(stream, 0, None, CORPUS))  # type: ignore[arg-type]
+        found = list(read_rows(stream, 0, None, CORPUS))  # type: ignore[arg-type]
     assert sum(isinstance(item, Record) for item in found) > 1000
     assert [item.reason for item in found if isinstance(item, Drop)][-1] is Reason.TRUNCATED_FILE
     assert sum(isinstance(item, Drop) and item.reason is Reason.TRUNCATED_FILE for item in found) == 1
@@ -112,11 +118,11 @@ _LINE = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 def test_any_cut_into_ranges_is_the_whole(lines: list[bytes], step: int, ended: bool) -> None:
     data = b"\n".join(lines) + b"\n" * ended
-    corpus = Corpus("f", "news", 60)
+    corpus = RowSet("f", "news", 60, PLAIN)
     found = [
         item
         for start in range(0, max(len(data), 1), step)
-        for item in read_documents(io.BytesIO(data), start, start + step, corpus)
+        for item in read_rows(io.BytesIO(data), start, start + step, corpus)
     ]
     assert found == read(data, corpus)
 
@@ -135,3 +141,12 @@ def test_a_site_that_cannot_stand_in_an_id() -> None:
     check_site(None, "f")
     with pytest.raises(ValueError, match="--site"):
         check_site("a:b", "f")
+
+
+def test_milliseconds_given_as_seconds_are_told() -> None:
+    (drop,) = read(b'{"text": "a", "created": 1700000000000}\n')
+    assert isinstance(drop, Drop)
+    assert "seconds since 1970; this looks like milliseconds" in drop.detail
+    (drop,) = read(b'{"text": "a", "created": 1700000000000000}\n')
+    assert isinstance(drop, Drop)
+    assert "milliseconds" not in drop.detail

@@ -26,6 +26,7 @@ ONLY_IN = {
     "tokenizers": {"tokenizer/encoder.py"},
     "html_to_markdown": {"transforms/markup.py"},
     "ftfy": {"transforms/clean.py"},
+    "py7zr": {"transforms/sources/archives.py"},
     "datasketch": {"transforms/minhash.py"},
 }
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
+import io
 import time
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from transforms.clean import repair
 from transforms.markup import to_markdown
+from transforms.math_spans import find_math
+from transforms.sources.records import Record
+from transforms.sources.stackexchange import Dump, read_posts
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -151,3 +155,97 @@ def test_real_code_blocks_survive() -> None:
                 blocks += len(wanted)
     assert blocks > 50
     assert flattened == 0
+
+
+_MATH = st.text(st.sampled_from("abx12_^{}()[]\\*~`|&<>+-=, .\"'#"), min_size=1, max_size=25)
+
+
+@given(_MATH, st.sampled_from(_CONTAINERS), st.sampled_from(["$", "$$", "\\("]))
+@settings(max_examples=1000, deadline=None)
+def test_mathematics_stays_as_written(inner: str, container: str, opener: str) -> None:
+    closer = {"\\(": "\\)"}.get(opener, opener)
+    written = f"{opener}a{inner}z{closer}"
+    assume(not inner.endswith("\\") and "\\)" not in inner and "\\(" not in inner)  # ends elsewhere
+    text = to_markdown(container.format(f"<p>so {html.escape(written)} holds</p>")).text
+    assert written in text, text
+
+
+@pytest.mark.parametrize(
+    ("body", "kept"),
+    [
+        (r"<p>$a_{1} \\ b_{2}$ and *x*</p>", r"$a_{1} \\ b_{2}$ and *x*"),
+        (r"<p>\(x_1\) \[ y \]</p>", r"\(x_1\) \[ y \]"),
+        ("<p>$$\na &amp;= b \\\\\n  c\n$$</p>", "$$\na &= b \\\\\nc\n$$"),
+        ("<blockquote><p>$$x \\\\\ny$$</p></blockquote>", "> $$x \\\\\n> y$$"),
+        (r"<p>\begin{a}\begin{b}\*\end{b}\end{a}</p>", r"\begin{a}\begin{b}\*\end{b}\end{a}"),
+        (r'<p>x</p><script type="math/tex">a_b < c\\</script><p>y</p>', "x\n\n$a_b < c\\\\$\n\ny"),
+        ('<p><a href="http://a.b/$x\\y$">t</a></p>', "[t](http://a.b/$x\\y$)"),
+        ("<table><tr><td>$|x|$</td></tr></table>", "| $\\|x\\|$ |"),
+        ("<p>from $5 to $10 or QXCODE0X0M</p>", "from $5 to $10 or QXCODE0X0M"),
+    ],
+)  # fmt: skip
+def test_mathematics(body: str, kept: str) -> None:
+    assert kept in to_markdown(body).text
+
+
+def test_prices_are_no_mathematics() -> None:
+    assert find_math("from $5 to $10") == []
+    assert find_math(r"\$a$ costs \$5, $ x$") == []
+    assert [(span.start, span.end) for span in find_math("$a$$b$ <p>$c</p>$")] == [(0, 3), (3, 6)]
+
+
+@pytest.mark.parametrize(
+    "banner",
+    [
+        '<blockquote>\n  <p><strong>Possible Duplicate:</strong><br>\n  <a href="http://x">T</a> </p>\n</blockquote>',
+        '<blockquote><p><strong>Exact duplicates:</strong> <a href="a">T</a><br/><a href="b">U</a></p></blockquote>',
+    ],
+)
+def test_a_duplicate_banner_is_taken_off(banner: str) -> None:
+    assert to_markdown(banner + "<p>question</p>").text == "question"
+    assert to_markdown("<p>I saw</p>" + banner).text != "I saw"  # only at the beginning
+
+
+def test_a_quote_that_speaks_of_duplicates_stays() -> None:
+    body = "<blockquote><p><strong>Possible Duplicate:</strong> they said so</p></blockquote><p>why?</p>"
+    assert "they said so" in to_markdown(body).text
+
+
+def test_edit_labels_are_taken_off_by_option() -> None:
+    body = (
+        "<p>asked</p><p><strong>EDIT 2:</strong> more</p><p>Update: even more</p><p>Edited the file: no label</p>"
+        "<pre><code>EDIT: code\n</code></pre><blockquote><p>Edit: quoted</p></blockquote>"
+    )
+    assert to_markdown(body, str, strip_edit_labels=True).text == (
+        "asked\n\nmore\n\neven more\n\nEdited the file: no label\n\n```\nEDIT: code\n```\n\n> quoted"
+    )
+    assert "EDIT 2:" in to_markdown(body).text
+
+
+def test_a_number_too_long_to_read_is_no_crash() -> None:
+    digits = "9" * 5000
+    result = to_markdown(f"<p>&#{digits};</p><pre><code>&#{digits}; &#65;\n</code></pre><p>$&#{digits};$</p>")
+    assert _fences(result.text) == ["\ufffd A\n"]
+
+
+@pytest.mark.parametrize("length", [1000, 100_000])
+def test_the_quick_and_the_careful_way_give_the_same_prose(length: int) -> None:
+    body = "<p>a <em>b</em></p>\n\n<blockquote>\n  <p>c</p>\n\n  <p>d</p>\n</blockquote>\n\n<ul>\n<li>e</li>\n</ul>\n"
+    assert to_markdown(body + f"<p>{'x' * length}</p>").text.startswith("a *b*\n\n> c\n>\n> d\n\n- e\n\nxxx")
+
+
+@pytest.mark.parametrize("container", ["{}", "<blockquote>{}</blockquote>", "<ul><li>x{}</li></ul>"])
+def test_two_quotes_stay_two(container: str) -> None:
+    quotes = "<blockquote>\n<p>a</p>\n</blockquote>\n\n<blockquote>\n<p>b</p>\n<p>c</p>\n</blockquote>\n"
+    tokens = _READER.parse(to_markdown(container.format(quotes)).text)
+    assert sum(token.type == "blockquote_open" for token in tokens) == 2 + container.startswith("<blockquote")
+    assert [token.content for token in tokens if token.type == "inline"][-3:] == ["a", "b", "c"]
+
+
+def test_edit_labels_are_a_setting_of_a_dump() -> None:
+    row = b'<posts><row Id="1" PostTypeId="1" CreationDate="2020-01-01T00:00:00" Score="1" Body="EDIT: x" />'
+    for strip, text in ((True, "x"), (False, "EDIT: x")):
+        dump = Dump("Posts.xml", "x.example", 1 << 20, strip_edit_labels=strip)
+        (record,) = read_posts(io.BytesIO(row + b"</posts>"), 0, None, dump)
+        assert isinstance(record, Record)
+        assert record.text == text

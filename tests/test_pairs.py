@@ -14,7 +14,7 @@ from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from transforms import strict_yaml
 from transforms.fates import Reason
-from transforms.pairs import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread
+from transforms.pairs import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread, within_answer_cap
 from transforms.schema import PAIRS, SPLITS
 from transforms.shards import read_shard
 
@@ -191,3 +191,32 @@ def test_empty_shard(tmp_path: Path) -> None:
     manifest = pairs.run(str(tmp_path / "documents"), str(tmp_path / "layers"), str(tmp_path / "pairs"), WORLDPM)
     assert manifest.rows == 0
     assert isinstance(read_shard(str(tmp_path / "pairs"), "data/train-00000-of-00001.arrow"), pa.Table)
+
+
+def test_a_long_thread_is_paired_within_the_answer_cap(forum: Path) -> None:
+    many = [answer(number, number) for number in range(30)]
+    rule = PairRule("small", 1, "score", max_pairs_per_thread=10**6, max_answers_per_thread=4)
+    chosen = within_answer_cap("t", many, rule)
+    assert len(chosen) == 4
+    assert chosen == sorted(within_answer_cap("t", many[::-1], rule), key=lambda one: one.row)
+    assert chosen != within_answer_cap("u", many, rule)
+    assert within_answer_cap("t", many[:4], rule) == many[:4]
+    manifest = pairs.run(str(forum / "documents"), str(forum / "layers"), str(forum / "capped"), rule)
+    counts = manifest.counts["candidates"]
+    assert counts["over-answer-cap"] == 10 - 6  # of five answers four are looked at
+    assert sum(counts.values()) == manifest.counts["candidates_in"]["all"] == 12
+    with pytest.raises(ValueError, match="max_answers_per_thread"):
+        PairRule("none", 1, "score", max_answers_per_thread=1)
+
+
+def test_a_thread_of_many_answers_does_not_stall(tmp_path: Path) -> None:
+    number = 20_000  # 200 million candidates
+    thread = [post(0, "question", 0, "Why?", title="Why", score=1)]
+    thread += [post(place, "answer", 0, f"Because {place}", score=place % 7) for place in range(1, number + 1)]
+    write_documents(tmp_path / "documents", [thread])
+    write_layers(tmp_path / "layers", tmp_path / "documents")
+    rule = PairRule("capped", 1, "score", max_answers_per_thread=100)
+    manifest = pairs.run(str(tmp_path / "documents"), str(tmp_path / "layers"), str(tmp_path / "pairs"), rule)
+    assert sum(manifest.counts["candidates"].values()) == number * (number - 1) // 2
+    assert manifest.counts["candidates"]["over-answer-cap"] == number * (number - 1) // 2 - 100 * 99 // 2
+    assert manifest.rows == 10

@@ -49,7 +49,7 @@ def test_every_row_reaches_its_bucket_once(tmp_path: Path, workers: int, spill_b
 def test_a_spill_holds_one_batch_per_bucket(tmp_path: Path) -> None:
     refs = spill([rows(0), rows(1)], str(tmp_path))
     assert [bucket for bucket, _ in refs] == [0, 1, 2, 3, 4]
-    assert [ref.rows for _, ref in refs] == [40] * 5
+    assert [num_rows for _, (_, _, num_rows) in refs] == [40] * 5
 
 
 def test_unknown_beam_flags_are_refused() -> None:

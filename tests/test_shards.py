@@ -166,7 +166,7 @@ def test_bytes_do_not_depend_on_how_rows_were_cut(
     place = tmp_path_factory.mktemp("cut")
     number = 9000
     nullable = [None if index % 7 == 0 else f"t{index}" for index in range(number)]
-    values = {name: [None] * number for name in DOCUMENTS.names}
+    values: dict[str, list[object]] = {name: [None] * number for name in DOCUMENTS.names} | {"flags": [[]] * number}
     values |= {
         name: [f"{name}{index}" for index in range(number)]
         for name in ("doc_id", "thread_id", "kind", "text", "source", "site")

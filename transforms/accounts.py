@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from transforms.fates import Drop, Reason, Tally, check_conserved
-from transforms.sources.records import FILE_REASONS
+from transforms.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
+from transforms.sources.records import DAMAGE, FILE_REASONS
 
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
 
@@ -18,12 +18,28 @@ class Account:
 
     counts: Tally = field(default_factory=Tally)
     examples: dict[str, Example] = field(default_factory=dict)  # by reason: the first by file and offset
+    entries: set[int] = field(default_factory=set)  # of the remove list, that matched: at most as many as it has
+
+    def removed(self, entry: int) -> None:
+        self.entries.add(entry)
 
     def read(self, file: str, number: int) -> None:
         self.counts.add("read", file, number)
 
+    @property
+    def num_read(self) -> int:
+        return self.counts.total("read")
+
     def kept(self, file: str, number: int) -> None:
         self.counts.add("kept", file, number)
+
+    def used(self, file: str, kind: str, number: int) -> None:
+        """Rows that became part of a post: votes and links."""
+        self.counts.add(f"used {file}", kind, number)
+
+    def unused(self, file: str, reason: Reason, number: int) -> None:
+        """Rows that say something of a post and are left out: too many and too small to be written out."""
+        self.counts.add(f"unused {file}", reason.value, number)
 
     def dropped(self, drop: Drop) -> None:
         group = "file" if drop.reason in FILE_REASONS else "drop"
@@ -32,13 +48,14 @@ class Account:
 
     def _example(self, reason: str, example: Example) -> None:
         known = self.examples.get(reason)
-        if known is None or example[:2] < known[:2]:
+        if known is None or _order(example) < _order(known):
             self.examples[reason] = example
 
     def merge(self, other: Account) -> Account:
         self.counts.merge(other.counts)
         for reason, example in other.examples.items():
             self._example(reason, example)
+        self.entries |= other.entries
         return self
 
     def of_file(self, file: str) -> dict[str, object]:
@@ -48,15 +65,23 @@ class Account:
             "rows": counts.get("read", {}).get(file, 0),
             "kept": counts.get("kept", {}).get(file, 0),
             "dropped": counts.get(f"drop {file}", {}),
+            "used": counts.get(f"used {file}", {}),
+            "unused": counts.get(f"unused {file}", {}),
             "outcomes": counts.get(f"file {file}", {}),
         }
 
     def to_dict(self) -> dict[str, object]:
-        return {"counts": self.counts.to_dict(), "examples": self.examples}
+        return {"counts": self.counts.to_dict(), "examples": self.examples, "entries": sorted(self.entries)}
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Account:
-        return Account(Tally(values["counts"]), {reason: (*example,) for reason, example in values["examples"].items()})
+        examples = {reason: (*example,) for reason, example in values["examples"].items()}
+        return Account(Tally(values["counts"]), examples, set(values["entries"]))
+
+
+def _order(example: Example) -> tuple[object, ...]:
+    file, offset, record_id, detail = example
+    return file, offset, record_id or "", detail
 
 
 def total(accounts: Iterable[Account]) -> Account:
@@ -66,35 +91,86 @@ def total(accounts: Iterable[Account]) -> Account:
     return whole
 
 
-def check(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
-    """Law 1. Raises ValueError when rows were lost, when none was kept, or when too many posts were dropped.
+# Dropped as they should be: they count on neither side of the drop rate.
+_WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
+_WORST_FILES = 5
 
-    max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side.
+
+@dataclass(frozen=True)
+class _Rate:
+    """How many of a file's posts were dropped."""
+
+    file: str
+    dropped: int
+    posts: int
+
+    @property
+    def share(self) -> float:
+        return self.dropped / self.posts if self.posts else 0.0
+
+
+def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_damaged: bool = False) -> None:
+    """Law 1. Raises ValueError for lost rows, when none was kept, for damaged files, and for too many dropped posts.
+
+    max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side,
+    nor does what was removed on request.
     """
     kept = unusable = 0
     dropped: dict[str, int] = {}
+    rates: list[_Rate] = []
+    damaged: list[str] = []
     for file in files:
         entry = account.of_file(file)
+        damaged += _damage(file, entry)
         reasons = entry["dropped"]
         assert isinstance(reasons, dict)
-        check_conserved(f"rows of {file}", int(str(entry["rows"])), int(str(entry["kept"])), sum(reasons.values()))
-        kept += int(str(entry["kept"]))
+        file_kept = int(str(entry["kept"]))
+        kept_or_used = file_kept + account.counts.total(f"used {file}")
+        left_out = sum(reasons.values()) + account.counts.total(f"unused {file}")
+        check_conserved(f"rows of {file}", int(str(entry["rows"])), kept_or_used, left_out)
+        file_unusable = sum(number for reason, number in reasons.items() if reason not in _WANTED)
+        rates.append(_Rate(file, file_unusable, file_kept + file_unusable))
+        kept, unusable = kept + file_kept, unusable + file_unusable
         for reason, number in reasons.items():
             dropped[reason] = dropped.get(reason, 0) + number
-            unusable += 0 if reason == Reason.NOT_A_POST else number
     if kept == 0:
         raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped)))
+    if damaged and not allow_damaged:
+        raise ValueError(
+            f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
+            "them with --allow-damaged (in a build file ingest.allow_damaged: true):\n" + "\n".join(damaged)
+        )
     if unusable > max_drop_rate * (kept + unusable):
         raise ValueError(
-            f"{unusable} of {kept + unusable} posts were dropped ({unusable / (kept + unusable):.1%}), more than "
-            f"--max-drop-rate {max_drop_rate:.1%} allows. Repair the input or raise the bound:\n"
-            + "\n".join(_explained(account, dropped))
+            f"{unusable} of {kept + unusable} posts or documents were dropped "
+            f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
+            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped), *_worst(rates)])
         )
+
+
+def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
+    outcomes = entry["outcomes"]
+    assert isinstance(outcomes, dict)
+    if found := sorted(DAMAGE & outcomes.keys()):
+        assert isinstance(entry["used"], dict)
+        kept = int(str(entry["kept"])) + sum(entry["used"].values())
+        yield f"  {file}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
 
 
 def _explained(account: Account, dropped: Mapping[str, int]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
-        number = f"{dropped[reason]} rows" if reason in dropped else "file"
-        yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+        if reason in dropped:
+            number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
+            yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+        else:
+            yield f"  {reason}: {file}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"
+
+
+def _worst(rates: list[_Rate]) -> Iterator[str]:
+    """The files that lose the largest share of their posts; of equal shares those that lose more."""
+    bad = sorted((rate for rate in rates if rate.dropped), key=lambda rate: (-rate.share, -rate.dropped, rate.file))
+    yield f"The worst of {len(rates)} files:"
+    for rate in bad[:_WORST_FILES]:
+        yield f"  {rate.file}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"

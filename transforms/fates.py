@@ -19,7 +19,11 @@ class Reason(StrEnum):
     EMPTY_FILE = "empty-file"  # no bytes, or no rows where rows were promised
     TRUNCATED_FILE = "truncated-file"  # ends before its format's end; complete records in it are kept
     WRONG_FORMAT = "wrong-format"  # not the format it was given as
+    BOMB = "decompression-bomb"  # unpacks to more than the limits allow; complete records before that are kept
     DOCTYPE = "doctype"  # declares a document type; its rows are read, its entities are never expanded
+    ENCRYPTED = "encrypted"  # needs a password
+    UNSAFE_NAME = "unsafe-name"  # a member of an archive that is a link or whose name leads out of the archive
+    DAMAGED_FILE = "damaged-file"  # a part of it cannot be read; the rest of it is kept
     # a record, where it is parsed
     BAD_ENCODING = "bad-encoding"  # bytes that are not UTF-8
     MALFORMED = "malformed"  # not well-formed XML or JSON, undefined entity, illegal character
@@ -28,8 +32,17 @@ class Reason(StrEnum):
     MISSING_FIELD = "missing-field"  # a field that the source's schema requires is absent or not readable
     NOT_A_POST = "not-a-post"  # tag wikis, nominations, placeholders: rows of the dump that nobody asked or answered
     DUPLICATE_ID = "duplicate-id"  # another record with this id was kept
-    ORPHAN = "orphan"  # an answer whose question is not in the dump
+    ORPHAN = "orphan"  # an answer whose question, or a comment or vote whose post, is not in the dump
     EMPTY = "empty"  # no text left after cleaning
+    DELETED = "deleted"  # its author took it back before the dump was made
+    REMOVED = "removed"  # a moderator or the site took it down before the dump was made
+    QUESTION_REMOVED = "question-removed"  # stands under a question that was deleted or removed
+    CYCLE = "cycle"  # its parents lead back to itself
+    REMOVED_ON_REQUEST = "removed-on-request"  # the user's remove list names it, its URL or its author
+    OVER_THREAD_CAP = "over-thread-cap"  # beyond the number of posts that a thread may have
+    # a row that says something of a post; counted by file, not written out
+    OTHER_VOTE = "other-vote"  # a vote that does not judge a post: favourite, close, deletion, spam …
+    OTHER_LINK = "other-link"  # a link that declares no question a duplicate
     # a document, in a layer
     LANGUAGE_UNSURE = "language-unsure"  # confidence below the language's threshold
     LANGUAGE_UNLISTED = "language-unlisted"  # a language outside the table of 119
@@ -37,6 +50,7 @@ class Reason(StrEnum):
     NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
     # a candidate pair
     TIE = "tie"  # equal scores
+    OVER_ANSWER_CAP = "over-answer-cap"  # of a thread with more answers than the rule looks at
     OVER_CAP = "over-cap"  # beyond the rule's number of pairs per thread
     DUPLICATE_ANSWER = "duplicate-answer"  # one of the answers is a duplicate
     MISSING_SCORE = "missing-score"  # one of the answers has no score
@@ -45,6 +59,11 @@ class Reason(StrEnum):
     HELD_OUT = "held-out"  # in the validation or holdout split
     NOT_IN_RECIPE = "not-in-recipe"  # kept, but no stage of the recipe takes its language
     OVER_BUDGET = "over-budget"  # kept, but the stages' budgets were met without it
+
+
+# Posts that somebody wanted gone. They are dropped as asked and say nothing against the input, and what stands under
+# such a question is told from what stands under one that is merely not in the input.
+WITHDRAWN = frozenset({Reason.DELETED, Reason.REMOVED, Reason.REMOVED_ON_REQUEST})
 
 
 @dataclass(frozen=True)
@@ -56,6 +75,7 @@ class Drop:
     record_id: str | None
     reason: Reason
     detail: str  # what exactly was wrong; never the record's own text
+    entry: int | None = None  # of the remove list, where that is the reason; counted, not written
 
 
 class Tally:

@@ -7,7 +7,9 @@ or list, the lines of a block carry the container's prefix, which a Markdown rea
 Guarantees: no code block's text changes (line ends become LF, as HTML reads them; a final line end is added, since a
 fenced block always has one); no input crashes or hangs. Loses: attributes, classes, comments, markup inside code, line
 breaks inside code spans (Markdown reads them as spaces). HTML that cannot be converted (nested too deeply, or with code
-where Markdown has no place for it) is flattened: tags are stripped, code is still fenced.
+where Markdown has no place for it) is flattened: tags are stripped, code is still fenced. Mathematics (`math_spans`)
+stays as it was written. The banner that old Stack Exchange posts carry above a duplicate is taken off: the dump says
+the same in a table.
 """
 
 from __future__ import annotations
@@ -20,21 +22,33 @@ from typing import NamedTuple
 # The options object of the compiled module: the public wrapper builds one in Python for each call, which costs more
 # than the conversion of a short post.
 from html_to_markdown import ConversionError
-from html_to_markdown._html_to_markdown import ConversionOptions, convert
+from html_to_markdown._html_to_markdown import ConversionOptions, TierStrategy, convert
+
+from transforms.math_spans import find_math
 
 # Elements nested deeper than this are no forum post; quotes in quotes would multiply the text by their depth.
 MAX_DEPTH = 100
 _MAX_CONTAINERS = 16
+_QUICK_CHARS = 1 << 15
 
-_OPTIONS = ConversionOptions(
-    extract_metadata=False,
-    autolinks=False,  # <http://…> where a post says http://…
-    compact_tables=True,  # padding makes a table as wide as its longest cell in every row
-    max_depth=MAX_DEPTH,
-)
+
+def _options(tier: TierStrategy) -> ConversionOptions:
+    return ConversionOptions(
+        extract_metadata=False,
+        autolinks=False,  # <http://…> where a post says http://…
+        compact_tables=True,  # padding makes a table as wide as its longest cell in every row
+        max_depth=MAX_DEPTH,
+        tier_strategy=tier,
+    )
+
+
+# The converter's two ways. The quick one takes 0.6 of the time. It pads tables, writes empty titles of images, and its
+# time grows with the square of a run of `<` (400 kB: 5.6 s against 0.04), so it gets no long bodies.
+_QUICK, _CAREFUL = _options(TierStrategy.TIER1), _options(TierStrategy.TIER2)
 
 # Case is spelt out where every body is searched: without the flag the search jumps from < to <.
 _CODE_TAG = re.compile(r"<(/?)([Pp][Rr][Ee]|[Cc][Oo][Dd][Ee])(?=[\s/>])([^<>]*)>")
+_CODE_END = re.compile("</[PpCc][RrOo]")  # no code element without one
 _LANGUAGE = re.compile(r"\blang(?:uage)?-([A-Za-z0-9+#._-]{1,32})")
 _NO_LANGUAGE = frozenset({"none", "default", "all"})
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
@@ -48,8 +62,24 @@ _SPAN_ATTRIBUTE = re.compile(r"\b(?:col|row)span\b", re.IGNORECASE)
 _FENCE_LINE = re.compile(r"^([ >]*)(```|~~~)", re.MULTILINE)
 _BEFORE_QUOTE = re.compile(r"^(?!>)(.+)\n(?=>)", re.MULTILINE)
 _CONTAINER_PREFIX = re.compile(r"(?:[ >]|[-*+] |\d+[.)] )*")
+_QUOTE_AFTER_QUOTE = re.compile(r"</blockquote>\s*+(?=<blockquote[\s>])")
+_MATH_SCRIPT = re.compile(r"<script\b(?:(?!math/tex)[^<>])*+math/tex([^<>]*+)>", re.IGNORECASE)
+_STEM = re.compile(r"QXCODE(\d{1,9})X", re.ASCII)
+_LONG_NUMBER = re.compile(r"&#[0-9]{8,};?")  # no character has such a number, and Python refuses to read long ones
 _BACKTICKS = re.compile("`+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
+_MANY_QUOTED_BREAKS = re.compile(r"^((?:> ?)++)\n(?:(?:> ?)++\n)++", re.MULTILINE)
+# Posts closed before 2013 begin with a quote that links to what they repeat.
+_BANNER = re.compile(
+    r"\s*<blockquote>\s*<p><strong>\s*(?:Possible\s+|Exact\s+)?Duplicates?:?\s*</strong>:?"
+    r"(?:\s|<br ?/?>|<a [^<>]*+>[^<>]*+</a>)*+</p>\s*</blockquote>",
+    re.IGNORECASE,
+)
+_EDIT_LABEL = re.compile(
+    r"^((?:> ?)*+)(?:#{1,6} )?(\*{0,3})(?:EDIT|Edit|EDITED|Edited|UPDATE|Update|UPDATED|Updated)(?: ?#?\d{1,2})?"
+    r"(?:\2[ ]?:|:[ ]?\2|\2$)[ ]*",
+    re.MULTILINE,
+)
 
 
 class Markdown(NamedTuple):
@@ -73,42 +103,128 @@ class _NoPlaceError(Exception):
     """Code stands where Markdown has no place for it."""
 
 
-def to_markdown(body: str, prose: Callable[[str], str] = str) -> Markdown:
-    """Converts one HTML body. `prose` is applied to the Markdown without its code, such as `clean.repair`."""
+def to_markdown(body: str, prose: Callable[[str], str] = str, strip_edit_labels: bool = False) -> Markdown:
+    """Converts one HTML body. `prose` is applied to the Markdown without its code, such as `clean.repair`.
+
+    strip_edit_labels: `EDIT:`, `**Update 2:**` and the like are taken off the beginnings of lines; what follows stays.
+    """
     body = body.replace("\r\n", "\n").replace("\r", "\n") if "\r" in body else body
-    codes = _find_code(body)
+    if "uplicate" in body[:200]:
+        body = body[banner.end() :] if (banner := _BANNER.match(body)) else body
+    if "math/tex" in body:
+        body = _with_delimiters(body)
+    codes = _find_code(body) if _CODE_END.search(body) else []
+    finish = (lambda text: _EDIT_LABEL.sub(r"\1", prose(text))) if strip_edit_labels else prose
     if not _nests_too_deeply(body):
         try:
-            return Markdown(_convert(body, codes, prose), flattened=False)
+            return Markdown(_convert(body, codes, finish), flattened=False)
         except (_NoPlaceError, ConversionError):
             pass
-    return Markdown(_flatten(body, codes, prose), flattened=True)
+    return Markdown(_flatten(body, codes, finish), flattened=True)
+
+
+def _with_delimiters(body: str) -> str:
+    """`<script type="math/tex">x</script>`, as MathJax rewrites pages, back to `$x$`."""
+    *parts, rest = body.split("</script>")
+    written = []
+    for part in parts:
+        found = _MATH_SCRIPT.search(part)
+        if found:
+            delimiter = "$$" if "display" in found[1] else "$"
+            part = f"{part[: found.start()]}{delimiter}{html.escape(part[found.end() :], quote=False)}{delimiter}"
+        else:
+            part += "</script>"
+        written.append(part)
+    return "".join(written) + rest
 
 
 def _convert(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
     stem = _unused_stem(body)
     if codes:
         body = _with_placeholders(body, codes, stem)
+    separated = "</blockquote>" in body and _QUOTE_AFTER_QUOTE.search(body)
+    if separated:  # the converter would join two quotes
+        body = _QUOTE_AFTER_QUOTE.sub(f"</blockquote><p>{stem}Q</p>", body)
+    careful = len(body) > _QUICK_CHARS or 'title=""' in body
     if "<t" in body or "<T" in body:  # a cell that spans a million columns would be written a million times
         body = _SPAN_ATTRIBUTE.sub("data-span", body)
-    result = convert(body, _OPTIONS)
-    if result.warnings or result.content is None:
-        raise _NoPlaceError
-    text = prose(result.content)
-    if "```" in text or "~~~" in text:  # prose that looks like a fence would swallow what follows
-        text = _FENCE_LINE.sub(r"\1\\\2", text)
-    if "\n>" in text:  # the converter leaves no blank line between a paragraph and a quote
-        text = _BEFORE_QUOTE.sub("\\1\n\n", text)
+        careful = True
+    options = _CAREFUL if careful else _QUICK
+    math: list[str] = []
+    text = None
+    if "$" in body or "\\" in body:
+        protected, math = _with_math_placeholders(body, stem)
+        if math:
+            text = _prose_of(protected, options, prose)
+            text = _put_math_back(text, math, prose, stem)
+    if text is None:
+        text = _prose_of(body, options, prose)
+    if separated:
+        text = re.sub(rf"^[> ]*{stem}Q\n(?:[> ]*\n)*", "", text, flags=re.MULTILINE).replace(f"{stem}Q", "")
     if codes:
         text = _put_back(text, codes, stem)
     return text.strip()
 
 
+def _prose_of(body: str, options: ConversionOptions, prose: Callable[[str], str]) -> str:
+    """The Markdown of a body without code."""
+    result = convert(body, options)
+    if result.warnings or result.content is None:
+        raise _NoPlaceError
+    text = prose(result.content)
+    if "`" in text or "~" in text:  # prose that looks like a fence would swallow what follows
+        text = _FENCE_LINE.sub(r"\1\\\2", text)
+    if "\n\n\n" in text:
+        text = _MANY_BREAKS.sub("\n\n", text)
+    if ">" in text:  # the converter leaves no blank line between a paragraph and a quote, and two within one
+        text = _MANY_QUOTED_BREAKS.sub("\\1\n", text)
+        text = _BEFORE_QUOTE.sub("\\1\n\n", text)
+    return text
+
+
+def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
+    """The body with a placeholder for each line of its mathematics, and these lines."""
+    parts: list[str] = []
+    lines: list[str] = []
+    at = 0
+    for start, end in find_math(body):
+        parts.append(body[at:start])
+        written = []
+        for line in body[start:end].split("\n"):
+            line = line.strip(" \t")
+            if line:
+                written.append(f"{stem}{len(lines)}M")
+                lines.append(_unescape(line))
+        parts.append("\n".join(written))
+        at = end
+    parts.append(body[at:])
+    return "".join(parts), lines
+
+
+def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem: str) -> str | None:
+    """The mathematics in the place of its placeholders; None unless each stands there exactly once."""
+    placeholder = re.compile(stem + r"(\d+)M")
+    if sorted(int(number) for number in placeholder.findall(text)) != list(range(len(math))):
+        return None
+    lines = text.split("\n")
+    for index, line in enumerate(lines):
+        if stem in line:
+            in_table = line.lstrip("> ").startswith("|")
+
+            def original(found: re.Match[str], in_table: bool = in_table) -> str:
+                line = prose(math[int(found[1])])
+                return line.replace("|", "\\|") if in_table else line
+
+            lines[index] = placeholder.sub(original, line)
+    return "\n".join(lines)
+
+
 def _unused_stem(body: str) -> str:
-    salt = 0
-    while f"QXCODE{salt}X" in body:
-        salt += 1
-    return f"QXCODE{salt}X"
+    """What placeholders begin with; the body holds it nowhere."""
+    if "QXCODE" not in body:
+        return "QXCODE0X"
+    used = {int(number) for number in _STEM.findall(body)}
+    return f"QXCODE{next(number for number in range(len(used) + 1) if number not in used)}X"
 
 
 def _find_code(body: str) -> list[_Code]:
@@ -137,8 +253,14 @@ def _code(body: str, opened: re.Match[str], closed: re.Match[str]) -> _Code:
         found = _LANGUAGE.search(attributes)
         language = found[1] if found and found[1] not in _NO_LANGUAGE else ""
         inner = inner.removeprefix("\n")  # HTML: a line end right after <pre> is not part of it
-    text = html.unescape(_TAG.sub("", _BREAK.sub("\n", inner))) if "<" in inner else html.unescape(inner)
+    text = _unescape(_TAG.sub("", _BREAK.sub("\n", inner))) if "<" in inner else _unescape(inner)
     return _Code(opened.start(), closed.end(), block, language, text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _unescape(text: str) -> str:
+    if "&" not in text:
+        return text
+    return html.unescape(_LONG_NUMBER.sub("\ufffd", text) if "&#" in text else text)
 
 
 def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
@@ -199,6 +321,8 @@ def _span(text: str, in_table: bool) -> str:
 
 
 def _nests_too_deeply(body: str) -> bool:
+    if body.count("<") <= _MAX_CONTAINERS:
+        return False
     depth = 0
     for tag in _CONTAINER_TAG.finditer(body):
         depth = max(0, depth - 1) if tag[1] else depth + 1
@@ -220,5 +344,5 @@ def _flatten(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
 
 
 def _stripped(fragment: str, prose: Callable[[str], str]) -> str:
-    text = html.unescape(_TAG.sub("", _BLOCK_TAG.sub("\n", fragment)))
+    text = _unescape(_TAG.sub("", _BLOCK_TAG.sub("\n", fragment)))
     return _FENCE_LINE.sub(r"\1\\\2", _MANY_BREAKS.sub("\n\n", prose(text)))

@@ -5,7 +5,9 @@ votes (up minus down; for Stack Exchange acceptance by the asker counts as one m
 The paper does not say how many pairs it takes from a thread; we take all of them up to a cap, chosen by a keyed hash.
 
 Every unordered pair of answers of a thread is a candidate with exactly one fate: a pair, or dropped for a reason. The
-reasons are tried in the order no-prompt, missing-score, duplicate-answer, tie, over-cap.
+reasons are tried in the order over-answer-cap, no-prompt, missing-score, duplicate-answer, tie, over-cap. Looking at
+candidates one by one takes the square of the number of answers, so of a thread with more than max_answers_per_thread
+those with the smallest keyed hashes are looked at, and the candidates of the others are counted as over-answer-cap.
 """
 
 from __future__ import annotations
@@ -38,17 +40,21 @@ DOCUMENT_COLUMNS = (
 class PairRule:
     """How candidates are scored and how many pairs a thread gives.
 
-    score: "score" is up minus down; "score_plus_accepted" adds one for the accepted answer.
+    score: "score" is up minus down; "score_plus_accepted" adds one for the accepted answer. max_answers_per_thread: of
+    a thread with more answers so many, chosen by a keyed hash, are paired.
     """
 
     name: str
     version: int
     score: Literal["score", "score_plus_accepted"]
     max_pairs_per_thread: int = 10
+    max_answers_per_thread: int = 1000
 
     def __post_init__(self) -> None:
         if self.max_pairs_per_thread < 1:
             raise ValueError(f"max_pairs_per_thread must be >= 1; got {self.max_pairs_per_thread}")
+        if self.max_answers_per_thread < 2:
+            raise ValueError(f"max_answers_per_thread must be >= 2; got {self.max_answers_per_thread}")
 
     def score_of(self, answer: Answer) -> int | None:
         """The answer's score as this rule counts it; None when nothing is known of its votes."""
@@ -92,12 +98,26 @@ class CandidateDrop:
     reason: Reason
 
 
+def within_answer_cap(thread_id: str, answers: Sequence[Answer], rule: PairRule) -> list[Answer]:
+    """The answers of a thread that are paired, in their order."""
+    if len(answers) <= rule.max_answers_per_thread:
+        return list(answers)
+    ranks = ((keyed_hash("pairs-answers", thread_id, answer.doc_id), answer.doc_id) for answer in answers)
+    chosen = {doc_id for _, doc_id in heapq.nsmallest(rule.max_answers_per_thread, ranks)}
+    return [answer for answer in answers if answer.doc_id in chosen]
+
+
+def num_candidates(num_answers: int) -> int:
+    """Unordered pairs of so many answers."""
+    return num_answers * (num_answers - 1) // 2
+
+
 def pairs_from_thread(
     thread_id: str, has_prompt: bool, answers: Sequence[Answer], rule: PairRule
 ) -> Iterator[PreferencePair | CandidateDrop]:
-    """The fate of each of the n(n-1)/2 candidates of a thread's n answers, in the order of the answers.
+    """The fate of each of the n(n-1)/2 candidates of n answers within the answer cap, in the order of the answers.
 
-    Memory is bounded by the cap, however many answers there are.
+    Memory is bounded by the cap on pairs; time is that of the candidates.
     """
     ranks = (
         (keyed_hash("pairs", thread_id, *fate.ids), fate.ids)
@@ -160,7 +180,10 @@ def pairs_from_shard(
         question, answers = _read_thread(documents, duplicates, begin, end)
         kept = 0
         thread_id = documents.column("thread_id")[begin].as_py()
-        for fate in pairs_from_thread(thread_id, question is not None, answers, rule):
+        paired = within_answer_cap(thread_id, answers, rule)
+        if over := num_candidates(len(answers)) - num_candidates(len(paired)):
+            tally.add("candidates", Reason.OVER_ANSWER_CAP.value, over)
+        for fate in pairs_from_thread(thread_id, question is not None, paired, rule):
             if isinstance(fate, PreferencePair):
                 assert question is not None
                 found[name].append(fate)
@@ -170,7 +193,7 @@ def pairs_from_shard(
                 kept += 1
             else:
                 tally.add("candidates", fate.reason.value)
-        tally.add("candidates_in", "all", len(answers) * (len(answers) - 1) // 2)
+        tally.add("candidates_in", "all", num_candidates(len(answers)))
         tally.add("threads", "with-pairs" if kept else "without-pairs")
     for name, tally in counts.items():
         kept = len(found[name])

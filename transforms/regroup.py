@@ -11,7 +11,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -24,12 +24,9 @@ from transforms import places
 BUCKET = "bucket"
 
 
-class SpillRef(NamedTuple):
-    """One bucket's rows in one spill file."""
-
-    file: str
-    batch: int
-    rows: int
+# One bucket's rows in one spill file: its name below the place of the spills, the batch, the rows. Plain and small,
+# since the local runner keeps those of the whole run in memory.
+SpillRef = tuple[str, int, int]
 
 
 @dataclass(frozen=True)
@@ -38,10 +35,11 @@ class Bucket:
 
     index: int
     refs: tuple[SpillRef, ...]
+    place: str
 
     @property
     def rows(self) -> int:
-        return sum(ref.rows for ref in self.refs)
+        return sum(rows for _, _, rows in self.refs)
 
     def read(self, schema: pa.Schema) -> pa.Table:
         """The bucket's rows, in no stated order; an empty table of `schema` when there are none."""
@@ -49,10 +47,10 @@ class Bucket:
         return pa.Table.from_batches(batches).select(schema.names) if batches else schema.empty_table()
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for ref in self.refs:
-            place = ref.file
+        for name, batch, _ in self.refs:
+            place = places.join(self.place, name)
             source = pa.memory_map(places.local_path(place)) if places.is_local(place) else places.open_input(place)
-            yield pa.ipc.open_file(source).get_batch(ref.batch)
+            yield pa.ipc.open_file(source).get_batch(batch)
 
 
 def spill(tables: list[pa.Table], place: str) -> list[tuple[int, SpillRef]]:
@@ -62,13 +60,13 @@ def spill(tables: list[pa.Table], place: str) -> list[tuple[int, SpillRef]]:
     order = np.argsort(buckets, kind="stable")
     numbers, starts = np.unique(buckets[order], return_index=True)
     ends = np.append(starts[1:], len(order))
-    file_place = places.join(place, f"{uuid.uuid4().hex}.arrow")
+    name = f"{uuid.uuid4().hex[:16]}.arrow"
     refs: list[tuple[int, SpillRef]] = []
-    with places.AtomicFile(file_place) as file, pa.ipc.new_file(file, table.schema) as writer:
+    with places.AtomicFile(places.join(place, name)) as file, pa.ipc.new_file(file, table.schema) as writer:
         for batch, (number, start, end) in enumerate(zip(numbers, starts, ends, strict=True)):
             rows = table.take(pa.array(order[start:end])).combine_chunks().to_batches()[0]
             writer.write_batch(rows)
-            refs.append((int(number), SpillRef(file_place, batch, int(end - start))))
+            refs.append((int(number), (name, batch, int(end - start))))
     return refs
 
 
@@ -98,12 +96,13 @@ class _SpillFn(beam.DoFn):
     def _flush(self) -> list[tuple[int, SpillRef]]:
         refs = spill(self._tables, self._place) if self._tables else []
         self._tables, self._bytes = [], 0
+        pa.default_memory_pool().release_unused()  # the allocator would keep it
         return refs
 
 
-def _bucket(item: tuple[int, Iterable[Any]]) -> Bucket:
+def _bucket(item: tuple[int, Iterable[Any]], place: str) -> Bucket:
     index, refs = item
-    return Bucket(index, tuple(sorted(ref for ref in refs if ref is not None)))
+    return Bucket(index, tuple(sorted(ref for ref in refs if ref is not None)), place)
 
 
 class Regroup(beam.PTransform):
@@ -119,12 +118,35 @@ class Regroup(beam.PTransform):
         self._num_buckets = num_buckets
         self._spill_bytes = spill_bytes
 
-    def expand(self, tables: beam.PCollection) -> beam.PCollection:
-        refs = tables | "Spill" >> beam.ParDo(_SpillFn(self._place, self._spill_bytes))
-        every = tables.pipeline | "EveryBucket" >> beam.Create([(index, None) for index in range(self._num_buckets)])
+    def expand(self, tables: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
+        """Several PCollections are spilled each where its tables arise: flattened before, the local runner would hold
+        all their tables in memory."""
+        sides = (tables,) if isinstance(tables, beam.PCollection) else tables
+        spilled = [
+            side | f"Spill{number or ''}" >> beam.ParDo(_SpillFn(self._place, self._spill_bytes))
+            for number, side in enumerate(sides)
+        ]
+        pipeline = sides[0].pipeline
+        every = pipeline | "EveryBucket" >> beam.Create([(index, None) for index in range(self._num_buckets)])
         return (
-            (refs, every)
+            (*spilled, every)
             | "WithEmptyBuckets" >> beam.Flatten()
             | "GroupReferences" >> beam.GroupByKey()  # group: spill files of the run, tens to thousands of references
-            | "Bucket" >> beam.Map(_bucket)
+            | "Bucket" >> beam.Map(_bucket, self._place)
+        )
+
+
+class Beside(beam.PTransform):
+    """Two regroupings into the same number of buckets to (Bucket of the first, Bucket of the second), by index."""
+
+    def expand(self, regrouped: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
+        keyed = [
+            buckets | f"Side{side}" >> beam.Map(lambda bucket, side=side: (bucket.index, (side, bucket)))
+            for side, buckets in enumerate(regrouped)
+        ]
+        return (
+            keyed
+            | "Flatten" >> beam.Flatten()
+            | "GroupBuckets" >> beam.GroupByKey()  # group: two buckets, as references
+            | "Pair" >> beam.Map(lambda item: tuple(bucket for _, bucket in sorted(item[1], key=lambda pair: pair[0])))
         )

@@ -62,6 +62,8 @@ DOCUMENTS = pa.schema(
         pa.field("downs", pa.int64()),
         pa.field("accepted", pa.bool_()),  # answers only: the asker accepted it
         pa.field("accepted_at", TIME),
+        pa.field("duplicate_of", pa.string()),  # the question that this one is declared a duplicate of
+        _required("flags", pa.list_(pa.string())),  # sorted; what the source says of the post in one word
     ]
 )
 

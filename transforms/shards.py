@@ -212,6 +212,14 @@ def _clean(place: str, keep_finished: bool) -> None:
             places.remove(places.join(place, path))
 
 
+def abandon(place: str) -> None:
+    """Removes what a build wrote that shall not become a dataset; nothing when there is a manifest."""
+    if not places.exists(places.join(place, MANIFEST)):
+        _clean(place, keep_finished=False)
+        for folder in OURS:
+            places.remove_empty_folders(places.join(place, folder))
+
+
 def _part_record(place: str, path: str) -> str:
     return places.join(place, PARTS, path.replace("/", "__") + ".json")
 
@@ -312,11 +320,13 @@ def commit(
     expected: Iterable[str],
     inputs: Sequence[Mapping[str, object]] | None = None,
     counts: Counts | None = None,
+    run: Mapping[str, object] | None = None,
 ) -> Manifest:
     """Makes the folder a dataset: gathers the part-records of `expected`, publishes the manifest, sweeps the rest.
 
     inputs: the account of the raw inputs, with what was counted in them; by default as the spec lists them. counts:
-    what is known of the whole and of no one shard; added to the sum of the shards' counts.
+    what is known of the whole and of no one shard; added to the sum of the shards' counts. run: what else run.json
+    shall say of this run.
     Raises ValueError when a part is missing. Running it again changes nothing.
     """
     files: list[ShardFile] = []
@@ -343,18 +353,18 @@ def commit(
         files=files,
         counts=tally.to_dict(),
     )
-    _write_run(place)
+    _write_run(place, run or {})
     places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
     _sweep(place, manifest)
     return manifest
 
 
-def _write_run(place: str) -> None:
+def _write_run(place: str, more: Mapping[str, object]) -> None:
     marker = places.join(place, BUILDING)
     if places.exists(marker):
         started = float(json.loads(places.read_bytes(marker))["started"])
         host = {"host": platform.node(), "python": platform.python_version()}
-        run = {"started": started, "finished": time.time(), **host}
+        run = {**more, "started": started, "finished": time.time(), **host}
         places.write_atomically(places.join(place, RUN), json.dumps(run, sort_keys=True).encode())
 
 
@@ -437,6 +447,11 @@ def verify(place: str) -> list[str]:
     named = {file.path for file in manifest.files}
     strays = [path for path in places.list_files(place) if path not in named and _is_ours(path)]
     return problems + [f"{path}: not in the manifest" for path in strays]
+
+
+def verify_file(place: str, num_bytes: int, sha256: str) -> bool:
+    """Whether a file is there with these bytes."""
+    return places.exists(place) and places.size(place) == num_bytes and places.sha256(place) == sha256
 
 
 def _file_problems(place: str, file: ShardFile) -> list[str]:

@@ -6,11 +6,10 @@ sort; every decision is made on ids.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import NamedTuple
 
 import apache_beam as beam
@@ -18,13 +17,29 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.accounts import Account
-from transforms.fates import Drop, Reason, Tally
+from transforms.facts import FACTS, apply_facts, kept_elsewhere
+from transforms.fates import WITHDRAWN, Drop, Reason, Tally
 from transforms.regroup import Bucket
+from transforms.runs import Run, merge, write_run
 from transforms.schema import DOCUMENTS, KIND_ORDER, REJECTS, PostKind
 from transforms.shards import write_shard
 from transforms.sources.records import FILE_REASONS, PARSED
+from transforms.thread_rules import (
+    Keys,
+    ThreadRules,
+    below_a_post,
+    capped,
+    drop_row,
+    first_of_each_id,
+    keys_of,
+    num_missing,
+    orphan,
+    with_question,
+    without_cycles,
+    without_elsewhere,
+)
 
-_FIRST = -(1 << 63)  # a post without a time sorts before those with one
+MISSING_PARENT = "missing-parent"  # counted: a reply that is kept though what it replies to is not
 
 
 class Finished(NamedTuple):
@@ -37,43 +52,49 @@ class Finished(NamedTuple):
     drops: list[Drop]
 
 
-class _Keys(NamedTuple):
-    """The columns that decisions are made on, as Python lists."""
+def finish(parsed: pa.Table, rules: ThreadRules | None = None, facts: pa.Table | None = None) -> Finished:
+    """PARSED rows of one bucket and FACTS of its posts, in any order, to its documents and rejects.
 
-    doc_id: list[str]
-    thread_id: list[str]
-    kind: list[str]
-    created: list[int]
-    accepted_id: list[str | None]
-    file: list[str]
-    offset: list[int]
-
-
-def finish(parsed: pa.Table) -> Finished:
-    """PARSED rows of one bucket, in any order, to its documents and rejects. Memory: the bucket, twice."""
+    Memory: the bucket, twice. Time: linear, but for the sort, whatever the size of a thread.
+    """
+    rules = rules or ThreadRules()
     is_drop = pc.is_valid(parsed.column("reason"))
     drops = list(_parse_drops(parsed.filter(is_drop)))
     posts = parsed.filter(pc.invert(is_drop))
-    keys = _keys(posts)
-    unique, duplicates = _first_of_each_id(posts, keys)
-    kept, orphans = _with_question(unique, keys)
-    drops += [_drop(keys, row, Reason.DUPLICATE_ID, "another record with this id was kept") for row in duplicates]
-    drops += [_drop(keys, row, Reason.ORPHAN, "its question is not in the input") for row in orphans]
+    keys = keys_of(posts)
+    facts = FACTS.empty_table() if facts is None else facts
+    there, given_way = without_elsewhere(keys, kept_elsewhere(facts))
+    unique, duplicates = first_of_each_id(posts, keys, there)
+    duplicates += given_way
+    kept, orphans = (unique, []) if rules.keep_headless else with_question(unique, keys)
+    kept, more_orphans = below_a_post(kept, keys)
+    withdrawn = {drop.record_id for drop in drops if drop.reason in WITHDRAWN}
+    drops = [replace(drop, record_id=None) if drop.reason is Reason.REMOVED_ON_REQUEST else drop for drop in drops]
+    kept, looping = without_cycles(kept, keys)
+    kept, over = capped(kept, keys, rules.max_thread_posts)
+    drops += [drop_row(keys, row, Reason.DUPLICATE_ID, "another record with this id was kept") for row in duplicates]
+    drops += [orphan(keys, row, withdrawn) for row in orphans]
+    drops += [drop_row(keys, row, Reason.ORPHAN, "its post is not in the input") for row in more_orphans]
+    drops += [drop_row(keys, row, Reason.CYCLE, "its parents lead back to it") for row in looping]
+    cap = f"its thread has more than {rules.max_thread_posts} posts"
+    drops += [drop_row(keys, row, Reason.OVER_THREAD_CAP, cap) for row in over]
     kept.sort(key=lambda row: (keys.thread_id[row], KIND_ORDER[keys.kind[row]], keys.created[row], keys.doc_id[row]))
-    drops.sort(key=lambda drop: (drop.file, drop.offset, drop.reason.value))
+    drops.sort(key=_drop_order)
     return Finished(
-        documents=_documents(posts, kept, keys),
+        documents=_documents(posts, kept, keys, facts, rules.voted),
         files=[keys.file[row] for row in kept],
-        notes=[note for note in posts.column("note").take(pa.array(kept, pa.int64())).to_pylist() if note],
+        notes=[
+            *(note for note in posts.column("note").take(pa.array(kept, pa.int64())).to_pylist() if note),
+            *[MISSING_PARENT] * num_missing(kept, keys),
+        ],
         rejects=_rejects(drops),
         drops=drops,
     )
 
 
-def _keys(posts: pa.Table) -> _Keys:
-    times = posts.column("created").cast(pa.int64()).fill_null(_FIRST).to_pylist()
-    values = {name: posts.column(name).to_pylist() for name in _Keys._fields if name != "created"}
-    return _Keys(created=times, **values)
+def _drop_order(drop: Drop) -> tuple[object, ...]:
+    """Total: a line of nested answers may leave several drops of one offset."""
+    return drop.file, drop.offset, drop.reason.value, drop.record_id or "", drop.detail
 
 
 def _parse_drops(rows: pa.Table) -> Iterator[Drop]:
@@ -81,56 +102,23 @@ def _parse_drops(rows: pa.Table) -> Iterator[Drop]:
         yield Drop(row["file"], row["offset"], row["record_id"], Reason(row["reason"]), row["detail"])
 
 
-def _first_of_each_id(posts: pa.Table, keys: _Keys) -> tuple[list[int], list[int]]:
-    """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash."""
-    row_of: dict[str, int] = {}
-    shared: dict[str, list[int]] = {}
-    for row, doc_id in enumerate(keys.doc_id):
-        first = row_of.setdefault(doc_id, row)
-        if first != row:
-            shared.setdefault(doc_id, [first]).append(row)
-    duplicates: list[int] = []
-    for doc_id, rows in shared.items():
-        rows.sort(key=lambda row: (keys.created[row], _content_hash(posts, row), keys.file[row], keys.offset[row]))
-        row_of[doc_id] = rows[0]
-        duplicates.extend(rows[1:])
-    return list(row_of.values()), duplicates
-
-
-def _content_hash(posts: pa.Table, row: int) -> str:
-    """Of what will be stored of a row: equal only for rows that give the same bytes, wherever they came from."""
-    stored = [name for name in (*DOCUMENTS.names, "accepted_id") if name in posts.column_names]
-    values = posts.slice(row, 1).select(stored).to_pylist()[0]
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _with_question(rows: Sequence[int], keys: _Keys) -> tuple[list[int], list[int]]:
-    """(rows that belong to a question or are one, answers whose question is not there)."""
-    questions = {keys.thread_id[row] for row in rows if keys.kind[row] == PostKind.QUESTION}
-    kept: list[int] = []
-    orphans: list[int] = []
-    for row in rows:
-        is_orphan = keys.kind[row] == PostKind.ANSWER and keys.thread_id[row] not in questions
-        (orphans if is_orphan else kept).append(row)
-    return kept, orphans
-
-
-def _drop(keys: _Keys, row: int, reason: Reason, detail: str) -> Drop:
-    return Drop(keys.file[row], keys.offset[row], keys.doc_id[row], reason, detail)
-
-
-def _documents(posts: pa.Table, kept: Sequence[int], keys: _Keys) -> pa.Table:
+def _documents(posts: pa.Table, kept: Sequence[int], keys: Keys, facts: pa.Table, voted: Collection[str]) -> pa.Table:
     accepted_of = {keys.thread_id[row]: keys.accepted_id[row] for row in kept if keys.kind[row] == PostKind.QUESTION}
     accepted = [
-        accepted_of[keys.thread_id[row]] == keys.doc_id[row] if keys.kind[row] == PostKind.ANSWER else None
+        accepted_of.get(keys.thread_id[row]) == keys.doc_id[row] or bool(keys.accepted[row])
+        if keys.kind[row] == PostKind.ANSWER
+        else None
         for row in kept
     ]
     taken = posts.take(pa.array(kept, pa.int64()))
-    known = {"accepted": pa.array(accepted, pa.bool_())}
+    known: dict[str, pa.Array] = {"accepted": pa.array(accepted, pa.bool_())}
+    known.update(apply_facts(taken, known["accepted"], facts, voted))
     columns = [
-        taken.column(field.name)
+        known[field.name]
+        if field.name in known
+        else taken.column(field.name)
         if field.name in taken.column_names
-        else known.get(field.name, pa.nulls(len(kept), field.type))
+        else pa.nulls(len(kept), field.type)
         for field in DOCUMENTS
     ]
     return pa.Table.from_arrays(columns, schema=DOCUMENTS)
@@ -156,7 +144,8 @@ def counts_of(finished: Finished) -> tuple[Tally, Tally]:
         if accepted:
             kept.add("accepted", PostKind.ANSWER.value)
     for note in finished.notes:
-        kept.add("note", note)
+        for name in note.split():
+            kept.add("note", name)
     for drop in finished.drops:
         dropped.add("file" if drop.reason in FILE_REASONS else "drop", drop.reason.value)
     return kept, dropped
@@ -164,37 +153,96 @@ def counts_of(finished: Finished) -> tuple[Tally, Tally]:
 
 @dataclass(frozen=True)
 class Target:
-    """Where finished buckets go: paths of the data and reject shards below `place`, by bucket."""
+    """Where finished buckets go: paths of the data and reject shards below `place`, by shard.
+
+    num_parts: buckets a shard; bucket b is a part of shard b modulo the number of shards. With more than one, the
+    parts are sorted runs below runs_place, in batches of run_bytes, and merged.
+    """
 
     place: str
     fingerprint: str
     data_paths: tuple[str, ...]
     reject_paths: tuple[str, ...]
+    rules: ThreadRules
+    num_parts: int = 1
+    runs_place: str = ""
+    run_bytes: int = 1 << 20
+
+    def shard_of(self, bucket: int) -> int:
+        return bucket % len(self.data_paths)
 
 
-def finish_threads(bucket: Bucket, target: Target) -> Account:
-    """Finishes a bucket, writes its two shards, and returns the account of its rows by input file."""
-    finished = finish(bucket.read(PARSED))
+def finish_threads(
+    buckets: tuple[Bucket, Bucket], target: Target, half_read: Iterable[str]
+) -> tuple[Account, int, Run | None]:
+    """Finishes a bucket and writes its two shards, or its run; returns the account of its rows, its shard, its run."""
+    bucket, facts = buckets
+    voted = tuple(sorted({*target.rules.voted} - {*half_read}))
+    finished = finish(bucket.read(PARSED), replace(target.rules, voted=voted), facts.read(FACTS))
     kept, dropped = counts_of(finished)
-    place, fingerprint = target.place, target.fingerprint
-    path, tables = target.data_paths[bucket.index], [finished.documents]
-    write_shard(place, path, DOCUMENTS, tables, fingerprint, "documents", "doc_id", kept.to_dict())
-    path, tables = target.reject_paths[bucket.index], [finished.rejects]
-    write_shard(place, path, REJECTS, tables, fingerprint, "rejects", None, dropped.to_dict())
+    shard, run = target.shard_of(bucket.index), None
+    if target.num_parts == 1:
+        _write(target, shard, [finished.documents], [finished.rejects], kept, dropped)
+    else:
+        place, size = target.runs_place, target.run_bytes
+        data, rejects = write_run(finished.documents, place, size), write_run(finished.rejects, place, size)
+        run = Run(data, rejects, kept.to_dict(), dropped.to_dict())
     account = Account()
     for file, number in Counter(finished.files).items():
         account.kept(file, number)
     for drop in finished.drops:
         account.dropped(drop)
-    return account
+    return account, shard, run
+
+
+def merge_runs(grouped: tuple[int, Iterable[Run]], target: Target) -> None:
+    """Writes the two shards of a number from the runs of all its parts."""
+    shard, runs = grouped
+    parts = list(runs)
+    kept, dropped = Tally(), Tally()
+    for run in parts:
+        kept.merge(run.kept)
+        dropped.merge(run.dropped)
+    documents = merge([run.data for run in parts], DOCUMENTS, ("thread_id",))  # a thread lies in one run
+    rejects = merge([run.rejects for run in parts], REJECTS, ("file", "offset", "reason", "record_id", "detail"))
+    _write(target, shard, documents, rejects, kept, dropped)
+
+
+def _write(
+    target: Target, shard: int, documents: Iterable[pa.Table], rejects: Iterable[pa.Table], kept: Tally, dropped: Tally
+) -> None:
+    place, fingerprint = target.place, target.fingerprint
+    path = target.data_paths[shard]
+    write_shard(place, path, DOCUMENTS, documents, fingerprint, "documents", "doc_id", kept.to_dict())
+    path = target.reject_paths[shard]
+    write_shard(place, path, REJECTS, rejects, fingerprint, "rejects", None, dropped.to_dict())
+    pa.default_memory_pool().release_unused()  # the allocator would keep it
+
+
+def _run_of(finished: tuple[Account, int, Run | None]) -> tuple[int, Run | None]:
+    _, shard, run = finished
+    return shard, run
 
 
 class FinishThreads(beam.PTransform):
-    """Buckets to their shards; yields an Account each. Memory: a bucket, a few times over."""
+    """Pairs of buckets, of posts and of facts on them, to their shards; yields an Account each.
 
-    def __init__(self, target: Target) -> None:
+    half_read: sites whose votes were not all read, so that they count for nobody. Memory: a bucket, a few times over;
+    to merge, two batches of run_bytes for each part.
+    """
+
+    def __init__(self, target: Target, half_read: beam.PCollection) -> None:
         super().__init__()
         self._target = target
+        self._half_read = half_read
 
     def expand(self, buckets: beam.PCollection) -> beam.PCollection:
-        return buckets | beam.Map(finish_threads, self._target)
+        finished = buckets | beam.Map(finish_threads, self._target, beam.pvalue.AsIter(self._half_read))
+        if self._target.num_parts > 1:
+            (
+                finished
+                | "Runs" >> beam.Map(_run_of)
+                | "GroupRuns" >> beam.GroupByKey()  # group: num_parts references
+                | "MergeRuns" >> beam.Map(merge_runs, self._target)
+            )
+        return finished | "Account" >> beam.Map(itemgetter(0))

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from transforms import places
 from transforms.fates import Reason
-from transforms.sources import jsonl, stackexchange
-from transforms.sources.pieces import is_gzip, open_unpacked, read_chunk
+from transforms.sources import archives, jsonl, mapping, parquet, reddit, stackexchange
+from transforms.sources.json_rows import check_head as check_json_head
+from transforms.sources.pieces import read_chunk
+from transforms.sources.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked
 
-SOURCES = (stackexchange.SOURCE, jsonl.SOURCE)
+SOURCES = (stackexchange.SOURCE, reddit.SOURCE, jsonl.SOURCE, parquet.SOURCE)
 
 _HEAD_BYTES = 1 << 16
-_JSONL_ENDINGS = (".jsonl", ".ndjson", ".json", ".jsonl.gz", ".ndjson.gz", ".json.gz")
+# Also what Reddit's dumps are called: RC_2023-03.zst, askscience_comments.zst, RS_2012-06.
+_JSONL = re.compile(
+    r".*\.(?:jsonl|ndjson|json)(?:\.gz|\.zst)?|.*(?<!\.tar|\.xml)\.zst|R[CS]_\d{4}-\d{2}(?:-\d{2})?(?:\.gz)?",
+    re.IGNORECASE,
+)
+_TABLE = re.compile(rf"(?:{'|'.join(stackexchange.Table)})\.xml(?:\.gz|\.zst)?", re.IGNORECASE)
 _XML_ENDINGS = (".xml", ".xml.gz")
 
 # Formats that are recognised only to say what to do.
 _PACKED = {
-    b"7z\xbc\xaf\x27\x1c": ("a .7z archive", "unpack it (7z x FILE) and give the folder"),
-    b"\x28\xb5\x2f\xfd": ("Zstandard", "unpack it (zstd -d --long=31 FILE) and give the result"),
     b"BZh": ("bzip2", "unpack it (bunzip2 FILE) and give the result"),
     b"\xfd7zXZ\x00": ("xz", "unpack it (unxz FILE) and give the result"),
     b"PK\x03\x04": ("a zip archive", "unpack it (unzip FILE) and give the folder"),
-    b"PAR1": ("Parquet", "write it as JSONL, one document a line"),
 }
 
 
@@ -54,22 +60,24 @@ class InputFile:
     site: str | None
     bytes: int
     sha256: str
-    packed: bool  # gzip: cannot be read from the middle
+    packed: bool  # gzip or Zstandard: cannot be read from the middle
     problem: tuple[Reason, str] | None
+    table: stackexchange.Table | None = None  # Stack Exchange only: which of a dump's tables it is
+    member: int | None = None  # its number in the archive at `place`, for a file in an archive
 
     @property
     def readable(self) -> bool:
         return self.problem is None or self.problem[0] is Reason.DOCTYPE
 
 
-def find_files(inputs: Sequence[Input]) -> list[InputFile]:
+def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[InputFile]:
     """The files of all inputs, sorted by name and content, each with a name of its own.
 
     Raises ValueError for a path that is not there, a folder without anything to read, and a format that is not read.
     """
     if not inputs:
         raise ValueError("nothing to ingest: name a dump, a folder or a JSONL file")
-    files = [_describe(item, place, name) for item in inputs for place, name in _places(item)]
+    files = [file for item in inputs for place, name in _places(item) for file in _files(item, place, name, limits)]
     files.sort(key=lambda file: (file.name, file.sha256, file.site or ""))
     return _with_unique_names(files)
 
@@ -77,14 +85,17 @@ def find_files(inputs: Sequence[Input]) -> list[InputFile]:
 def _places(item: Input) -> Iterator[tuple[str, str]]:
     if places.is_folder(item.path):
         names = places.list_files(item.path)
-        posts = [name for name in names if name.lower() in ("posts.xml", "posts.xml.gz")]
-        found = posts if item.source != jsonl.SOURCE else []
+        tables = [name for name in names if _TABLE.fullmatch(name)]
+        has_posts = any(name.lower().startswith("posts.") for name in tables)
+        found = tables if has_posts and item.source in (None, stackexchange.SOURCE) else []
+        if not found and item.source in (None, stackexchange.SOURCE):
+            found = [name for name in names if name.lower().endswith(".7z")]
         if not found and item.source != stackexchange.SOURCE:
-            found = [name for name in names if name.lower().endswith(_JSONL_ENDINGS)]
+            found = [name for name in names if _JSONL.fullmatch(places.name(name)) or name.lower().endswith(".parquet")]
         if not found:
             raise ValueError(
-                f"{item.path} holds nothing to read: no Posts.xml (the folder of a Stack Exchange dump) and no .jsonl; "
-                f"found {names[:5]}"
+                f"{item.path} holds nothing to read: no Posts.xml or .7z (the folder of a Stack Exchange dump) and "
+                f"no .jsonl or .parquet; found {names[:5]}"
             )
         for name in found:
             yield places.join(item.path, name), name
@@ -94,43 +105,104 @@ def _places(item: Input) -> Iterator[tuple[str, str]]:
         raise ValueError(f"there is no file or folder {item.path}; check the path")
 
 
+def _files(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
+    """The one file at a place, or the tables in the archive there."""
+    with places.open_input(place) as file:
+        is_archive = file.read(len(archives.MAGIC)) == archives.MAGIC
+    return _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name)]
+
+
+def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
+    """The tables of an archive, or where it cannot be read at all, the archive itself with what is wrong with it.
+
+    Its site is the one given, else the folder in it that the table lies in where that is a host's name, else the one
+    that its own name states, as Stack Exchange publishes them.
+    """
+    if item.source not in (None, stackexchange.SOURCE):
+        raise ValueError(f"{place} is a .7z archive, which is read for {stackexchange.SOURCE} only, not {item.source}")
+    digest = places.sha256(place)
+    site = item.site or archives.site_of(place)
+    try:
+        members = archives.members(place, limits)
+    except DamageError as error:
+        stackexchange.check_site(site, place)
+        source, size, table = stackexchange.SOURCE, places.size(place), stackexchange.Table.POSTS
+        return [InputFile(place, name, source, site, size, digest, True, (error.reason, str(error)), table)]
+    found: list[InputFile] = []
+    for member in members:
+        folder, _, file_name = member.name.rpartition("/")
+        if not _TABLE.fullmatch(file_name):
+            continue
+        own_site = item.site or archives.site_of(f"{places.name(folder)}.7z") or site
+        stackexchange.check_site(own_site, f"{member.name} in {place}")
+        label = "".join(letter if letter.isprintable() else "?" for letter in f"{name}/{member.name}")
+        identity = hashlib.sha256(f"{digest}\n{member.index}".encode()).hexdigest()
+        problem = member.problem or (None if member.bytes else (Reason.EMPTY_FILE, "no content"))
+        table = stackexchange.table_of(b"", file_name)
+        source, size = stackexchange.SOURCE, member.bytes
+        found.append(InputFile(place, label, source, own_site, size, identity, True, problem, table, member.index))
+    if not found and not places.is_folder(item.path):
+        names = [member.name for member in members[:5]]
+        tables = ", ".join(stackexchange.Table)
+        raise ValueError(f"{place} holds none of {tables} (.xml), which are read; found {names}")
+    return found
+
+
 def _describe(item: Input, place: str, name: str) -> InputFile:
     with places.open_input(place) as file:
         magic = file.read(8)
     for start, (what, advice) in _PACKED.items():
         if magic.startswith(start):
             raise ValueError(f"{place} is {what}, which is not read; {advice}")
-    head = _head(place)
+    head, damage = _head(place)
     source = item.source or _recognised(head, place)
+    table = None
     if source == stackexchange.SOURCE:
         stackexchange.check_site(item.site, place)
-        problem = stackexchange.check_head(head)
+        table = stackexchange.table_of(head, name)
+        problem = stackexchange.check_head(head, table)
+    elif source == reddit.SOURCE:
+        reddit.check_site(item.site, place)
+        problem = check_json_head(head)
     else:
-        jsonl.check_site(item.site, place)
-        problem = jsonl.check_head(head)
-    return InputFile(place, name, source, item.site, places.size(place), places.sha256(place), is_gzip(place), problem)
+        mapping.check_site(item.site, place)
+        problem = _parquet_problem(place) if source == parquet.SOURCE else check_json_head(head)
+    if damage and not head.strip():
+        problem = damage.reason, str(damage)
+    size, digest = places.size(place), places.sha256(place)
+    return InputFile(place, name, source, item.site, size, digest, is_packed(magic), problem, table)
 
 
-def _head(place: str) -> bytes:
-    head = b""
+def _parquet_problem(place: str) -> tuple[Reason, str] | None:
+    with places.open_input(place) as file:
+        return parquet.check_file(file)
+
+
+def _head(place: str) -> tuple[bytes, DamageError | None]:
+    """(The file's first bytes, unpacked; what keeps it from giving more)."""
+    head, damage = b"", None
     with open_unpacked(place) as file:
         while len(head) < _HEAD_BYTES:
-            chunk, _ = read_chunk(file, _HEAD_BYTES - len(head))
+            chunk, damage = read_chunk(file, _HEAD_BYTES - len(head))
             if not chunk:
                 break
             head += chunk
-    return head
+    return head, damage
 
 
 def _recognised(head: bytes, place: str) -> str:
+    if head.startswith(parquet.MAGIC):
+        return parquet.SOURCE
     content = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
     if content.startswith(b"<"):
         return stackexchange.SOURCE
+    if reddit.is_reddit(head):
+        return reddit.SOURCE
     if content.startswith((b"{", b"[")):
         return jsonl.SOURCE
     if place.lower().endswith(_XML_ENDINGS):
         return stackexchange.SOURCE
-    if place.lower().endswith(_JSONL_ENDINGS):
+    if _JSONL.fullmatch(places.name(place)):
         return jsonl.SOURCE
     raise ValueError(
         f"cannot tell what {place} is: it begins with {head[:20]!r}, neither XML nor JSON. "

@@ -11,11 +11,8 @@ import zlib
 from collections.abc import Iterator
 from typing import IO, NamedTuple
 
-from transforms import places
-
-CHUNK_BYTES = 1 << 20
-
-_GZIP_MAGIC = b"\x1f\x8b"
+from transforms.fates import Reason
+from transforms.sources.unpack import CHUNK_BYTES, DamageError
 
 
 class Piece(NamedTuple):
@@ -26,28 +23,18 @@ class Piece(NamedTuple):
     num_bytes: int
     last: bool  # the file ended here, so no separator follows
     damage: str = ""  # last piece only: what went wrong, when the file could not be read to its end
+    damage_reason: Reason = Reason.TRUNCATED_FILE  # the outcome of a file with damage
 
 
-def is_gzip(place: str) -> bool:
-    with places.open_input(place) as file:
-        return file.read(2) == _GZIP_MAGIC
-
-
-def open_unpacked(place: str) -> IO[bytes]:
-    """The file's bytes; a gzip file is unpacked on the way (it can only be read from its start)."""
-    file = places.open_input(place)
-    magic = file.read(2)
-    file.seek(0)
-    return gzip.GzipFile(fileobj=file) if magic == _GZIP_MAGIC else file  # type: ignore[return-value]
-
-
-def read_chunk(stream: IO[bytes], num_bytes: int = CHUNK_BYTES) -> tuple[bytes, str]:
-    """(bytes, damage). A damaged gzip stream gives what was unpacked before the damage, then b"" and what is wrong."""
+def read_chunk(stream: IO[bytes], num_bytes: int = CHUNK_BYTES) -> tuple[bytes, DamageError | None]:
+    """(bytes, damage). A damaged packed file gives what was unpacked before the damage, then b"" and what is wrong."""
     try:
         # read1 makes one read of the underlying stream, so that nothing unpacked before an error is lost.
-        return (stream.read1(num_bytes) if hasattr(stream, "read1") else stream.read(num_bytes)), ""
+        return (stream.read1(num_bytes) if hasattr(stream, "read1") else stream.read(num_bytes)), None
+    except DamageError as error:
+        return b"", error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        return b"", f"{type(error).__name__}: {error}"
+        return b"", DamageError(f"{type(error).__name__}: {error}")
 
 
 def pieces(stream: IO[bytes], start: int, end: int | None, separator: bytes, max_bytes: int) -> Iterator[Piece]:
@@ -91,4 +78,7 @@ def pieces(stream: IO[bytes], start: int, end: int | None, separator: bytes, max
             return
     if not skipping:
         whole = None if num_waiting > max_bytes else b"".join(waiting)
-        yield Piece(offset, whole, num_waiting, True, damage)
+        if damage:
+            yield Piece(offset, whole, num_waiting, True, str(damage), damage.reason)
+        else:
+            yield Piece(offset, whole, num_waiting, True)

@@ -11,12 +11,26 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from transforms.fates import Drop, Reason
+from transforms.fates import WITHDRAWN, Drop, Reason
 from transforms.ids import bucket_of
 from transforms.schema import TIME
 
 # Outcomes of a whole file: rows of the reject shard, but no records, so conservation does not count them.
-FILE_REASONS = frozenset({Reason.EMPTY_FILE, Reason.TRUNCATED_FILE, Reason.WRONG_FORMAT, Reason.DOCTYPE})
+FILE_REASONS = frozenset(
+    {
+        Reason.EMPTY_FILE,
+        Reason.TRUNCATED_FILE,
+        Reason.WRONG_FORMAT,
+        Reason.DOCTYPE,
+        Reason.DAMAGED_FILE,
+        Reason.BOMB,
+        Reason.ENCRYPTED,
+        Reason.UNSAFE_NAME,
+    }
+)
+
+# Of those, what says that rows of the file may be missing; one that declares a document type is read whole.
+DAMAGE = FILE_REASONS - {Reason.DOCTYPE}
 
 
 class Record(NamedTuple):
@@ -40,6 +54,11 @@ class Record(NamedTuple):
     score: int | None
     accepted_id: str | None  # questions: the answer that the asker accepted
     note: str | None  # something worth counting that happened on the way, such as "flattened"
+    ups: int | None = None  # as the row itself states them
+    downs: int | None = None
+    accepted: bool | None = None  # answers whose own row says whether the asker accepted them
+    flags: Sequence[str] = ()  # sorted
+    authors: Sequence[str] = ()  # ids and names as the dump has them, for the remove list: never written anywhere
 
 
 # Records and drops on their way to a bucket. A row with a reason is a drop.
@@ -63,6 +82,10 @@ PARSED = pa.schema(
         ("score", pa.int64()),
         ("accepted_id", pa.string()),
         ("note", pa.string()),
+        ("ups", pa.int64()),
+        ("downs", pa.int64()),
+        ("accepted", pa.bool_()),
+        ("flags", pa.list_(pa.string())),
         ("file", pa.string()),
         ("record_id", pa.string()),
         ("reason", pa.string()),
@@ -70,7 +93,7 @@ PARSED = pa.schema(
         ("bucket", pa.int32()),
     ]
 )
-assert tuple(PARSED.names[: len(Record._fields)]) == Record._fields
+assert (*PARSED.names[: len(Record._fields) - 1], "authors") == Record._fields
 
 
 def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_buckets: int) -> pa.Table:
@@ -78,7 +101,8 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
     tables = []
     if records:
         columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
-        buckets = [bucket_of("shard", thread, num_buckets) for thread in columns["thread_id"]]
+        bucket = {thread: bucket_of("shard", thread, num_buckets) for thread in set(columns["thread_id"])}
+        buckets = [bucket[thread] for thread in columns["thread_id"]]
         tables.append(_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
     if drops:
         tables.append(
@@ -89,12 +113,32 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
                     "record_id": [drop.record_id for drop in drops],
                     "reason": [drop.reason.value for drop in drops],
                     "detail": [drop.detail for drop in drops],
-                    "bucket": [bucket_of("reject", f"{drop.file}:{drop.offset}", num_buckets) for drop in drops],
+                    "bucket": [_bucket_of_drop(drop, num_buckets) for drop in drops],
                 },
                 len(drops),
             )
         )
     return pa.concat_tables(tables) if tables else PARSED.empty_table()
+
+
+def _bucket_of_drop(drop: Drop, num_buckets: int) -> int:
+    """By file and offset, but a question that was withdrawn goes where its answers are: its id is its thread's."""
+    if drop.reason in WITHDRAWN and drop.record_id:
+        return bucket_of("shard", drop.record_id, num_buckets)
+    return bucket_of("reject", f"{drop.file}:{drop.offset}", num_buckets)
+
+
+def placed(rows: pa.Table, file: str, num_buckets: int) -> pa.Table:
+    """PARSED rows without file and bucket, with them."""
+    columns = (rows.column(name).to_pylist() for name in ("thread_id", "offset", "record_id", "reason"))
+    buckets = [
+        bucket_of("shard", thread, num_buckets)
+        if reason is None
+        else _bucket_of_drop(Drop(file, offset, record_id, Reason(reason), ""), num_buckets)
+        for thread, offset, record_id, reason in zip(*columns, strict=True)
+    ]
+    whole = rows.append_column("file", pa.array([file] * rows.num_rows, pa.string()))
+    return whole.append_column("bucket", pa.array(buckets, pa.int32())).select(PARSED.names)
 
 
 def _table(columns: dict[str, Sequence[object]], num_rows: int) -> pa.Table:

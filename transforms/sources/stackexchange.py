@@ -1,21 +1,23 @@
-"""Stack Exchange dumps: Posts.xml to posts, streaming, by byte range, without an XML parser.
+"""Stack Exchange dumps: Posts.xml and Comments.xml to posts, streaming, by byte range, without an XML parser.
 
 In well-formed XML a raw `<` cannot stand inside an attribute value, so a row is what lies between two of them, and must
 be `row name="value" … />` as a whole. Reading by that rule is as strict as a parser for these files (attributes only),
 and it goes on after a damaged row, in bounded memory.
 
 Schema: "Database schema documentation for the public data dump", meta.stackexchange.com/q/2677 (PostTypeId 1 question,
-2 answer, 3 to 8 wikis and nominations).
+2 answer, others wikis, nominations and placeholders). Older dumps lack ContentLicense and write tags as `<a><b>`.
+Votes.xml and PostLinks.xml are read by `marks`, with the row loop of this file.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import IO
+from enum import StrEnum
+from typing import IO, TypeVar
 
 from transforms.clean import repair
 from transforms.fates import Drop, Reason
@@ -23,15 +25,30 @@ from transforms.markup import to_markdown
 from transforms.schema import PostKind
 from transforms.sources.pieces import Piece, pieces
 from transforms.sources.records import Record
-from transforms.sources.xml_rows import MalformedError, attributes, refuse_illegal, unescape
+from transforms.sources.xml_rows import MalformedError, read_row
 
 SOURCE = "stackexchange"
+
+T = TypeVar("T")
+
+
+class Table(StrEnum):
+    """The tables of a dump that are read, named as their root elements and (in any case) as their files."""
+
+    POSTS = "posts"
+    VOTES = "votes"
+    COMMENTS = "comments"
+    LINKS = "postlinks"
+
+
+# Numbers of posts, comments and votes lie below this; Stack Overflow's are below 2**28.
+ID_LIMIT = 1 << 40
 
 _SITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 
 # What may stand between rows: the declaration, the root element, comments and declarations of a document type (which
 # are reported by `check_head`). Anything else that is no row is a record that could not be read.
-_MARKUP = (b"?xml", b"posts", b"/posts", b"!")
+_MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -39,17 +56,28 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 _POST_TYPES = {"1": PostKind.QUESTION, "2": PostKind.ANSWER}
 _OTHER_TYPES = {
+    "0": "placeholder",
     "3": "orphaned tag wiki",
     "4": "tag wiki excerpt",
     "5": "tag wiki",
     "6": "moderator nomination",
     "7": "wiki placeholder",
     "8": "privilege wiki",
+    "9": "article",
+    "10": "help article",
+    "12": "collection",
+    "13": "moderator questionnaire",
+    "14": "announcement",
+    "15": "collective discussion",
+    "17": "collective collection",
 }
 
+# Forums of the web are younger and this century's dumps end before; a post dated elsewhere is kept and counted.
+_PLAUSIBLE = range(946_684_800_000, 4_102_444_800_000)  # 2000 to 2099, in milliseconds
 
-class _UnusableError(ValueError):
-    """A well-formed row that is no usable post."""
+
+class UnusableError(ValueError):
+    """A well-formed row that is of no use."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -58,68 +86,122 @@ class _UnusableError(ValueError):
 
 @dataclass(frozen=True)
 class Dump:
-    """What a Posts.xml does not say of itself. author_secret: a key of up to 64 bytes, or None to store no authors."""
+    """What a table does not say of itself. author_secret: a key of up to 64 bytes, or None to store no authors."""
 
     file: str  # name below the input the user gave
     site: str
     max_record_bytes: int
     author_secret: bytes | None = None
+    table: Table = Table.POSTS
+    strip_edit_labels: bool = False
 
 
 def check_site(site: str | None, file: str) -> None:
     """Raises ValueError unless `site` is the host of a forum."""
     if site is None or not _SITE.fullmatch(site):
         raise ValueError(
-            f"a Posts.xml does not name its site; got {site!r} for {file}. Give its host, such as "
+            f"the tables of a dump do not name their site; got {site!r} for {file}. Give its host, such as "
             "--site beer.stackexchange.com"
         )
 
 
-def check_head(head: bytes) -> tuple[Reason, str] | None:
-    """What is wrong with a file that begins with `head` (some 64 KiB), or None when it is a Posts.xml.
+def id_prefix(site: str) -> str:
+    """What stands before the number in the ids of a site's posts."""
+    return f"{SOURCE}:{site}:"
+
+
+def table_of(head: bytes, name: str) -> Table:
+    """The table that a file is, by its root element; without one by its name, and else Posts."""
+    content = _without_prolog(head)
+    stem = name.rpartition("/")[2].lower().split(".")[0]
+    for table in Table:
+        if re.match(rb"<%b(?=[\s/>])" % table.encode(), content):
+            return table
+    return next((table for table in Table if stem == table), Table.POSTS)
+
+
+def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | None:
+    """What is wrong with a file that begins with `head` (some 64 KiB), or None when it is such a table.
 
     A document type declaration is reported but does not keep the rows from being read.
     """
     if not head.strip():
         return Reason.EMPTY_FILE, "no content"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
-        return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; Posts.xml is UTF-8: convert it first"
+        return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; the tables of a dump are UTF-8: convert it first"
     encoding = re.search(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.-]+)""", head[:200])
     if encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii", b"utf8"):
-        return Reason.WRONG_FORMAT, f"encoding {encoding[1].decode('ascii', 'replace')}; Posts.xml is UTF-8"
-    body = re.sub(rb"<!--.*?-->|<\?.*?\?>", b"", head.removeprefix(b"\xef\xbb\xbf"), flags=re.DOTALL).lstrip()
-    if body.startswith(b"<!DOCTYPE"):
+        return Reason.WRONG_FORMAT, f"encoding {encoding[1].decode('ascii', 'replace')}; dumps are UTF-8"
+    content = _without_prolog(head)
+    if content.startswith(b"<!DOCTYPE"):
         return Reason.DOCTYPE, "a document type declaration; the entities it defines are not expanded"
-    if not re.match(rb"<(?:posts|row)(?=[\s/>])", body):  # a part cut from a dump may begin with a row
-        return Reason.WRONG_FORMAT, "no <posts> element at its start: not a Posts.xml"
+    if not re.match(rb"<(?:%b|row)(?=[\s/>])" % table.encode(), content):  # a part cut from a dump may begin with a row
+        return Reason.WRONG_FORMAT, f"no <{table}> element at its start: not such a table of a dump"
     return None
 
 
+def _without_prolog(head: bytes) -> bytes:
+    """What follows the byte order mark, the XML declaration and comments."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while rest.startswith((b"<!--", b"<?")):
+        end = b"-->" if rest.startswith(b"<!--") else b"?>"
+        if end not in rest:
+            break
+        rest = rest.partition(end)[2].lstrip()
+    return rest
+
+
 def read_posts(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Record | Drop]:
-    """The posts whose `<` lies in [start, end) of a Posts.xml, in order, each as a Record or a Drop.
+    """The posts or comments whose `<` lies in [start, end) of their table, in order, each as a Record or a Drop.
+
+    A comment comes without its thread, which its row does not name: thread_id is that of the post it stands under.
+    """
+    return read_rows(stream, start, end, dump, _to_comment if dump.table is Table.COMMENTS else _to_record)
+
+
+def read_rows(
+    stream: IO[bytes],
+    start: int,
+    end: int | None,
+    dump: Dump,
+    to_record: Callable[[Mapping[str, str], int, Dump], T],
+    base: int = 0,
+) -> Iterator[T | Drop]:
+    """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop.
 
     The range that holds the last `<` of the file also says, as a Drop of the whole file, when the file ends early.
+    base: of the stream's first byte in the file.
     """
+    markup, closing = _MARKUP[dump.table], b"/" + dump.table.encode()
     closed = False
     for piece in pieces(stream, _after(start), None if end is None else _after(end), b"<", dump.max_record_bytes):
         if piece.offset == 0:  # before the first <: byte order mark, or nothing
+            if piece.last:
+                yield from _ends_early(piece, closed, dump, base)
             continue
-        data = piece.data
+        data, offset = piece.data, piece.offset - 1 + base
         if data is None:
-            yield _drop(dump, piece, Reason.OVERSIZED, f"{piece.num_bytes} bytes, limit {dump.max_record_bytes}")
+            detail = f"{piece.num_bytes} bytes, limit {dump.max_record_bytes}"
+            yield Drop(dump.file, offset, None, Reason.OVERSIZED, detail)
         elif data.startswith(b"row ") and not (piece.last and not data.rstrip().endswith(b"/>")):
-            yield _read_row(data, piece, dump)
-        elif data.startswith(_MARKUP) and not (piece.last and b">" not in data):
-            closed = data.startswith(b"/posts")
+            yield _read_row(data, offset, dump, to_record)
+        elif data.startswith(markup) and not (piece.last and b">" not in data):
+            closed = data.startswith(closing)
         elif piece.last:
-            yield _drop(dump, piece, Reason.TRUNCATED, "the file ends inside this row")
+            yield Drop(dump.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
         elif re.match(rb"row\s", data):
-            yield _read_row(data, piece, dump)
+            yield _read_row(data, offset, dump, to_record)
         else:
-            yield _drop(dump, piece, Reason.MALFORMED, "markup that is neither a row nor the root element")
-        if piece.last and (piece.damage or not closed):
-            detail = piece.damage or "the file ends without </posts>"
-            yield Drop(dump.file, piece.offset + piece.num_bytes, None, Reason.TRUNCATED_FILE, detail)
+            detail = "markup that is neither a row nor the root element"
+            yield Drop(dump.file, offset, None, Reason.MALFORMED, detail)
+        if piece.last:
+            yield from _ends_early(piece, closed, dump, base)
+
+
+def _ends_early(piece: Piece, closed: bool, dump: Dump, base: int) -> Iterator[Drop]:
+    if piece.damage or not closed:
+        detail = piece.damage or f"the file ends without </{dump.table}>"
+        yield Drop(dump.file, piece.offset + piece.num_bytes + base, None, piece.damage_reason, detail)
 
 
 def _after(offset: int) -> int:
@@ -127,45 +209,41 @@ def _after(offset: int) -> int:
     return offset + 1 if offset else 0
 
 
-def _drop(dump: Dump, piece: Piece, reason: Reason, detail: str, record_id: str | None = None) -> Drop:
-    return Drop(dump.file, piece.offset - 1, record_id, reason, detail)
-
-
-def _read_row(data: bytes, piece: Piece, dump: Dump) -> Record | Drop:
+def _read_row(data: bytes, offset: int, dump: Dump, to_record: Callable[[Mapping[str, str], int, Dump], T]) -> T | Drop:
     row: Mapping[str, str] = {}
     try:
-        row = attributes(data.decode())
-        refuse_illegal(data)
-        return _to_record({name: unescape(value) for name, value in row.items()}, piece.offset - 1, dump)
+        row = read_row(data)
+        return to_record(row, offset, dump)
     except UnicodeDecodeError as error:
-        return _drop(dump, piece, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
+        return Drop(dump.file, offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
     except MalformedError as error:
-        return _drop(dump, piece, Reason.MALFORMED, str(error), _row_id(row, dump))
-    except _UnusableError as error:
-        return _drop(dump, piece, error.reason, str(error), _row_id(row, dump))
+        return Drop(dump.file, offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
+    except UnusableError as error:
+        return Drop(dump.file, offset, _row_id(row, dump), error.reason, str(error))
 
 
 def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
     number = row.get("Id", "")
-    return f"{SOURCE}:{dump.site}:{int(number)}" if _NUMBER.fullmatch(number) else None
+    letter = {Table.POSTS: "", Table.COMMENTS: "c", Table.VOTES: "v", Table.LINKS: "l"}[dump.table]
+    return f"{SOURCE}:{dump.site}:{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
 
 
 def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
-    post_type = _required(row, "PostTypeId")
+    post_type = required(row, "PostTypeId")
     kind = _POST_TYPES.get(post_type)
     if kind is None:
-        raise _UnusableError(Reason.NOT_A_POST, _OTHER_TYPES.get(post_type, "unknown PostTypeId"))
-    number = _number(row, "Id")
+        raise UnusableError(Reason.NOT_A_POST, _OTHER_TYPES.get(post_type, "unknown PostTypeId"))
+    number = post_number(row, "Id")
     answer = kind is PostKind.ANSWER
-    question = _number(row, "ParentId") if answer else number
-    prefix = f"{SOURCE}:{dump.site}:"
-    created = _time(row, "CreationDate")
+    question = post_number(row, "ParentId") if answer else number
+    prefix = id_prefix(dump.site)
+    created = required_time(row, "CreationDate")
     score = _number(row, "Score")
-    body = to_markdown(_required(row, "Body"), repair)
+    body = to_markdown(required(row, "Body"), repair, dump.strip_edit_labels)
     if not body.text:
-        raise _UnusableError(Reason.EMPTY, "no text in Body")
-    owner = row.get("OwnerUserId")
+        raise UnusableError(Reason.EMPTY, "no text in Body")
     accepted = _number(row, "AcceptedAnswerId") if not answer and row.get("AcceptedAnswerId") else None
+    notes = ["flattened-html"] * body.flattened + ["odd-date"] * (created not in _PLAUSIBLE)
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
@@ -179,37 +257,88 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         site=dump.site,
         url=f"https://{dump.site}/{'a' if answer else 'questions'}/{number}",
         created=created,
-        edited=_time(row, "LastEditDate") if row.get("LastEditDate") else None,
+        edited=required_time(row, "LastEditDate") if row.get("LastEditDate") else None,
         license=row.get("ContentLicense") or None,
-        author_key=_author_key(owner, dump) if owner else None,
+        author_key=_author_key(row.get("OwnerUserId"), dump),
         score=score,
         accepted_id=f"{prefix}{accepted}" if accepted is not None else None,
-        note="flattened-html" if body.flattened else None,
+        note=" ".join(notes) or None,
+        flags=[flag for flag, name in _FLAGS if row.get(name)],
+        authors=(row.get("OwnerUserId", ""), row.get("OwnerDisplayName", "")),
     )
 
 
-def _required(row: Mapping[str, str], name: str) -> str:
+def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
+    number, post = post_number(row, "Id"), post_number(row, "PostId")
+    created = required_time(row, "CreationDate")
+    text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
+    if not text:
+        raise UnusableError(Reason.EMPTY, "no text in Text")
+    parent = f"{SOURCE}:{dump.site}:{post}"
+    return Record(
+        offset=offset,
+        doc_id=f"{SOURCE}:{dump.site}:c{number}",
+        thread_id=parent,
+        parent_id=parent,
+        kind=PostKind.COMMENT.value,
+        text=text,
+        title=None,
+        tags=(),
+        source=SOURCE,
+        site=dump.site,
+        url=f"https://{dump.site}/posts/comments/{number}",
+        created=created,
+        edited=None,
+        license=row.get("ContentLicense") or None,
+        author_key=_author_key(row.get("UserId"), dump),
+        score=_number(row, "Score"),
+        accepted_id=None,
+        note=None if created in _PLAUSIBLE else "odd-date",
+        authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
+    )
+
+
+# Flags of posts by the attribute that says when it became so; sorted.
+_FLAGS = (("closed", "ClosedDate"), ("community-owned", "CommunityOwnedDate"))
+
+
+def required(row: Mapping[str, str], name: str) -> str:
     if name not in row:
-        raise _UnusableError(Reason.MISSING_FIELD, f"no {name}")
+        raise UnusableError(Reason.MISSING_FIELD, f"no {name}")
     return row[name]
 
 
 def _number(row: Mapping[str, str], name: str) -> int:
-    value = _required(row, name)
+    value = required(row, name)
     if not _NUMBER.fullmatch(value):
-        raise _UnusableError(Reason.MISSING_FIELD, f"{name} is not an integer")
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not an integer")
     return int(value)
 
 
-def _time(row: Mapping[str, str], name: str) -> int:
+def post_number(row: Mapping[str, str], name: str) -> int:
+    """The number of a post, comment, vote or link."""
+    number = _number(row, name)
+    if not 0 <= number < ID_LIMIT:
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and {ID_LIMIT}")
+    return number
+
+
+def type_number(row: Mapping[str, str], name: str) -> int:
+    number = _number(row, name)
+    if not 0 <= number < 1000:
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and 999")
+    return number
+
+
+def required_time(row: Mapping[str, str], name: str) -> int:
     """Milliseconds since 1970; a time without a zone is UTC, as in all dumps."""
     try:
-        time = datetime.fromisoformat(_required(row, name))
+        time = datetime.fromisoformat(required(row, name))
         return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
     except ValueError as error:
-        if isinstance(error, _UnusableError):
+        if isinstance(error, UnusableError):
             raise
-        raise _UnusableError(Reason.MISSING_FIELD, f"{name} is not a time in ISO 8601") from None
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a time in ISO 8601") from None
 
 
 def _tags(value: str) -> list[str]:
@@ -218,8 +347,8 @@ def _tags(value: str) -> list[str]:
     return [repair(part) for part in parts if part]
 
 
-def _author_key(owner: str, dump: Dump) -> str | None:
-    if dump.author_secret is None:
+def _author_key(owner: str | None, dump: Dump) -> str | None:
+    if dump.author_secret is None or not owner:
         return None
     name = f"{SOURCE}:{dump.site}:{owner}".encode()
     return hashlib.blake2b(name, key=dump.author_secret, digest_size=16).hexdigest()

@@ -1,0 +1,150 @@
+"""What a local run may use: memory by `--memory`, and scratch space on disk. Nothing here changes a byte of output."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipelines.progress import human_bytes
+from transforms import places
+
+# A process with Python, Beam, Arrow and the parsers, before it has read a byte: 290 MB of resident memory measured.
+PROCESS_BYTES = 300_000_000
+# Below this a process does not hold what it needs at any time: a batch of 4,096 rows on its way into a shard is there
+# several times (75 MB measured with rows of 1.8 kB).
+_LEAST_BYTES = 90_000_000
+# The local runner keeps a reference for every bucket of every spill, at its largest in so many bytes (530 measured).
+_REFERENCE_BYTES = 600
+_REFERENCES_SHARE = 3  # of a worker's memory at most one third
+# In what a worker does at any time, a table, a spill and a bucket stand in memory this many times: once as read, once
+# filtered, once sorted, and in between as Python objects. Measured by benchmarks/memory.py.
+_TIMES = 8
+_SPILLED_PER_INPUT = 1.3  # an Arrow row over its text: ids, times, offsets
+_MAX_PARTS = 512
+_USUAL_BUCKET_BYTES = 128 << 20  # that a worker sorts at once where no bound is given
+_SPILL_BYTES = 64 << 20  # where memory is not bounded
+
+# What packed forum dumps usually unpack to, times their size. Estimates, for room: nothing else depends on them.
+_UNPACKED = {"gz": 5.0, "zst": 12.0, "7z": 6.0, "parquet": 4.0}
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """workers: local processes. spill_bytes: rows that a worker gathers. num_parts: buckets a shard is sorted in.
+
+    range_bytes: of input to a worker at a time; batch_chars: text in one table; run_bytes: a batch of a sorted part.
+    """
+
+    workers: int
+    range_bytes: int
+    spill_bytes: int = _SPILL_BYTES
+    batch_chars: int = 8 << 20
+    num_parts: int = 1
+    run_bytes: int = 1 << 20
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `1GB`, `250 MB`, `2GiB` or `1000000`. Raises ValueError for what is no size."""
+    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
+    if found is None or not float(found[1]):
+        raise ValueError(f"{text!r} is no size; want a number and a unit, such as 1GB, 250MB or 2GiB")
+    return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
+
+
+def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, unpacked_bytes: int) -> MemoryPlan:
+    """How to stay within `memory` in all processes together; without a bound, as fast as it goes.
+
+    Fewer workers than asked for are planned where the bound does not hold them all. Raises ValueError when it does not
+    hold one.
+    """
+    if memory is None:
+        return MemoryPlan(workers, range_bytes, num_parts=_num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
+    bound = parse_size(memory)
+    for number in range(workers, 0, -1):
+        processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
+        each = (bound - processes * PROCESS_BYTES) // number
+        if each >= _LEAST_BYTES:
+            return _within(each, number, range_bytes, num_shards, unpacked_bytes)
+    raise ValueError(
+        f"--memory {memory} is too little: Python, Beam and Arrow take {human_bytes(PROCESS_BYTES)} before a row is "
+        f"read; give at least {human_bytes(PROCESS_BYTES + _LEAST_BYTES)}"
+    )
+
+
+def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked_bytes: int) -> MemoryPlan:
+    bucket_bytes = each // _TIMES
+    num_parts = _num_parts(bucket_bytes, num_shards, unpacked_bytes)
+    num_spills = unpacked_bytes * _SPILLED_PER_INPUT / bucket_bytes
+    references = num_spills * num_shards * num_parts * _REFERENCE_BYTES
+    if references > each / _REFERENCES_SHARE:
+        raise ValueError(
+            f"--memory is too little for about {human_bytes(unpacked_bytes)} of input: references to spilled rows alone "
+            f"would take {human_bytes(references)}. Twice the memory takes four times the input"
+        )
+    return MemoryPlan(
+        workers=workers,
+        range_bytes=range_bytes,
+        spill_bytes=bucket_bytes,
+        batch_chars=min(8 << 20, each // (4 * _TIMES)),
+        num_parts=num_parts,
+        run_bytes=max(1 << 12, min(1 << 20, each // (24 * num_parts))),
+    )
+
+
+def _num_parts(bucket_bytes: int, num_shards: int, unpacked_bytes: int) -> int:
+    shard_bytes = unpacked_bytes * _SPILLED_PER_INPUT / num_shards
+    num_parts = 1
+    while num_parts < _MAX_PARTS and shard_bytes / num_parts > bucket_bytes:
+        num_parts *= 2
+    return num_parts
+
+
+def give_back_freed() -> None:
+    """Makes Arrow use the system's allocator here and in the workers to be started: its own keeps what is freed.
+
+    Measured: a shard written from batches of 6 MB leaves 115 MB of resident memory with Arrow's, 50 MB with the
+    system's.
+    """
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
+    os.environ["MALLOC_ARENA_MAX"] = "2"
+    pa.set_memory_pool(pa.system_memory_pool())
+
+
+def unpacked_bytes(files: Iterable[tuple[str, int]]) -> int:
+    """About how many bytes files (place, size) hold when they are unpacked: their own size, or what is usual."""
+    return sum(int(size * _UNPACKED.get(places.name(place).lower().rpartition(".")[2], 1)) for place, size in files)
+
+
+def scratch_bytes(unpacked_bytes: int, num_parts: int, reblocked_bytes: int = 0) -> int:
+    """Disk that an ingestion needs at its largest: spilled rows, sorted runs, the shards, and what is unpacked."""
+    spilled = unpacked_bytes * _SPILLED_PER_INPUT
+    runs = spilled * 0.7 if num_parts > 1 else 0.0
+    written = spilled * 0.6
+    return int(spilled + runs + written) + reblocked_bytes
+
+
+def check_disk(output: str, needed: int) -> None:
+    """Raises ValueError when a local output's disk has less free space than `needed` bytes."""
+    if not places.is_local(output):
+        return
+    folder = next(path for path in _upwards(Path(places.local_path(output))) if path.exists())
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise ValueError(
+            f"not enough space for {output}: an ingestion of these inputs needs about {human_bytes(needed)} of disk at "
+            f"its largest (rows on their way to their shard, and the shards), and {human_bytes(free)} are free; free "
+            "some, or name an --output on another disk"
+        )
+
+
+def _upwards(path: Path) -> Iterator[Path]:
+    yield path
+    yield from path.parents

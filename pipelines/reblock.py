@@ -1,0 +1,135 @@
+"""Reblock: one large file of JSON lines, packed or not, to many small ones, so that later runs read them in parallel.
+
+    agora reblock RC_2024-01.zst --output RC_2024-01
+
+A single Zstandard or gzip stream is unpacked by one worker, however many there are. `agora ingest` with several workers
+does that by itself, in scratch space, on every run; this does it once. Each file holds whole lines, in order, as a
+Zstandard frame of its own with a checksum, and together they hold every byte of the original: rows, damaged ones too,
+are kept or dropped by ingest exactly as before (but for the offsets of rejects, which count within a file).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Annotated
+
+import typer
+import zstandard
+
+from pipelines.command import console, run_command
+from transforms import places
+from transforms.sources.pieces import read_chunk
+from transforms.sources.unpack import CHUNK_BYTES, Limits, open_unpacked
+
+BLOCK_BYTES = 64 << 20
+_LEVEL = 3
+
+
+@dataclass(frozen=True)
+class Reblocked:
+    """What was written: files and unpacked bytes; damage: why the original could not be read to its end, or ""."""
+
+    files: tuple[str, ...]
+    num_bytes: int
+    damage: str
+
+
+def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
+    """Writes `source` as files of at least block_bytes of whole lines into the new folder `output`.
+
+    The folder appears when all of it is written. Raises ValueError when `output` is there, is not local, or `source` is
+    XML, whose rows need no lines (ingest cuts it by itself). Memory: a chunk, however long a line is.
+    """
+    if block_bytes < 1:
+        raise ValueError(f"block_bytes must be at least 1, got {block_bytes}")
+    if not places.is_local(output):
+        raise ValueError(f"--output {output} is not a local folder; write to one and copy it")
+    if places.exists(output):
+        raise ValueError(f"{output} is there already; name a new folder")
+    partial = f"{output.rstrip('/')}.partial"
+    places.remove(partial)
+    stem = places.name(source).split(".")[0]
+    files: list[str] = []
+    num_bytes = 0
+    with open_unpacked(source, limits or Limits()) as stream:
+        chunks = _Chunks(stream)
+        if chunks.head().lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+            raise ValueError(f"{source} is XML, which has no lines to cut at; give it to agora ingest as it is")
+        while block := chunks.block(block_bytes):
+            name = f"{stem}-{len(files):05d}.jsonl.zst"
+            with places.AtomicFile(places.join(partial, name)) as file:
+                packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
+                for chunk in block:
+                    file.write(packer.compress(chunk))
+                    num_bytes += len(chunk)
+                file.write(packer.flush())
+            files.append(name)
+    if not files:
+        raise ValueError(f"{source} holds nothing that could be read: {chunks.damage or 'it is empty'}")
+    os.rename(places.local_path(partial), places.local_path(output))
+    return Reblocked(tuple(files), num_bytes, chunks.damage)
+
+
+class _Chunks:
+    """A stream as blocks of chunks, each block but the last ending with a line's end."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._waiting = b""
+        self.damage = ""
+        self._ended = False
+
+    def head(self) -> bytes:
+        """The first bytes, which stay to be read."""
+        while not self._ended and len(self._waiting) < 1 << 10:
+            self._waiting += self._read()
+        return self._waiting[: 1 << 10]
+
+    def block(self, block_bytes: int) -> Iterator[bytes] | None:
+        """The chunks of the next block, to be read to the end before the next; None at the end."""
+        if not self._waiting:
+            self._waiting = self._read()
+        return self._block(block_bytes) if self._waiting else None
+
+    def _block(self, block_bytes: int) -> Iterator[bytes]:
+        left = block_bytes
+        while chunk := self._waiting or self._read():
+            self._waiting = b""
+            end = chunk.find(b"\n", max(left - 1, 0)) + 1  # of the line in which the block is full
+            if end:
+                self._waiting = chunk[end:]
+                yield chunk[:end]
+                return
+            left -= len(chunk)
+            yield chunk
+
+    def _read(self) -> bytes:
+        if self._ended:
+            return b""
+        chunk, damage = read_chunk(self._stream, CHUNK_BYTES)
+        self._ended = not chunk
+        self.damage = str(damage) if damage else ""
+        return chunk
+
+
+def command(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines: plain, .zst or .gz.")],
+    output: Annotated[str, typer.Option("--output", "-o", help="The folder to make.")],
+    block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = BLOCK_BYTES,
+    max_unpack_ratio: Annotated[
+        float, typer.Option(help="Stop where the file unpacks to more than so many times its size.")
+    ] = Limits.max_ratio,
+) -> None:
+    """Cut one large packed file into many small ones, so that later runs read it in parallel."""
+    done = run(source, output, block_bytes, Limits(max_unpack_ratio))
+    console.print(f"reblock: {len(done.files):,} files, {done.num_bytes:,} bytes unpacked, in {output}", soft_wrap=True)
+    if done.damage:
+        raise ValueError(
+            f"{source} is damaged: {done.damage}. What could be read is in {output}; the last line there may be cut"
+        )
+
+
+if __name__ == "__main__":
+    run_command(command)

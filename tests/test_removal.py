@@ -1,0 +1,103 @@
+"""Remove lists: what they name is gone, however it is spelled; what they do not name stays."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from transforms.fates import Drop, Reason
+from transforms.removal import keep_out, load, normal_url, parse
+from transforms.sources.records import Record
+
+SITE = "beer.stackexchange.com"
+PREFIX = f"stackexchange:{SITE}:"
+
+
+def record(number: str, url: str | None = None, *authors: str) -> Record:
+    doc_id = f"{PREFIX}{number}"
+    return Record(5, doc_id, doc_id, None, "question", "text", None, (), "stackexchange", SITE,
+                  url, None, None, None, None, None, None, None, authors=authors)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"{PREFIX}6", "6", "  6  ",
+        f"https://{SITE}/questions/6/why-is-beer", f"http://www.{SITE}/q/6/123",
+        f"HTTPS://{SITE.upper()}/questions/6?a=b#c",
+        "author:42", f"author:{SITE}:42", "author:Jane  DOE", "Jane Doe", f"author:{SITE}:jane doe",
+    ],
+)  # fmt: skip
+def test_what_names_a_post(line: str) -> None:
+    asked = record("6", f"https://{SITE}/questions/6", "42", "Jane Doe")
+    other = record("7", f"https://{SITE}/questions/7", "43", "Jane Does")
+    dropped, kept = keep_out([asked, other], "f", parse([line]))
+    assert isinstance(dropped, Drop)
+    assert (dropped.reason, dropped.offset, dropped.entry) == (Reason.REMOVED_ON_REQUEST, 5, 0)
+    assert line.strip() not in dropped.detail
+    assert kept is other
+
+
+@pytest.mark.parametrize(
+    "line", ["", "# 6", "42", "66", "author:6", "author:other.example:42", "https://x.example/questions/6"]
+)
+def test_what_does_not(line: str) -> None:
+    asked = record("6", f"https://{SITE}/questions/6", "42")
+    assert list(keep_out([asked], "f", parse([line]))) == [asked]
+
+
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        (f"https://{SITE}/questions/6/title/9#9", f"{SITE}/a/9"),
+        (f"https://{SITE}/questions/6/title#9", f"{SITE}/a/9"),
+        (f"https://{SITE}/a/9/1", f"{SITE}/a/9"),
+        (f"https://{SITE}/questions/6/t#comment33_6", f"{SITE}#comment33"),
+        (f"https://{SITE}/posts/comments/33", f"{SITE}#comment33"),
+        ("https://old.reddit.com/r/AskX/comments/ab1/title/cd2/?context=3", "reddit.com/r/AskX/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/r/AskX/comments/ab1/_/cd2", "reddit.com/r/AskX/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/r/AskX/comments/ab1/a_title/", "reddit.com/r/AskX/comments/ab1"),
+        ("https://forum.example/view?id=5", "forum.example/view?id=5"),
+    ],
+)
+def test_spellings_of_an_address(url: str, normal: str) -> None:
+    assert normal_url(url) == normal
+
+
+def test_order_and_duplicates_do_not_matter() -> None:
+    lines = ["6", "author:jane", "https://x.example/1", "# note", "7"]
+    assert parse(lines) == parse([*reversed(lines), "7", " 6"])
+    assert parse(lines).num_entries == 4
+    assert parse(lines).digest() != parse(lines[1:]).digest()
+    assert parse(lines).digest(b"key") != parse(lines).digest()
+
+
+def test_ids_of_posts_dropped_for_another_reason_are_not_written() -> None:
+    drops = [Drop("f", 0, f"{PREFIX}6", Reason.EMPTY, "no text"), Drop("f", 9, f"{PREFIX}6", Reason.DELETED, "gone")]
+    empty, deleted = keep_out(drops, "f", parse(["6"]))
+    assert isinstance(empty, Drop)
+    assert isinstance(deleted, Drop)
+    assert (empty.record_id, empty.reason) == (None, Reason.EMPTY)
+    assert deleted.reason is Reason.REMOVED_ON_REQUEST
+
+
+def test_files(tmp_path: Path) -> None:
+    path = tmp_path / "list"
+    with pytest.raises(ValueError, match="no remove list"):
+        load(str(path))
+    path.write_bytes("\ufeff6\r\n".encode())
+    assert load(str(path)) == parse(["6"])
+    path.write_bytes(b"# nothing\n")
+    with pytest.raises(ValueError, match="no entries"):
+        load(str(path))
+    path.write_bytes(b"\xff")
+    with pytest.raises(ValueError, match="not UTF-8 at byte 0"):
+        load(str(path))
+    assert load(None).num_entries == 0
+
+
+def test_the_object_does_not_show_its_entries() -> None:
+    entries = parse(["author:Jane Doe", "6"])
+    assert "ane" not in repr(entries)
+    assert b"ane" not in entries.hashes

@@ -1,0 +1,140 @@
+"""Reuse and bounds: parsed rows of an earlier run, removal on request and memory change no byte they should not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pipelines import ingest as pipeline
+from pipelines.ingest import IngestSettings
+from tests import laws
+from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
+from tests.test_stackexchange import posts, row
+from transforms.shards import RUN, load_manifest
+from transforms.sources import stackexchange
+
+
+def settings(**given: object) -> IngestSettings:
+    return IngestSettings(**{"num_shards": 2, "max_drop_rate": 1, "range_bytes": 3000, "allow_damaged": True, **given})  # type: ignore[arg-type]
+
+
+def told(output: Path) -> dict[str, object]:
+    return dict(json.loads((output / RUN).read_text())["files"])
+
+
+def test_a_rerun_reads_new_files_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = forum(20)
+    answer, other = row(90001, PostTypeId="2", ParentId="90002"), row(5, Body="another post of this id")
+    first = write(tmp_path / "in" / "a.xml", posts(*rows[:40], answer, b'<row Id="x" />'))
+    cache = str(tmp_path / "cache")
+    ingest(tmp_path / "one", first, settings=settings(reuse=cache))
+    assert told(tmp_path / "one") == {"reused": [], "read": {"a.xml": "not read before with these settings"}}
+    # The later file has the question of an orphan and another copy of a post.
+    second = write(tmp_path / "in" / "b.xml", posts(*rows[40:], other, row(90002)))
+    renamed = first.rename(tmp_path / "in" / "renamed.xml")
+    ingest(tmp_path / "scratch", renamed, second, settings=settings(num_shards=3))
+    opened: list[str] = []
+    read = stackexchange.read_posts
+    monkeypatch.setattr(
+        stackexchange, "read_posts", lambda *given: opened.append(given[3].file) or read(*given)  # type: ignore[func-returns-value]
+    )  # fmt: skip
+    ingest(tmp_path / "two", renamed, second, settings=settings(num_shards=3, reuse=cache))
+    laws.assert_same_bytes(tmp_path / "scratch", tmp_path / "two")
+    assert set(opened) == {"b.xml"}
+    assert told(tmp_path / "two")["reused"] == ["renamed.xml"]
+    conserved(tmp_path / "two")
+    # Third run: everything is there, with other cuts; a fourth with other settings reads all anew.
+    opened.clear()
+    ingest(tmp_path / "three", renamed, second, settings=settings(num_shards=3, reuse=cache, range_bytes=700))
+    assert opened == []
+    laws.assert_same_bytes(tmp_path / "scratch", tmp_path / "three")
+    ingest(tmp_path / "four", renamed, second, settings=settings(reuse=cache, max_record_bytes=5000))
+    assert set(opened) == {"renamed.xml", "b.xml"}
+
+
+def test_a_damaged_cache_is_read_past(tmp_path: Path) -> None:
+    dump = write(tmp_path / "a.xml", posts(*forum(5)))
+    cache = tmp_path / "cache"
+    ingest(tmp_path / "one", dump, settings=settings(reuse=str(cache)))
+    part = next(cache.rglob("*.arrow"))
+    data = bytearray(part.read_bytes())
+    data[len(data) // 2] ^= 1
+    part.write_bytes(data)
+    ingest(tmp_path / "two", dump, settings=settings(reuse=str(cache)))
+    assert told(tmp_path / "two")["read"] == {"a.xml": "its rows in the cache are damaged"}
+    laws.assert_same_bytes(tmp_path / "one", tmp_path / "two")
+    ingest(tmp_path / "three", dump, settings=settings(reuse=str(cache)))
+    assert told(tmp_path / "three")["reused"] == ["a.xml"]
+
+
+def test_removal_on_request(tmp_path: Path) -> None:
+    rows = [
+        row(1, OwnerUserId="42", OwnerDisplayName="Jane Doe"), row(2, PostTypeId="2", ParentId="1"),
+        row(3), row(4, PostTypeId="2", ParentId="3", OwnerDisplayName="John Roe"), row(5, PostTypeId="2", ParentId="3"),
+        row(6), row(7),
+    ]  # fmt: skip
+    dump, cache = write(tmp_path / "Posts.xml", posts(*rows)), str(tmp_path / "cache")
+    whole = ingest(tmp_path / "whole", dump, settings=settings(reuse=cache))
+    lines = ["author:42", "John Roe", f"https://{SITE}/questions/6/title", "author:nobody", "stackexchange:other:7"]
+    listed = write(tmp_path / "list", "\n".join(lines).encode())
+    strict = settings(remove_list=str(listed), max_drop_rate=0.0)
+    manifest = ingest(tmp_path / "out", dump, settings=strict)
+    assert {post["doc_id"].split(":")[-1] for post in laws.all_rows(tmp_path / "out")} == {"3", "5", "7"}
+    assert manifest.counts["drop"] == {"question-removed": 1, "removed-on-request": 3}
+    assert manifest.counts["remove_list"] == {"entries": 5, "entries_matched": 3}
+    assert manifest.settings["remove_list"]
+    assert whole.settings["remove_list"] is None
+    assert all(
+        drop["record_id"] is None for drop in rejects(tmp_path / "out") if drop["reason"] == "removed-on-request"
+    )
+    conserved(tmp_path / "out")
+    listed.write_bytes("\n".join([*lines[::-1], lines[0], "# note"]).encode())
+    ingest(tmp_path / "again", dump, settings=strict)
+    laws.assert_same_bytes(tmp_path / "out", tmp_path / "again")
+    # From the cache too; and what was parsed without the list does not stay in it.
+    for name in ("first", "second"):
+        removing = settings(remove_list=str(listed), reuse=cache)
+        ingest(tmp_path / name, dump, settings=removing)
+        laws.assert_same_bytes(tmp_path / "out", tmp_path / name)
+    assert told(tmp_path / "second")["reused"] == ["Posts.xml"]
+    assert len(list(Path(cache).iterdir())) == 1
+
+
+def test_a_shard_in_parts_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [
+        *forum(60),
+        row(5000, PostTypeId="5"),
+        row(5),
+        row(7000, PostTypeId="2", ParentId="6999"),
+        b'<row Id="x" />',
+    ]
+    dump = write(tmp_path / "Posts.xml", posts(*rows))
+    ingest(tmp_path / "whole", dump, settings=settings())
+    plan = pipeline.memory.MemoryPlan(1, 3000, spill_bytes=4000, batch_chars=500, num_parts=8, run_bytes=300)
+    monkeypatch.setattr(pipeline.memory, "plan", lambda *given: plan)
+    ingest(tmp_path / "parts", dump, settings=settings(memory="300MB"))
+    laws.assert_same_bytes(tmp_path / "whole", tmp_path / "parts")
+    conserved(tmp_path / "parts")
+
+
+def test_no_space(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = write(tmp_path / "Posts.xml", posts(*forum(5)))
+    monkeypatch.setattr(pipeline.memory, "scratch_bytes", lambda *given: 1 << 60)
+    with pytest.raises(ValueError, match=r"not enough space.*free some"):
+        ingest(tmp_path / "out", dump)
+
+
+def test_the_worst_files_are_named(tmp_path: Path) -> None:
+    bad = b'<row Id="1" Secret="words of the text" />'
+    files = [write(tmp_path / f"{n}.xml", posts(*[row(n * 100 + m) for m in range(9)], *[bad] * n)) for n in range(8)]
+    with pytest.raises(ValueError, match="The worst of 8 files:") as error:
+        ingest(tmp_path / "out", *files, settings=settings(max_drop_rate=0.01))
+    lines = str(error.value).split("The worst of 8 files:\n")[1].splitlines()
+    assert lines[0] == "  7.xml: 7 of 16 dropped (43.8%)"
+    assert [line.split(".")[0].strip() for line in lines] == ["7", "6", "5", "4", "3"]
+    assert "missing-field: 28 rows, such as" in str(error.value)
+    assert "words of" not in str(error.value)
+    with pytest.raises(ValueError, match="no dataset"):
+        load_manifest(str(tmp_path / "out"))

@@ -1,0 +1,111 @@
+"""Large packed files are unpacked once into blocks of scratch space, and so become ranges that all workers parse.
+
+Without this a month of Reddit, one Zstandard stream of tens of gigabytes, keeps one worker busy and the others idle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import apache_beam as beam
+
+from transforms import places
+from transforms.fates import Reason
+from transforms.parse import FileRange
+from transforms.sources import stackexchange
+from transforms.sources.archives import read_members
+from transforms.sources.blocks import Blocks, open_blocks, write_blocks
+from transforms.sources.unpack import USUAL_LIMITS, Limits, open_unpacked
+
+_HEAD_BYTES = 1 << 16
+
+# A packed file of fewer bytes is parsed sooner than it is copied and shared out.
+_WORTH_SHARING = 8 << 20
+
+
+@dataclass(frozen=True)
+class Reblock:
+    """scratch: where blocks go. block_bytes: of unpacked data in each, about what a worker parses at a time."""
+
+    scratch: str
+    block_bytes: int
+    limits: Limits = USUAL_LIMITS
+
+
+def reblock(piece: FileRange, how: Reblock) -> Iterator[FileRange]:
+    """The range as it is, or the ranges of a large packed file's blocks, which are written here.
+
+    Names of blocks come from the file's content, so a retry writes the same ones.
+    """
+    file = piece.file
+    if piece.cached or not file.packed or not file.readable or file.bytes < min(_WORTH_SHARING, how.block_bytes):
+        yield piece
+        return
+    name = hashlib.sha256(f"{file.name}\n{file.sha256}".encode()).hexdigest()[:32]
+    with open_unpacked(file.place, how.limits) as stream:
+        blocks = write_blocks(stream, places.join(how.scratch, "blocks", name), how.block_bytes)
+    for start, end in blocks.ranges():
+        yield replace(piece, start=start, end=end, blocks=blocks)
+
+
+def by_archive(ranges: Iterable[FileRange]) -> tuple[list[FileRange], list[tuple[FileRange, ...]]]:
+    """(ranges of files that stand by themselves, for each archive the ranges of its tables that must be unpacked)."""
+    single: list[FileRange] = []
+    archives: dict[str, list[FileRange]] = {}
+    for piece in ranges:
+        if piece.file.member is None or piece.cached:
+            single.append(piece)
+        else:
+            archives.setdefault(piece.file.place, []).append(piece)
+    return single, [tuple(pieces) for pieces in archives.values()]
+
+
+def unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
+    """The ranges of the tables in one archive, unpacked in one pass over it. An unreadable table stays as it is."""
+    wanted = {piece.file.member: piece for piece in pieces if piece.file.readable and piece.file.member is not None}
+    yield from (piece for piece in pieces if piece.file.member not in wanted)
+    for index, stream in read_members(pieces[0].file.place, sorted(wanted)):
+        piece = wanted[index]
+        folder = places.join(how.scratch, "blocks", piece.file.sha256[:32])
+        blocks = write_blocks(stream, folder, how.block_bytes)
+        file = replace(piece.file, problem=_problem(blocks, piece.file.table or stackexchange.Table.POSTS))
+        for start, end in blocks.ranges():
+            yield replace(piece, file=file, start=start, end=end, blocks=blocks)
+
+
+def _problem(blocks: Blocks, table: stackexchange.Table) -> tuple[Reason, str] | None:
+    """What the first bytes of an unpacked table say is wrong with it."""
+    if not blocks.num_bytes and blocks.damage:
+        return blocks.damage_reason, blocks.damage
+    with open_blocks(blocks) as stream:
+        return stackexchange.check_head(stream.read(min(blocks.num_bytes, _HEAD_BYTES)), table)
+
+
+class UnpackArchives(beam.PTransform):
+    """Tuples of FileRanges, each of the tables in one archive, to FileRanges of their blocks. One worker an archive.
+
+    Memory: a chunk, and the dictionary that the archive was packed with.
+    """
+
+    def __init__(self, how: Reblock) -> None:
+        super().__init__()
+        self._how = how
+
+    def expand(self, archives: beam.PCollection) -> beam.PCollection:
+        return archives | beam.FlatMap(unpack_archive, self._how) | "SpreadTables" >> beam.Reshuffle()
+
+
+class Unpack(beam.PTransform):
+    """FileRanges to FileRanges, those of large packed files cut into many. A file is unpacked by one worker.
+
+    Memory: a chunk, and the window that the file was packed with (up to 2 GiB for Reddit's monthly dumps).
+    """
+
+    def __init__(self, how: Reblock) -> None:
+        super().__init__()
+        self._how = how
+
+    def expand(self, ranges: beam.PCollection) -> beam.PCollection:
+        return ranges | beam.FlatMap(reblock, self._how) | "SpreadBlocks" >> beam.Reshuffle()

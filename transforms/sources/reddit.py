@@ -1,0 +1,286 @@
+"""Reddit's monthly dumps (Pushshift, Arctic Shift): RS_* submissions and RC_* comments, one JSON object a line.
+
+A submission is a question, a comment on it an answer, a reply to a comment a comment; all are Markdown and stay so.
+The fields read here are there in every dump from 2005 to 2024 or have a default; types drift (created_utc is an
+integer, a float or a string of digits), and the rest is ignored. What a row says is in docs/formats.md.
+
+Ids are Reddit's own, unique over all of it, so ours do not hold the subreddit, which a row may lack. A user's own
+page ("u_NAME") is a subreddit named after its author: its name is stored neither as site nor in the URL.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from transforms.clean import repair
+from transforms.fates import Drop, Reason
+from transforms.schema import PostKind
+from transforms.sources.json_rows import Row, UnusableError, read_rows
+from transforms.sources.records import Record
+
+SOURCE = "reddit"
+
+_SITE = "reddit.com"
+_PREFIX = f"{SOURCE}:{_SITE}:"
+_SUBREDDIT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+_NUMBER = re.compile(r"[0-9a-z]{1,13}")
+_FULL_NAME = re.compile(r"t[13]_[0-9a-z]{1,13}")
+_BASE = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+_COMMENT_FIELDS = (b'"body"', b'"link_id"', b'"parent_id"')
+_SUBMISSION_FIELDS = (b'"title"', b'"subreddit"', b'"selftext"')
+
+_BLANK_START = re.compile(r"\s*\n")
+_NOBODY = frozenset(("[deleted]", "[removed]", ""))
+_TAKEN_BACK = frozenset(("[deleted]", "[deleted by user]"))
+_TAKEN_DOWN = ("[removed]", "[ removed by ", "[removed by ")
+_LONGEST_NOTICE = 200
+
+_TRUE_FLAGS = ("locked", "over_18", "spoiler", "stickied")
+_LAST_SECOND = 253402300799  # the end of the year 9999
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What a dump's file does not say of itself. author_secret: a key of up to 64 bytes; None: no authors are kept."""
+
+    file: str  # name below the input the user gave
+    max_record_bytes: int
+    author_secret: bytes | None = None
+
+
+def check_site(site: str | None, file: str) -> None:
+    """Raises ValueError when a site is given: every row names its subreddit."""
+    if site is not None:
+        raise ValueError(f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out")
+
+
+def is_reddit(head: bytes) -> bool:
+    """Whether a file that begins so is a Reddit dump: by the fields of its first lines, whatever its name."""
+    return any(
+        all(field in line for field in fields)
+        for line in head.split(b"\n")[:10]  # the first one may be damaged
+        for fields in (_COMMENT_FIELDS, _SUBMISSION_FIELDS)
+    )
+
+
+def read_posts(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Record | Drop]:
+    """The submissions and comments whose line begins in [start, end), in order, each as a Record or a Drop."""
+    for item in read_rows(stream, start, end, dump.file, dump.max_record_bytes):
+        if isinstance(item, Drop):
+            yield item
+            continue
+        row, offset = item
+        try:
+            yield (_comment if "link_id" in row else _submission)(row, offset, dump.author_secret)
+        except UnusableError as error:
+            yield Drop(dump.file, offset, row_id(row), error.reason, str(error))
+
+
+def row_id(row: Row) -> str | None:
+    """Our id of a row, or None where it has no usable one."""
+    number = row.get("id")
+    if not isinstance(number, str) or not _NUMBER.fullmatch(number):
+        return None
+    return f"{_PREFIX}t{1 if 'link_id' in row else 3}_{number}"
+
+
+def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
+    doc_id = _own_id(row)
+    if row.get("promoted") is True:
+        raise UnusableError(Reason.NOT_A_POST, "an advertisement")
+    title, text = _text(row, "title").strip(), _text(row, "selftext")
+    _refuse_withdrawn(text, title)
+    if category := row.get("removed_by_category"):
+        by_author = category in ("deleted", "author")
+        raise UnusableError(Reason.DELETED if by_author else Reason.REMOVED, "removed_by_category is set")
+    if not text and not title:
+        raise UnusableError(Reason.EMPTY, "neither title nor text")
+    flags = _flags(row)
+    if row.get("crosspost_parent"):
+        flags.append("crosspost")
+    if row.get("is_gallery") is True:
+        flags.append("gallery")
+    if row.get("is_self") is False:
+        flags.append("link")
+    if row.get("poll_data"):
+        flags.append("poll")
+    return _record(row, offset, secret, doc_id, doc_id, None, PostKind.QUESTION.value, text, title, flags)
+
+
+def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
+    doc_id = _own_id(row)
+    text = _text(row, "body")
+    _refuse_withdrawn(text, "")
+    if not text:
+        raise UnusableError(Reason.EMPTY, "no text in body")
+    link = row.get("link_id")
+    if not isinstance(link, str) or not _FULL_NAME.fullmatch(link) or link[1] != "3":
+        raise UnusableError(Reason.MISSING_FIELD, "link_id is no submission's id")
+    parent = _parent(row.get("parent_id"), link)
+    flags = _flags(row)
+    if row.get("controversiality") == 1:
+        flags.append("controversial")
+    if row.get("is_submitter") is True:
+        flags.append("submitter")
+    kind = PostKind.ANSWER.value if parent == link else PostKind.COMMENT.value
+    return _record(row, offset, secret, doc_id, _PREFIX + link, _PREFIX + parent, kind, text, None, flags)
+
+
+def _record(
+    row: Row,
+    offset: int,
+    secret: bytes | None,
+    doc_id: str,
+    thread_id: str,
+    parent_id: str | None,
+    kind: str,
+    text: str,
+    title: str | None,
+    flags: list[str],
+) -> Record:
+    created = _time(row.get("created_utc"))
+    if created is None:
+        raise UnusableError(Reason.MISSING_FIELD, "created_utc is absent or no time")
+    score = _score(row)
+    if row.get("score_hidden") is True or row.get("hide_score") is True:
+        flags.append("score_hidden")
+        score = None  # what stands there is a placeholder
+    edited = row.get("edited")
+    if edited is True:  # dumps before 2011 do not say when
+        flags.append("edited")
+    flags.sort()
+    site, url = _place(row, thread_id, None if doc_id == thread_id else doc_id)
+    return Record(
+        offset=offset,
+        doc_id=doc_id,
+        thread_id=thread_id,
+        parent_id=parent_id,
+        kind=kind,
+        text=text,
+        title=title,
+        tags=(),
+        source=SOURCE,
+        site=site,
+        url=url,
+        created=created,
+        edited=_time(edited) if edited else None,
+        license=None,
+        author_key=None if secret is None else _author_key(row.get("author"), secret),
+        score=score,
+        accepted_id=None,
+        note=None,
+        flags=flags,
+        authors=_authors(row.get("author")),
+    )
+
+
+def _own_id(row: Row) -> str:
+    doc_id = row_id(row)
+    if doc_id is None:
+        raise UnusableError(Reason.MISSING_FIELD, "id is absent or not a number in base 36")
+    return doc_id
+
+
+def _text(row: Row, name: str) -> str:
+    """A field's text, repaired, without blank lines around it (an indented first line is code).
+
+    Reddit writes & < > as entities, once; what looks like one after that was typed so.
+    """
+    value = row.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a string")
+    if "&" in value:
+        value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    text = repair(value).rstrip()
+    blank = _BLANK_START.match(text)
+    return text[blank.end() :] if blank else text
+
+
+def _refuse_withdrawn(text: str, title: str) -> None:
+    """Raises UnusableError for a post whose text or title has been replaced by a notice."""
+    for notice in (text.strip(), title):
+        if notice.startswith("[") and notice.endswith("]") and len(notice) <= _LONGEST_NOTICE:
+            lowered = notice.lower()
+            if lowered in _TAKEN_BACK:
+                raise UnusableError(Reason.DELETED, "a notice stands in place of the text")
+            if lowered.startswith(_TAKEN_DOWN) and lowered.index("]") == len(lowered) - 1:
+                raise UnusableError(Reason.REMOVED, "a notice stands in place of the text")
+
+
+def _parent(parent: object, link: str) -> str:
+    """The full name of what a comment replies to; some dumps of 2022 give a number without its kind."""
+    if isinstance(parent, str) and _FULL_NAME.fullmatch(parent):
+        if parent[1] == "3" and parent != link:
+            raise UnusableError(Reason.MISSING_FIELD, "parent_id is another submission than link_id")
+        return parent
+    if isinstance(parent, int) and not isinstance(parent, bool) and 0 <= parent < 1 << 62:
+        return link if parent == int(link[3:], 36) else f"t1_{_base36(parent)}"
+    if parent is None:
+        return link  # the same dumps leave it out at the top level
+    raise UnusableError(Reason.MISSING_FIELD, "parent_id is no post's id")
+
+
+def _base36(number: int) -> str:
+    digits = ""
+    while True:
+        number, digit = divmod(number, 36)
+        digits = _BASE[digit] + digits
+        if not number:
+            return digits
+
+
+def _time(value: object) -> int | None:
+    """Milliseconds since 1970 of seconds as an integer, a float or a string of digits; None for anything else."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
+        value = int(value)
+    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LAST_SECOND:
+        return int(value * 1000)
+    return None
+
+
+def _score(row: Row) -> int | None:
+    """Up votes minus down votes, plus one: an author's own vote counts. Null where the row has none."""
+    score = row.get("score")
+    if score is None:
+        return None
+    if isinstance(score, bool) or not isinstance(score, int) or not -(1 << 62) < score < 1 << 62:
+        raise UnusableError(Reason.MISSING_FIELD, "score is not an integer")
+    return score
+
+
+def _flags(row: Row) -> list[str]:
+    flags = [name for name in _TRUE_FLAGS if row.get(name) is True]
+    distinguished = row.get("distinguished")
+    if isinstance(distinguished, str) and distinguished.isalpha():
+        flags.append(f"distinguished:{distinguished}")
+    return flags
+
+
+def _place(row: Row, thread_id: str, doc_id: str | None) -> tuple[str, str]:
+    """(site, URL) of a post; doc_id: of a comment."""
+    subreddit = row.get("subreddit")
+    link = thread_id[len(_PREFIX) + 3 :]
+    end = f"{link}/" if doc_id is None else f"{link}/_/{doc_id[len(_PREFIX) + 3 :]}/"
+    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit) or subreddit[:2].lower() == "u_":
+        return _SITE, f"https://www.reddit.com/comments/{end}"
+    return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
+
+
+def _authors(author: object) -> tuple[str, ...]:
+    """The name for the remove list. Reddit's names are ASCII; what is not was damaged."""
+    return (author,) if isinstance(author, str) and author.isascii() and author not in _NOBODY else ()
+
+
+def _author_key(author: object, secret: bytes) -> str | None:
+    """Names differ in more than upper and lower case."""
+    if not isinstance(author, str) or author in _NOBODY:
+        return None
+    name = f"{SOURCE}:{author.lower()}".encode(errors="replace")
+    return hashlib.blake2b(name, key=secret, digest_size=16).hexdigest()
