@@ -23,7 +23,7 @@ from transforms.schema import DOCUMENTS
 from transforms.split import SplitSettings
 
 DEFAULTS: Mapping[str, Any] = {
-    "kind": "answer", "tags": [], "source": "test", "site": "test.example.org", "text": "", "title": None
+    "kind": "answer", "tags": [], "flags": [], "source": "test", "site": "test.example.org", "text": "", "title": None
 }  # fmt: skip
 
 
