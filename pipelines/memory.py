@@ -86,8 +86,8 @@ def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked
     references = num_spills * num_shards * num_parts * _REFERENCE_BYTES
     if references > each / _REFERENCES_SHARE:
         raise ValueError(
-            f"--memory is too little for about {human_bytes(unpacked_bytes)} of input: references to spilled rows alone "
-            f"would take {human_bytes(references)}. Twice the memory takes four times the input"
+            f"--memory is too little for about {human_bytes(unpacked_bytes)} of input: references to spilled rows "
+            f"alone would take {human_bytes(references)}. Twice the memory takes four times the input"
         )
     return MemoryPlan(
         workers=workers,
