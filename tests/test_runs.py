@@ -73,7 +73,7 @@ def test_plans() -> None:
     assert memory.plan("400MB", 1, 1, 32, 2 * 10**9).num_parts == 8
     with pytest.raises(ValueError, match=r"too little for about 20\.0 GB of input"):
         memory.plan("400MB", 1, 1, 512, 20 * 10**9)
-    memory.plan("2GB", 1, 1, 2048, 100 * 10**9)
+    memory.plan("2GB", 1, 1, 1024, 60 * 10**9)
 
 
 def test_disk_is_checked_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
