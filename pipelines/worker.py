@@ -19,14 +19,15 @@ from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
 _CHECK_S = 0.2
 
 
-def _leave_with(parent: int) -> None:
+def leave_with(parent: int) -> None:
+    """Ends this process, whatever it is doing, once its parent is another than `parent`."""
     while os.getppid() == parent:
         time.sleep(_CHECK_S)
     os._exit(1)
 
 
 def main() -> None:
-    threading.Thread(target=_leave_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
     sdk_worker_main.main(sys.argv)
 
 
