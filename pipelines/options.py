@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import os
 import sys
 from collections.abc import Sequence
 
@@ -32,7 +33,9 @@ def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> beam.Pipel
     environment = None
     if workers > 1:
         flags.append(f"--direct_num_workers={workers}")
-        environment = SubprocessSDKEnvironment.from_command_string(f"exec {sys.executable} -m pipelines.worker")
+        environment = SubprocessSDKEnvironment.from_command_string(
+            f"exec {sys.executable} -m pipelines.worker {os.getpid()}"
+        )
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(flags))
 
 

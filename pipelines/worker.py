@@ -27,8 +27,10 @@ def leave_with(parent: int) -> None:
 
 
 def main() -> None:
-    threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start()
-    sdk_worker_main.main(sys.argv)
+    """The one argument is the process that started us: by now it may be dead, and our parent another."""
+    program, parent = sys.argv
+    threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
+    sdk_worker_main.main([program])
 
 
 if __name__ == "__main__":

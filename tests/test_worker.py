@@ -47,9 +47,9 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
         workers = children(parent.pid)
         time.sleep(0.01)
     assert len(workers) == 2
-    time.sleep(1.0)  # for the workers to be past their imports, and watching
-    parent.kill()
+    parent.kill()  # most likely while the workers still import
     parent.wait()
+    deadline = time.monotonic() + SECONDS
     while any(map(running, workers)) and time.monotonic() < deadline:
         time.sleep(0.05)
     left = [worker for worker in workers if running(worker)]
