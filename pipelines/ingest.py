@@ -27,7 +27,7 @@ from transforms.ids import fingerprint
 from transforms.join_marks import JoinMarks, JoinSpec
 from transforms.parse import FileRange, Parse, ParseSpec, cut, is_cached, sites_of
 from transforms.reblock import Reblock, Unpack, UnpackArchives, by_archive
-from transforms.regroup import Beside, Regroup
+from transforms.regroup import RegroupBeside
 from transforms.sources import jsonl, parquet, reddit, stackexchange
 from transforms.sources.inputs import SOURCES, InputFile, find_files
 from transforms.sources.inputs import Input as Input
@@ -116,9 +116,11 @@ def build(
     every = (spread, members) | "AllRanges" >> beam.Flatten()
     tables, marks, comments, half_read, read = every | "Parse" >> Parse(spec)
     joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, join)
-    posts = (tables, joined) | "Regroup" >> Regroup(scratch, num_buckets, spill)
-    said = facts | "RegroupFacts" >> Regroup(scratch, num_buckets, spill)
-    finished = (posts, said) | "Beside" >> Beside() | "FinishThreads" >> FinishThreads(target, half_read)
+    finished = (
+        ((tables, joined), facts)
+        | "Regroup" >> RegroupBeside(scratch, num_buckets, spill)
+        | "FinishThreads" >> FinishThreads(target, half_read)
+    )
     (
         (read, used, finished)
         | "Accounts" >> beam.Flatten()

@@ -19,14 +19,11 @@ PROCESS_BYTES = 300_000_000
 # Below this a process does not hold what it needs at any time: a batch of 4,096 rows on its way into a shard is there
 # several times (75 MB measured with rows of 1.8 kB).
 _LEAST_BYTES = 90_000_000
-# The local runner keeps a reference for every bucket of every spill, at its largest in so many bytes (530 measured).
-_REFERENCE_BYTES = 600
-_REFERENCES_SHARE = 3  # of a worker's memory at most one third
 # In what a worker does at any time, a table, a spill and a bucket stand in memory this many times: once as read, once
 # filtered, once sorted, and in between as Python objects. Measured by benchmarks/memory.py.
 _TIMES = 8
 _SPILLED_PER_INPUT = 1.3  # an Arrow row over its text: ids, times, offsets
-_MAX_PARTS = 512
+_MAX_PARTS = 512  # whoever merges them opens as many files
 _USUAL_BUCKET_BYTES = 128 << 20  # that a worker sorts at once where no bound is given
 _SPILL_BYTES = 64 << 20  # where memory is not bounded
 
@@ -66,7 +63,8 @@ def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, un
     hold one.
     """
     if memory is None:
-        return MemoryPlan(workers, range_bytes, num_parts=_num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
+        num_parts = min(_MAX_PARTS, _num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
+        return MemoryPlan(workers, range_bytes, num_parts=num_parts)
     bound = parse_size(memory)
     for number in range(workers, 0, -1):
         processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
@@ -82,12 +80,11 @@ def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, un
 def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked_bytes: int) -> MemoryPlan:
     bucket_bytes = each // _TIMES
     num_parts = _num_parts(bucket_bytes, num_shards, unpacked_bytes)
-    num_spills = unpacked_bytes * _SPILLED_PER_INPUT / bucket_bytes
-    references = num_spills * num_shards * num_parts * _REFERENCE_BYTES
-    if references > each / _REFERENCES_SHARE:
+    if num_parts > _MAX_PARTS:
         raise ValueError(
-            f"--memory is too little for about {human_bytes(unpacked_bytes)} of input: references to spilled rows "
-            f"alone would take {human_bytes(references)}. Twice the memory takes four times the input"
+            f"--memory leaves {human_bytes(bucket_bytes)} to a worker for sorting, and a shard of about "
+            f"{human_bytes(unpacked_bytes * _SPILLED_PER_INPUT / num_shards)} would be merged from more than "
+            f"{_MAX_PARTS} parts; give more memory, or --num-shards {num_shards * num_parts // _MAX_PARTS}"
         )
     return MemoryPlan(
         workers=workers,
@@ -102,7 +99,7 @@ def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked
 def _num_parts(bucket_bytes: int, num_shards: int, unpacked_bytes: int) -> int:
     shard_bytes = unpacked_bytes * _SPILLED_PER_INPUT / num_shards
     num_parts = 1
-    while num_parts < _MAX_PARTS and shard_bytes / num_parts > bucket_bytes:
+    while shard_bytes / num_parts > bucket_bytes:
         num_parts *= 2
     return num_parts
 

@@ -7,11 +7,12 @@ from pathlib import Path
 import apache_beam as beam
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.options import beam_pipeline
-from transforms.regroup import Bucket, Regroup, spill
+from transforms.regroup import Bucket, Regroup, RegroupBeside, spill
 
 SCHEMA = pa.schema([("value", pa.int64()), ("text", pa.string())])
 SPILLED = SCHEMA.append(pa.field("bucket", pa.int32()))
@@ -26,7 +27,6 @@ def rows(index: int) -> pa.Table:
 def contents(bucket: Bucket) -> tuple[int, list[int]]:
     table = bucket.read(SCHEMA)
     assert table.schema == SCHEMA
-    assert table.num_rows == bucket.rows
     assert table.column("text").to_pylist() == [f"t{v}" for v in table.column("value").to_pylist()]
     return bucket.index, sorted(table.column("value").to_pylist())
 
@@ -46,10 +46,27 @@ def test_every_row_reaches_its_bucket_once(tmp_path: Path, workers: int, spill_b
         assert_that(found, equal_to(expected))
 
 
-def test_a_spill_holds_one_batch_per_bucket(tmp_path: Path) -> None:
-    refs = spill([rows(0), rows(1)], str(tmp_path))
-    assert [bucket for bucket, _ in refs] == [0, 1, 2, 3, 4]
-    assert [num_rows for _, (_, _, num_rows) in refs] == [40] * 5
+def test_two_sides_of_different_schemas_meet_by_bucket(tmp_path: Path) -> None:
+    other = pa.schema([("value", pa.int64()), ("bucket", pa.int32())])
+
+    def seen(sides: tuple[Bucket, Bucket]) -> tuple[int, int, int]:
+        first, second = sides
+        assert first.index == second.index
+        return first.index, first.read(SCHEMA).num_rows, second.read(other).num_rows
+
+    with beam_pipeline() as pipeline:
+        one = pipeline | "One" >> beam.Create(range(3)) | "Rows" >> beam.Map(rows)
+        more = pipeline | "More" >> beam.Create(range(3, 5)) | "MoreRows" >> beam.Map(rows)
+        two = pipeline | "Two" >> beam.Create([4]) | "OtherRows" >> beam.Map(lambda n: rows(n).select(other.names))
+        found = ((one, more), two) | RegroupBeside(str(tmp_path), 6, 1 << 20) | "Seen" >> beam.Map(seen)
+        assert_that(found, equal_to([(index, 100, 20) for index in range(5)] + [(5, 0, 0)]))
+
+
+def test_a_spill_says_which_buckets_it_holds(tmp_path: Path) -> None:
+    some = [rows(0), rows(1)]
+    name = spill([table.filter(pc.not_equal(table.column("bucket"), 3)) for table in some], str(tmp_path))
+    found = [Bucket(index, str(tmp_path), (name,)).read(SPILLED).num_rows for index in range(6)]
+    assert found == [40, 40, 40, 0, 40, 0]
 
 
 def test_unknown_beam_flags_are_refused() -> None:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from transforms.accounts import Account
 from transforms.facts import FACTS
 from transforms.fates import Drop, Reason
-from transforms.regroup import Beside, Bucket, Regroup
+from transforms.regroup import Bucket, RegroupBeside
 from transforms.schema import TIME
 from transforms.sources.marks import (
     ACCEPT,
@@ -255,14 +255,10 @@ class JoinMarks(beam.PTransform):
     def expand(
         self, tables: tuple[beam.PCollection, beam.PCollection]
     ) -> tuple[beam.PCollection, beam.PCollection, beam.PCollection]:
-        marks, comments = tables
         number, spill = self._spec.num_posts_buckets, self._spec.spill_bytes
         outputs = (
-            (
-                marks | "Marks" >> Regroup(self._place, number, spill),
-                comments | "Comments" >> Regroup(self._place, number, spill),
-            )
-            | "Beside" >> Beside()
+            tables
+            | "Regroup" >> RegroupBeside(self._place, number, spill)
             | "Join" >> beam.ParDo(_JoinFn(self._spec)).with_outputs(_FACTS, _ACCOUNTS, main="comments")
         )
         return outputs["comments"], outputs[_FACTS], outputs[_ACCOUNTS]

@@ -1,17 +1,17 @@
-"""Regroup: brings the rows of each bucket together while Beam moves only references to them (design, law 3).
+"""Regroup: brings the rows of each bucket together while Beam moves only the names of files (design, law 3).
 
-Workers spill their rows to scratch space as Arrow files, one record batch per bucket in each. Beam groups the small
-references (bucket, file, batch), and whoever gets a bucket reads its batches. Text and tokens so cross no shuffle:
-measured on 500,000 rows of 1 kB, 16.9 s against 24 s for Beam's own GroupByKey on one worker, 9.5 s on two, with a
-tenth of the memory. Names in scratch space are random; nothing of them reaches an output.
+Workers spill their rows to scratch space as Arrow files, one record batch per bucket in each, and a file's schema says
+which buckets it holds. The names of the spills are a side input of whoever reads the buckets, each of which takes its
+batch out of every file. So neither text nor tokens cross a shuffle, and memory holds one name a spill: measured on
+500,000 rows of 1 kB, 16.9 s against 24 s for Beam's own GroupByKey on one worker, 9.5 s on two, with a tenth of the
+memory. Names in scratch space are random; nothing of them reaches an output.
 """
 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -22,24 +22,16 @@ from apache_beam.utils.windowed_value import WindowedValue
 from transforms import places
 
 BUCKET = "bucket"
-
-
-# One bucket's rows in one spill file: its name below the place of the spills, the batch, the rows. Plain and small,
-# since the local runner keeps those of the whole run in memory.
-SpillRef = tuple[str, int, int]
+_HELD = b"agora.buckets"  # schema metadata of a spill: the numbers of its batches' buckets, ascending int32
 
 
 @dataclass(frozen=True)
 class Bucket:
-    """All rows of one bucket, as references. `read` brings them into memory."""
+    """All rows of one bucket: its batch in each of the spills that has one. `read` brings them into memory."""
 
     index: int
-    refs: tuple[SpillRef, ...]
     place: str
-
-    @property
-    def rows(self) -> int:
-        return sum(rows for _, _, rows in self.refs)
+    spills: tuple[str, ...]
 
     def read(self, schema: pa.Schema) -> pa.Table:
         """The bucket's rows, in no stated order; an empty table of `schema` when there are none."""
@@ -47,27 +39,30 @@ class Bucket:
         return pa.Table.from_batches(batches).select(schema.names) if batches else schema.empty_table()
 
     def _batches(self) -> Iterator[pa.RecordBatch]:
-        for name, batch, _ in self.refs:
+        for name in self.spills:
             place = places.join(self.place, name)
             source = pa.memory_map(places.local_path(place)) if places.is_local(place) else places.open_input(place)
-            yield pa.ipc.open_file(source).get_batch(batch)
+            reader = pa.ipc.open_file(source)
+            held = np.frombuffer(reader.schema.metadata[_HELD], np.int32)
+            batch = int(np.searchsorted(held, self.index))
+            if batch < len(held) and held[batch] == self.index:
+                yield reader.get_batch(batch).replace_schema_metadata(None)
 
 
-def spill(tables: list[pa.Table], place: str) -> list[tuple[int, SpillRef]]:
-    """Writes the rows to one file, a record batch per bucket; returns (bucket, reference) for each bucket in it."""
+def spill(tables: Sequence[pa.Table], place: str) -> str:
+    """Writes the rows to one new file at `place`, a record batch per bucket; returns its name."""
     table = pa.concat_tables(tables).combine_chunks()
     buckets = table.column(BUCKET).to_numpy()
     order = np.argsort(buckets, kind="stable")
     numbers, starts = np.unique(buckets[order], return_index=True)
     ends = np.append(starts[1:], len(order))
+    schema = table.schema.with_metadata({_HELD: numbers.astype(np.int32).tobytes()})
     name = f"{uuid.uuid4().hex[:16]}.arrow"
-    refs: list[tuple[int, SpillRef]] = []
-    with places.AtomicFile(places.join(place, name)) as file, pa.ipc.new_file(file, table.schema) as writer:
-        for batch, (number, start, end) in enumerate(zip(numbers, starts, ends, strict=True)):
+    with places.AtomicFile(places.join(place, name)) as file, pa.ipc.new_file(file, schema) as writer:
+        for start, end in zip(starts, ends, strict=True):
             rows = table.take(pa.array(order[start:end])).combine_chunks().to_batches()[0]
-            writer.write_batch(rows)
-            refs.append((int(number), (name, batch, int(end - start))))
-    return refs
+            writer.write_batch(rows.replace_schema_metadata(schema.metadata))
+    return name
 
 
 class _SpillFn(beam.DoFn):
@@ -81,35 +76,62 @@ class _SpillFn(beam.DoFn):
         self._tables: list[pa.Table] = []
         self._bytes = 0
 
-    def process(self, table: pa.Table) -> Iterator[tuple[int, SpillRef]]:
+    def process(self, table: pa.Table) -> Iterator[str]:
         if table.num_rows:
             self._tables.append(table)
             self._bytes += table.nbytes
         if self._bytes >= self._spill_bytes:
-            yield from self._flush()
+            yield self._flush()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        window = GlobalWindow()
-        for ref in self._flush():
-            yield WindowedValue(ref, window.max_timestamp(), [window])
+        if self._tables:
+            window = GlobalWindow()
+            yield WindowedValue(self._flush(), window.max_timestamp(), [window])
 
-    def _flush(self) -> list[tuple[int, SpillRef]]:
-        refs = spill(self._tables, self._place) if self._tables else []
+    def _flush(self) -> str:
+        name = spill(self._tables, self._place)
         self._tables, self._bytes = [], 0
         pa.default_memory_pool().release_unused()  # the allocator would keep it
-        return refs
+        return name
 
 
-def _bucket(item: tuple[int, Iterable[Any]], place: str) -> Bucket:
-    index, refs = item
-    return Bucket(index, tuple(sorted(ref for ref in refs if ref is not None)), place)
+class Spill(beam.PTransform):
+    """Tables with an int32 `bucket` column to the names of the files that hold them at `place`.
+
+    Several PCollections are spilled each where its tables arise: flattened before, the local runner would hold all
+    their tables in memory. Memory: a worker holds `spill_bytes` of rows, and once more as many to sort them.
+    """
+
+    def __init__(self, place: str, spill_bytes: int) -> None:
+        super().__init__()
+        self._fn = _SpillFn(place, spill_bytes)
+
+    def expand(self, tables: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
+        if isinstance(tables, beam.PCollection):
+            return tables | beam.ParDo(self._fn)
+        return [
+            side | f"Side{number}" >> beam.ParDo(self._fn) for number, side in enumerate(tables)
+        ] | beam.Flatten()
+
+
+def _bucket(index: int, names: Sequence[str], place: str) -> Bucket:
+    return Bucket(index, place, tuple(sorted(names)))
+
+
+def _buckets_beside(
+    index: int, names: Sequence[str], others: Sequence[str], place: str
+) -> tuple[Bucket, Bucket]:
+    return _bucket(index, names, place), _bucket(index, others, place)
+
+
+def _numbers(pipeline: beam.Pipeline, num_buckets: int) -> beam.PCollection:
+    return pipeline | "EveryBucket" >> beam.Create(range(num_buckets)) | "Spread" >> beam.Reshuffle()
 
 
 class Regroup(beam.PTransform):
-    """Tables with an int32 `bucket` column to one Bucket for every number below `num_buckets`, empty ones too.
+    """Tables, of one PCollection or of several, to one Bucket for every number below `num_buckets`, empty ones too.
 
-    Memory: a worker holds `spill_bytes` of rows. The group of a bucket holds one reference per spill file, so rows
-    / spill_bytes of them; the bucket itself is read by whoever processes it, so choose num_buckets to make it fit.
+    A bucket is read by whoever processes it, so choose num_buckets to make it fit into memory.
     """
 
     def __init__(self, place: str, num_buckets: int, spill_bytes: int = 64 << 20) -> None:
@@ -119,34 +141,18 @@ class Regroup(beam.PTransform):
         self._spill_bytes = spill_bytes
 
     def expand(self, tables: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
-        """Several PCollections are spilled each where its tables arise: flattened before, the local runner would hold
-        all their tables in memory."""
-        sides = (tables,) if isinstance(tables, beam.PCollection) else tables
-        spilled = [
-            side | f"Spill{number or ''}" >> beam.ParDo(_SpillFn(self._place, self._spill_bytes))
-            for number, side in enumerate(sides)
-        ]
-        pipeline = sides[0].pipeline
-        every = pipeline | "EveryBucket" >> beam.Create([(index, None) for index in range(self._num_buckets)])
-        return (
-            (*spilled, every)
-            | "WithEmptyBuckets" >> beam.Flatten()
-            | "GroupReferences" >> beam.GroupByKey()  # group: spill files of the run, tens to thousands of references
-            | "Bucket" >> beam.Map(_bucket, self._place)
+        names = tables | Spill(self._place, self._spill_bytes)
+        numbers = _numbers(names.pipeline, self._num_buckets)
+        return numbers | "Bucket" >> beam.Map(_bucket, beam.pvalue.AsList(names), self._place)
+
+
+class RegroupBeside(Regroup):
+    """Two such inputs, of tables of different schemas, to (Bucket of the first, Bucket of the second)."""
+
+    def expand(self, sides: tuple[object, object]) -> beam.PCollection:
+        names, others = (
+            side | f"Spill{number}" >> Spill(self._place, self._spill_bytes) for number, side in enumerate(sides)
         )
-
-
-class Beside(beam.PTransform):
-    """Two regroupings into the same number of buckets to (Bucket of the first, Bucket of the second), by index."""
-
-    def expand(self, regrouped: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
-        keyed = [
-            buckets | f"Side{side}" >> beam.Map(lambda bucket, side=side: (bucket.index, (side, bucket)))
-            for side, buckets in enumerate(regrouped)
-        ]
-        return (
-            keyed
-            | "Flatten" >> beam.Flatten()
-            | "GroupBuckets" >> beam.GroupByKey()  # group: two buckets, as references
-            | "Pair" >> beam.Map(lambda item: tuple(bucket for _, bucket in sorted(item[1], key=lambda pair: pair[0])))
-        )
+        numbers = _numbers(names.pipeline, self._num_buckets)
+        lists = beam.pvalue.AsList(names), beam.pvalue.AsList(others)
+        return numbers | "Buckets" >> beam.Map(_buckets_beside, *lists, self._place)
