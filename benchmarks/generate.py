@@ -17,7 +17,7 @@ import html
 import random
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from transforms.ids import keyed_hash
@@ -26,11 +26,12 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "forums" / "stackexchange"
 SAMPLE = ROOT / "examples" / "forum"
 
+TABLES = ("Posts", "Comments", "Votes", "PostLinks")
 ID_STEP = 10_000_000  # between two copies; larger than any id of the dumps read here
 EXCHANGED = 0.6
 
 _ROW = re.compile(r"<row [^<]*/>")
-_ID = re.compile(r'\b(Id|ParentId|AcceptedAnswerId)="(\d+)"')
+_ID = re.compile(r'\b(Id|ParentId|AcceptedAnswerId|PostId|RelatedPostId)="(\d+)"')
 _TEXT = re.compile(r'\b(Body|Title)="([^"]*)"')
 _MARKUP = re.compile(r"(<[^>]*>|https?://\S+|&#?\w+;)")
 _WORD = re.compile(r"[^\W\d_]{3,}")
@@ -109,17 +110,19 @@ def copies(rows: list[str], words: Words) -> Iterator[str]:
 def enlarge(output: Path, size_bytes: int) -> int:
     """Writes a Posts.xml of about size_bytes (it ends with a whole copy's row); returns the number of rows."""
     rows = read_rows(source_files())
-    words = Words(rows)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    num_rows, num_bytes = 0, 0
-    with open(output, "wb") as file:
-        file.write('\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n<posts>\r\n'.encode())
-        for row in copies(rows, words):
-            num_bytes += file.write(f"  {row}\r\n".encode())
+    num_rows = 0
+
+    def enough() -> Iterator[str]:
+        nonlocal num_rows
+        num_bytes = 0
+        for row in copies(rows, Words(rows)):
+            yield row
             num_rows += 1
+            num_bytes += len(row.encode()) + 4
             if num_bytes >= size_bytes:
-                break
-        file.write(b"</posts>")
+                return
+
+    _write_table(output, "posts", enough())
     return num_rows
 
 
@@ -129,13 +132,29 @@ def repeat(output: Path, num_rows: int) -> None:
     Quick, and every copy is as long as its original; its texts are exact duplicates.
     """
     rows = read_rows(source_files())
+    repeated = (_move_ids(rows[at % len(rows)], at // len(rows) * ID_STEP) for at in range(num_rows))
+    _write_table(output, "posts", repeated)
+
+
+def repeat_dump(folder: Path, size_bytes: int) -> int:
+    """Writes Posts, Comments, Votes and PostLinks of the largest dump, repeated with other ids; returns their bytes."""
+    source = max(source_files(), key=lambda file: file.stat().st_size).parent
+    tables = {name: (source / f"{name}.xml").read_text(encoding="utf-8-sig") for name in TABLES}
+    num_copies = max(1, round(size_bytes / sum(len(text.encode()) for text in tables.values())))
+    for name, text in tables.items():
+        rows = _ROW.findall(text)
+        moved = (_move_ids(row, copy * ID_STEP) for copy in range(num_copies) for row in rows)
+        _write_table(folder / f"{name}.xml", name.lower(), moved)
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _write_table(output: Path, root: str, rows: Iterable[str]) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     with open(output, "wb") as file:
-        file.write('\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n<posts>\r\n'.encode())
-        for number in range(num_rows):
-            copy, row = divmod(number, len(rows))
-            file.write(f"  {_move_ids(rows[row], copy * ID_STEP)}\r\n".encode())
-        file.write(b"</posts>")
+        file.write(f'\ufeff<?xml version="1.0" encoding="utf-8"?>\r\n<{root}>\r\n'.encode())
+        for row in rows:
+            file.write(f"  {row}\r\n".encode())
+        file.write(f"</{root}>".encode())
 
 
 if __name__ == "__main__":

@@ -1,16 +1,18 @@
-"""Peak memory of an ingestion that is larger than the memory it may use: all its processes together, sampled.
+"""Peak memory of ingestions larger than the memory they may use: all processes together, sampled.
 
-    .venv/bin/python -m benchmarks.memory [--megabytes 2050] [--memory 400MB] [--workers 1]
+    .venv/bin/python -m benchmarks.memory [--gigabytes 5.5] [--memory 1GB] [--kinds dump 7z reddit] [--workers 1 2]
 
-The dump is a generated one (generate.py) repeated with shifted ids. What counts is resident memory (VmRSS), sampled
-every 50 ms and added up over the process and its children; pages that processes share count in each of them.
+Each kind of input is generated at about the size asked for (unpacked): `dump` is a folder of Posts, Comments, Votes and
+PostLinks, `7z` the same in one archive, `reddit` a month of submissions and comments, in Zstandard. What counts is
+resident memory (VmRSS), sampled every 50 ms and added up over the process and its children; pages that processes share
+count in each of them.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
-import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -18,31 +20,33 @@ import threading
 import time
 from pathlib import Path
 
-from benchmarks.generate import enlarge
+import py7zr
+
+from benchmarks.generate import repeat_dump
+from benchmarks.generate_reddit import write_month
 from benchmarks.harness import ROOT, write_result
 from pipelines.memory import parse_size
 from transforms.shards import load_manifest
 
 _EVERY_S = 0.05
-_IDS = re.compile(rb' (Id|ParentId|AcceptedAnswerId)="(\d+)"')
-_STEP = 1_000_000_000
+_REDDIT_ROW_BYTES = 1500  # of a generated row, about
+_QUICKLY = [{"id": py7zr.FILTER_LZMA2, "preset": 1}]
+KINDS = ("dump", "7z", "reddit")
 
 
-def repeat(base: Path, output: Path, num_bytes: int) -> None:
-    """Rows of a Posts.xml again and again, each time with other ids."""
-    rows = [line for line in base.read_bytes().splitlines(keepends=True) if line.lstrip().startswith(b"<row ")]
-    written, copy = 0, 0
-    with open(output, "wb") as file:
-        file.write(b'<?xml version="1.0" encoding="utf-8"?>\n<posts>\n')
-        while written < num_bytes:
-            step = copy * _STEP
-            for row in rows:
-                moved = _IDS.sub(lambda match, step=step: b' %b="%d"' % (match[1], int(match[2]) + step), row)
-                written += file.write(moved)
-                if written >= num_bytes:
-                    break
-            copy += 1
-        file.write(b"</posts>\n")
+def make_input(kind: str, folder: Path, num_bytes: int) -> int:
+    """Writes an input of this kind, alone in `folder`; returns its unpacked bytes."""
+    if kind == "reddit":
+        return write_month(folder, num_bytes // _REDDIT_ROW_BYTES)
+    size = repeat_dump(folder, num_bytes)
+    if kind == "7z":
+        tables = sorted(folder.iterdir())
+        with py7zr.SevenZipFile(folder / "bench.example.org.7z", "w", filters=_QUICKLY) as archive:
+            for table in tables:
+                archive.write(table, table.name)
+        for table in tables:
+            table.unlink()
+    return size
 
 
 def resident_bytes(root: int) -> int:
@@ -87,35 +91,42 @@ def watch(command: list[str]) -> tuple[int, float, str]:
     return peak[0], time.monotonic() - started, output
 
 
+def measure(kind: str, dump: Path, size: int, memory: str, workers: int) -> str:
+    """A line of the table: one ingestion."""
+    output = dump.parent / "documents"
+    command = [sys.executable, "-m", "pipelines.cli", "ingest", str(dump), "--output", str(output)]
+    command += ["--workers", str(workers), "--memory", memory, "--max-drop-rate", "1"]
+    peak, seconds, _ = watch(command + ([] if kind == "reddit" else ["--site", "bench.example.org"]))
+    rows = sum(file["rows"] for file in load_manifest(str(output)).inputs)
+    shutil.rmtree(output)
+    bound = parse_size(memory)
+    return (
+        f"| {kind} | {size / 1e6:,.0f} | {size / bound:.1f} | {workers} | {memory} | {peak / 1e6:,.0f} "
+        f"| {peak / bound:.2f} | {rows:,} | {seconds:,.0f} |"
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megabytes", type=float, default=2050.0)
-    parser.add_argument("--memory", default="400MB")
-    parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--base-megabytes", type=float, default=20.0, help="size of the dump that is repeated")
-    parser.add_argument("--unbounded", action="store_true", help="also without --memory")
+    parser.add_argument("--gigabytes", type=float, default=5.5)
+    parser.add_argument("--memory", nargs="+", default=["1GB"])
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        dump = Path(folder) / "Posts.xml"
-        enlarge(Path(folder) / "base.xml", int(arguments.base_megabytes * 1e6))
-        repeat(Path(folder) / "base.xml", dump, int(arguments.megabytes * 1e6))
-        lines = [
-            f"Posts.xml of {dump.stat().st_size / 1e6:,.0f} MB, {arguments.workers} worker(s); peak of resident memory "
-            "of all processes together, sampled every 50 ms.",
-            "",
-            "| --memory | peak MB | of the bound | dump over the bound | rows | seconds |",
-            "| --- | ---: | ---: | ---: | ---: | ---: |",
-        ]
-        for bound in [arguments.memory, *(["none"] if arguments.unbounded else [])]:
-            output = Path(folder) / f"out-{bound}"
-            command = [sys.executable, "-m", "pipelines.cli", "ingest", str(dump), "--site", "bench.example.org"]
-            command += ["--output", str(output), "--workers", str(arguments.workers), "--max-drop-rate", "1"]
-            peak, seconds, _ = watch(command + (["--memory", bound] if bound != "none" else []))
-            size = parse_size(bound) if bound != "none" else 0
-            share = f"{peak / size:.2f} | {dump.stat().st_size / size:.1f}" if size else "- | -"
-            rows = load_manifest(str(output)).rows
-            lines.append(f"| {bound} | {peak / 1e6:,.0f} | {share} | {rows:,} | {seconds:,.0f} |")
-            print(lines[-1], file=sys.stderr, flush=True)
+    lines = [
+        "Peak of resident memory of all processes together, sampled every 50 ms. MB are those of the unpacked input.",
+        "",
+        "| input | MB | over the bound | workers asked for | --memory | peak MB | of the bound | rows | seconds |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+    ]
+    for kind in arguments.kinds:
+        with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
+            dump = Path(folder) / "input"
+            size = make_input(kind, dump, int(arguments.gigabytes * 1e9))
+            for memory in arguments.memory:
+                for workers in arguments.workers:
+                    lines.append(measure(kind, dump, size, memory, workers))
+                    print(lines[-1], file=sys.stderr, flush=True)
     write_result("memory", "Ingest in bounded memory", lines, ["apache-beam", "pyarrow"])
 
 

@@ -57,7 +57,9 @@ def apply_facts(posts: pa.Table, accepted: pa.Array, facts: pa.Table, voted: Col
     return columns
 
 
-def _flags(flags: pa.ChunkedArray, bounty: pa.ChunkedArray) -> pa.Array:
+def _flags(flags: pa.ChunkedArray, bounty: pa.ChunkedArray) -> pa.ChunkedArray | pa.Array:
+    if not flags.null_count and bounty.null_count == len(bounty):
+        return flags
     won = bounty.to_pylist()
     lists = [sorted({*given, BOUNTY}) if has else given for given, has in zip(flags.to_pylist(), won, strict=True)]
     return pa.array([given or [] for given in lists], pa.list_(pa.string()))

@@ -75,6 +75,14 @@ def open_input(place: str) -> IO[bytes]:
     return cast("IO[bytes]", filesystem.open(path, "rb"))
 
 
+def open_scratch(place: str) -> IO[bytes]:
+    """A new file, open for writing: neither atomic nor durable. For scratch space, where a file's name is passed on
+    only once it is whole, and nothing outlives the run."""
+    filesystem, path = _filesystem(place)
+    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    return cast("IO[bytes]", filesystem.open(path, "wb"))
+
+
 def read_bytes(place: str) -> bytes:
     filesystem, path = _filesystem(place)
     return cast(bytes, filesystem.cat_file(path))

@@ -58,7 +58,7 @@ def spill(tables: Sequence[pa.Table], place: str) -> str:
     ends = np.append(starts[1:], len(order))
     schema = table.schema.with_metadata({_HELD: numbers.astype(np.int32).tobytes()})
     name = f"{uuid.uuid4().hex[:16]}.arrow"
-    with places.AtomicFile(places.join(place, name)) as file, pa.ipc.new_file(file, schema) as writer:
+    with places.open_scratch(places.join(place, name)) as file, pa.ipc.new_file(file, schema) as writer:
         for start, end in zip(starts, ends, strict=True):
             rows = table.take(pa.array(order[start:end])).combine_chunks().to_batches()[0]
             writer.write_batch(rows.replace_schema_metadata(schema.metadata))
@@ -109,18 +109,14 @@ class Spill(beam.PTransform):
     def expand(self, tables: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
         if isinstance(tables, beam.PCollection):
             return tables | beam.ParDo(self._fn)
-        return [
-            side | f"Side{number}" >> beam.ParDo(self._fn) for number, side in enumerate(tables)
-        ] | beam.Flatten()
+        return [side | f"Side{number}" >> beam.ParDo(self._fn) for number, side in enumerate(tables)] | beam.Flatten()
 
 
 def _bucket(index: int, names: Sequence[str], place: str) -> Bucket:
     return Bucket(index, place, tuple(sorted(names)))
 
 
-def _buckets_beside(
-    index: int, names: Sequence[str], others: Sequence[str], place: str
-) -> tuple[Bucket, Bucket]:
+def _buckets_beside(index: int, names: Sequence[str], others: Sequence[str], place: str) -> tuple[Bucket, Bucket]:
     return _bucket(index, names, place), _bucket(index, others, place)
 
 

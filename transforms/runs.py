@@ -33,7 +33,7 @@ def write_run(table: pa.Table, place: str, batch_bytes: int) -> str:
     target = places.join(place, f"run-{uuid.uuid4().hex}.arrow")
     rows = max(1, min(_MAX_BATCH_ROWS, table.num_rows * batch_bytes // max(1, table.nbytes)))
     options = pa.ipc.IpcWriteOptions(compression="lz4", use_threads=False)
-    with places.AtomicFile(target) as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
+    with places.open_scratch(target) as file, pa.ipc.new_file(file, table.schema, options=options) as writer:
         for batch in table.to_batches(max_chunksize=rows):
             writer.write_batch(batch)
     return target

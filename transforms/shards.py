@@ -266,8 +266,7 @@ def write_shard(
                 writer.write_batch(batch.replace_schema_metadata(target.metadata))
                 rows += batch.num_rows
                 if id_column is not None:
-                    for value in batch.column(id_column).to_pylist():
-                        ids.update(value.encode() + b"\n")
+                    ids.update("".join(f"{value}\n" for value in batch.column(id_column).to_pylist()).encode())
         file.publish()
     return _leave_record(
         place,

@@ -18,7 +18,9 @@ from transforms.fates import Drop, Reason
 from transforms.schema import DOCUMENTS, KIND_ORDER, PostKind
 from transforms.trees import on_cycles, parent_rows
 
-_BELOW_QUESTION = (PostKind.ANSWER.value, PostKind.COMMENT.value)
+# Plain strings: looking a member up in its class costs more than comparing it.
+_QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
+_BELOW_QUESTION = (_ANSWER, _COMMENT)
 _FLAT_COMMENTS = "stackexchange:"
 _FIRST = -(1 << 63)  # a post without a time sorts before those with one
 
@@ -91,7 +93,7 @@ def _content_hash(posts: pa.Table, row: int) -> str:
 
 def with_question(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]]:
     """(rows that belong to a question or are one, answers and comments whose question is not there)."""
-    questions = {keys.thread_id[row] for row in rows if keys.kind[row] == PostKind.QUESTION}
+    questions = {keys.thread_id[row] for row in rows if keys.kind[row] == _QUESTION}
     kept: list[int] = []
     orphans: list[int] = []
     for row in rows:
@@ -117,11 +119,13 @@ def without_elsewhere(keys: Keys, elsewhere: Container[tuple[str, str]]) -> tupl
 
 def below_a_post(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]]:
     """(rows that stay, comments under a post that does not). Only where comments stand under posts, not each other."""
+    if _COMMENT not in keys.kind:
+        return list(rows), []
     there = {keys.doc_id[row] for row in rows}
     kept: list[int] = []
     orphans: list[int] = []
     for row in rows:
-        is_flat = keys.kind[row] == PostKind.COMMENT and keys.doc_id[row].startswith(_FLAT_COMMENTS)
+        is_flat = keys.kind[row] == _COMMENT and keys.doc_id[row].startswith(_FLAT_COMMENTS)
         (orphans if is_flat and keys.parent_id[row] not in there else kept).append(row)
     return kept, orphans
 
@@ -144,13 +148,13 @@ def capped(rows: Sequence[int], keys: Keys, max_posts: int | None) -> tuple[list
 
 
 def _rank(row: int, keys: Keys) -> tuple[object, ...]:
-    score = (keys.score[row] or 0) if keys.kind[row] == PostKind.ANSWER else 0
+    score = (keys.score[row] or 0) if keys.kind[row] == _ANSWER else 0
     return KIND_ORDER[keys.kind[row]], -score, keys.created[row], keys.doc_id[row]
 
 
 def without_cycles(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]]:
     """(rows that stay, comments on a cycle of replies)."""
-    comments = [row for row in rows if keys.kind[row] == PostKind.COMMENT]
+    comments = [row for row in rows if keys.kind[row] == _COMMENT]
     if not comments:
         return list(rows), []
     ids = [keys.doc_id[row] for row in comments]
@@ -161,8 +165,10 @@ def without_cycles(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int
 
 def num_missing(rows: Sequence[int], keys: Keys) -> int:
     """How many comments stay though what they reply to does not."""
+    if _COMMENT not in keys.kind:
+        return 0
     there = {keys.doc_id[row] for row in rows}
-    return sum(keys.kind[row] == PostKind.COMMENT and keys.parent_id[row] not in there for row in rows)
+    return sum(keys.kind[row] == _COMMENT and keys.parent_id[row] not in there for row in rows)
 
 
 def drop_row(keys: Keys, row: int, reason: Reason, detail: str) -> Drop:

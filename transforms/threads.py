@@ -103,10 +103,11 @@ def _parse_drops(rows: pa.Table) -> Iterator[Drop]:
 
 
 def _documents(posts: pa.Table, kept: Sequence[int], keys: Keys, facts: pa.Table, voted: Collection[str]) -> pa.Table:
-    accepted_of = {keys.thread_id[row]: keys.accepted_id[row] for row in kept if keys.kind[row] == PostKind.QUESTION}
+    question, answer = PostKind.QUESTION.value, PostKind.ANSWER.value
+    accepted_of = {keys.thread_id[row]: keys.accepted_id[row] for row in kept if keys.kind[row] == question}
     accepted = [
         accepted_of.get(keys.thread_id[row]) == keys.doc_id[row] or bool(keys.accepted[row])
-        if keys.kind[row] == PostKind.ANSWER
+        if keys.kind[row] == answer
         else None
         for row in kept
     ]

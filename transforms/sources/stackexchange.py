@@ -15,8 +15,9 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import IO, TypeVar
 
 from transforms.clean import repair
@@ -51,7 +52,7 @@ _SITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
 _POST_TYPES = {"1": PostKind.QUESTION, "2": PostKind.ANSWER}
@@ -334,7 +335,9 @@ def required_time(row: Mapping[str, str], name: str) -> int:
     """Milliseconds since 1970; a time without a zone is UTC, as in all dumps."""
     try:
         time = datetime.fromisoformat(required(row, name))
-        return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // _MILLISECOND
+        if time.tzinfo:  # not by astimezone, which fails at both ends of the calendar
+            return (time.replace(tzinfo=None) - _EPOCH - (time.utcoffset() or timedelta())) // _MILLISECOND
+        return (time - _EPOCH) // _MILLISECOND
     except ValueError as error:
         if isinstance(error, UnusableError):
             raise
@@ -344,7 +347,10 @@ def required_time(row: Mapping[str, str], name: str) -> int:
 def _tags(value: str) -> list[str]:
     """`<a><b>` in dumps until 2024, `|a|b|` since."""
     parts = value.strip("|").split("|") if value.startswith("|") else value.strip("<>").split("><")
-    return [repair(part) for part in parts if part]
+    return [_tag(part) for part in parts if part]
+
+
+_tag = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them
 
 
 def _author_key(owner: str | None, dump: Dump) -> str | None:
