@@ -147,7 +147,8 @@ def run(
     num_shards = settings.num_shards
     unpacked = _unpacked_bytes(files)
     archived = sum(file.bytes for file in files if file.member is not None)
-    plan = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked)
+    window = max(file.window_bytes for file in files)
+    plan = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
     spec = _parse_spec(settings, files, num_shards, plan)
     rules = _thread_rules(settings, files)
     dataset = _dataset(files, spec, num_shards, rules)

@@ -56,11 +56,18 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
-def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, unpacked_bytes: int) -> MemoryPlan:
+def plan(
+    memory: str | None,
+    workers: int,
+    range_bytes: int,
+    num_shards: int,
+    unpacked_bytes: int,
+    window_bytes: int = 0,
+) -> MemoryPlan:
     """How to stay within `memory` in all processes together; without a bound, as fast as it goes.
 
-    Fewer workers than asked for are planned where the bound does not hold them all. Raises ValueError when it does not
-    hold one.
+    window_bytes: the largest of the input files' decoders. Fewer workers than asked for are planned where the bound
+    does not hold them all. Raises ValueError when it does not hold one.
     """
     if memory is None:
         num_parts = min(_MAX_PARTS, _num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
@@ -68,12 +75,13 @@ def plan(memory: str | None, workers: int, range_bytes: int, num_shards: int, un
     bound = parse_size(memory)
     for number in range(workers, 0, -1):
         processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
-        each = (bound - processes * PROCESS_BYTES) // number
+        each = (bound - processes * PROCESS_BYTES) // number - window_bytes
         if each >= _LEAST_BYTES:
             return _within(each, number, range_bytes, num_shards, unpacked_bytes)
+    window = f", and unpacking an input {human_bytes(window_bytes)} (its window)" if window_bytes else ""
     raise ValueError(
         f"--memory {memory} is too little: Python, Beam and Arrow take {human_bytes(PROCESS_BYTES)} before a row is "
-        f"read; give at least {human_bytes(PROCESS_BYTES + _LEAST_BYTES)}"
+        f"read{window}; give at least {human_bytes(PROCESS_BYTES + _LEAST_BYTES + window_bytes)}"
     )
 
 

@@ -68,6 +68,9 @@ def test_plans() -> None:
     assert (tight.workers, wide.workers) == (1, 2)
     assert tight.num_parts > wide.num_parts
     assert tight.spill_bytes < wide.spill_bytes
+    with pytest.raises(ValueError, match=r"unpacking an input 2\.0 GB \(its window\); give at least 2\.4 GB"):
+        memory.plan("1GB", 1, 1, 16, 10**9, 2 * 10**9)
+    assert memory.plan("4GB", 2, 1, 16, 10**9, 2 * 10**9).workers == 1  # either may get the file
     with pytest.raises(ValueError, match="too little: Python"):
         memory.plan("100MB", 1, 1, 1, 1)
     assert memory.plan("400MB", 1, 1, 32, 2 * 10**9).num_parts == 8

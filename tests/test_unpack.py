@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from transforms.fates import Reason
 from transforms.sources.blocks import Blocks, open_blocks, write_blocks
 from transforms.sources.pieces import pieces
-from transforms.sources.unpack import DamageError, Limits, is_packed, open_unpacked
+from transforms.sources.unpack import DamageError, Limits, is_packed, open_unpacked, window_bytes
 
 TEXT = b"".join(b"line %d of %d\n" % (n, n * 7919 % 10007) for n in range(60_000))
 
@@ -167,3 +167,9 @@ def test_blocks_of_a_damaged_file_end_with_its_damage(tmp_path: Path) -> None:
     assert empty.ranges() == [(0, None)]
     with open_blocks(empty) as stream:
         assert stream.read() == b""
+
+
+def test_the_window_is_known_before_a_byte_is_unpacked() -> None:
+    assert window_bytes(long_window(TEXT)[:18]) == 1 << 31
+    assert window_bytes(zst(TEXT)[:18]) == len(TEXT)  # the frame says how much it holds
+    assert window_bytes(gzip.compress(TEXT)[:18]) == window_bytes(long_window(TEXT)[:5]) == window_bytes(b"") == 0

@@ -17,7 +17,7 @@ import struct
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 import py7zr
@@ -43,12 +43,16 @@ _DECODED_BYTES = 1 << 18  # at a time: so much is lost before a damaged byte
 
 @dataclass(frozen=True)
 class Member:
-    """A file in an archive. index: its place there. problem: why it is not read."""
+    """A file in an archive. index: its place there. problem: why it is not read.
+
+    dictionary_bytes: the memory that its decoder takes.
+    """
 
     index: int
     name: str
     bytes: int
     problem: tuple[Reason, str] | None = None
+    dictionary_bytes: int = 0
 
 
 def site_of(archive: str) -> str | None:
@@ -77,7 +81,7 @@ def members(place: str, limits: Limits) -> list[Member]:
 
 
 def _refused(member: Member, reason: Reason, detail: str) -> Member:
-    return Member(member.index, member.name, member.bytes, member.problem or (reason, detail))
+    return replace(member, problem=member.problem or (reason, detail))
 
 
 def _open(file: IO[bytes], size: int) -> Any:
@@ -149,7 +153,7 @@ def _member(index: int, entry: Any, size: int, limits: Limits) -> Member:
             limits.check(size, num_bytes)
         except DamageError as error:
             problem = error.reason, str(error)
-    return Member(index, name, num_bytes, problem)
+    return Member(index, name, num_bytes, problem, _dictionary_bytes(entry))
 
 
 def _dictionary_bytes(entry: Any) -> int:

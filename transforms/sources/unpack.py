@@ -74,6 +74,21 @@ def is_packed(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or _is_skippable(head)
 
 
+def window_bytes(head: bytes) -> int:
+    """The memory that unpacking takes beside a block, by the first 18 bytes of a file: the window of its first frame.
+
+    A frame that says how much it holds needs no more than that.
+    """
+    if not head.startswith(ZSTD_MAGIC):
+        return 0
+    try:
+        frame = zstandard.get_frame_parameters(head)
+    except zstandard.ZstdError:  # too short, or damaged: it will be told when it is read
+        return 0
+    sized = frame.content_size != zstandard.CONTENTSIZE_UNKNOWN
+    return min(frame.window_size, frame.content_size) if sized else frame.window_size
+
+
 def open_unpacked(place: str, limits: Limits = NO_LIMITS) -> IO[bytes]:
     """The file's bytes, unpacked on the way where it is packed. It raises DamageError where it cannot be read on.
 
