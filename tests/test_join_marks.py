@@ -226,14 +226,14 @@ def test_a_whole_dump(tmp_path: Path) -> None:
     manifest = ingest(dump(tmp_path / "dump"), tmp_path / "out")
     found = {post["doc_id"].removeprefix(PREFIX): post for post in laws.all_rows(tmp_path / "out")}
     votes = {number: (post["ups"], post["downs"]) for number, post in found.items()}
-    assert votes == {"1": (2, 0), "2": (1, 1), "3": (0, 0), "4": (0, 0), "c1": (None, None)}
+    assert votes == {"1": (2, 0), "2": (1, 1), "3": (0, 0), "4": (0, 0), "3/c1": (None, None)}
     day = dt.datetime(2020, 2, 7, tzinfo=dt.UTC)
     assert {number: post["accepted_at"] for number, post in found.items() if post["accepted_at"]} == {"3": day}
     duplicates = {number: post["duplicate_of"] for number, post in found.items() if post["duplicate_of"]}
     assert duplicates == {"4": f"{PREFIX}1"}
     flags = {number: post["flags"] for number, post in found.items()}
-    assert flags == {"1": ["closed", "community-owned"], "2": [], "3": ["bounty"], "4": [], "c1": []}
-    said = found["c1"]
+    assert flags == {"1": ["closed", "community-owned"], "2": [], "3": ["bounty"], "4": [], "3/c1": []}
+    said = found["3/c1"]
     assert (said["text"], said["parent_id"], said["thread_id"]) == ("a &lt; `b` & *c*", f"{PREFIX}3", f"{PREFIX}1")
     assert (said["url"], said["score"], said["kind"]) == ("https://x.example/posts/comments/1", 2, "comment")
     entries = {entry["name"]: entry for entry in manifest.inputs}
@@ -246,9 +246,19 @@ def test_a_whole_dump(tmp_path: Path) -> None:
     assert entries["PostLinks.xml"]["unused"] == {"orphan": 1, "other-link": 3}
     assert entries["Comments.xml"]["dropped"] == {"orphan": 2, "empty": 1}
     assert {drop["record_id"] for drop in rejects(tmp_path / "out") if drop["file"] == "Comments.xml"} == {
-        f"{PREFIX}c2", f"{PREFIX}c3", f"{PREFIX}c4"
+        f"{PREFIX}99/c2", f"{PREFIX}6/c3", f"{PREFIX}1/c4"
     }  # fmt: skip
     conserved(tmp_path / "out")
+
+
+def test_a_comment_number_under_posts_of_two_threads_is_two_comments(tmp_path: Path) -> None:
+    twice = table("comments", comment(1, 3, "a"), comment(1, 4, "b"), comment(1, 4, "c"))
+    manifest = ingest(dump(tmp_path / "dump", Comments=twice), tmp_path / "out")
+    found = [post["doc_id"].removeprefix(PREFIX) for post in laws.all_rows(tmp_path / "out")]
+    assert len(found) == len(set(found))
+    assert {number for number in found if "c" in number} == {"3/c1", "4/c1"}
+    (entry,) = (entry for entry in manifest.inputs if entry["name"] == "Comments.xml")
+    assert entry["dropped"] == {"duplicate-id": 1}
 
 
 def test_same_bytes_for_workers_ranges_and_buckets_of_posts(tmp_path: Path) -> None:

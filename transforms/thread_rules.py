@@ -64,8 +64,9 @@ def first_of_each_id(posts: pa.Table, keys: Keys, rows: Sequence[int]) -> tuple[
     """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash.
 
     A bucket sees the rows of its own threads. An id given to posts of several threads is found before, by
-    `join_marks`, for the posts of Stack Exchange; elsewhere an id that is unique in its thread is taken to be so over
-    all (Reddit's ids are; those of JSONL and Parquet answers begin with their question's).
+    `join_marks`, for the posts of Stack Exchange, whose comments' ids begin with their post's; elsewhere an id that is
+    unique in its thread is taken to be so over all (Reddit's are; those of JSONL and Parquet answers begin with their
+    question's).
     """
     row_of: dict[str, int] = {}
     shared: dict[str, list[int]] = {}

@@ -226,7 +226,9 @@ def _read_row(data: bytes, offset: int, dump: Dump, to_record: Callable[[Mapping
 def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
     number = row.get("Id", "")
     letter = {Table.POSTS: "", Table.COMMENTS: "c", Table.VOTES: "v", Table.LINKS: "l"}[dump.table]
-    return f"{SOURCE}:{dump.site}:{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
+    post = row.get("PostId", "") if dump.table is Table.COMMENTS else ""
+    below = f"{int(post)}/" if _NUMBER.fullmatch(post) else ""
+    return f"{SOURCE}:{dump.site}:{below}{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
 
 
 def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
@@ -278,7 +280,7 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     parent = f"{SOURCE}:{dump.site}:{post}"
     return Record(
         offset=offset,
-        doc_id=f"{SOURCE}:{dump.site}:c{number}",
+        doc_id=f"{parent}/c{number}",  # its post's id is in it, so that no other thread can hold it
         thread_id=parent,
         parent_id=parent,
         kind=PostKind.COMMENT.value,
