@@ -16,27 +16,30 @@ import io
 import itertools
 import json
 import random
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 
 import ftfy
 
-from benchmarks.generate import read_rows, source_files
+from benchmarks.generate import ROOT, read_rows, source_files
+from transforms import strict_yaml
 from transforms.clean import CONFIG, repair
 from transforms.fates import Drop
 from transforms.markup import to_markdown
 from transforms.math_spans import find_math
-from transforms.sources import jsonl, reddit, stackexchange
-from transforms.sources.mapping import RowSet
+from transforms.sources import jsonl, marks, reddit, stackexchange
+from transforms.sources.mapping import RowMapping, RowSet
 from transforms.sources.records import FILE_REASONS, Record, to_table
 from transforms.sources.xml_rows import MalformedError, read_by_grammar, read_plain_row
 
 SLOW_S = 2.0  # for an input of some kilobytes
 LIMIT = 1 << 20
+PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
 
 _HARD = [
     *(b"<", b">", b"&", b"&amp;", b"&#x", b"&#0;", b"&lt;", b'"', b"'", b"/>", b"<row ", b"</posts>", b"<!--", b"]]>"),
@@ -138,6 +141,29 @@ def fuzz_reddit(data: bytes) -> None:
     check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
+def fuzz_marks(data: bytes) -> None:
+    """Any bytes as a Votes.xml: the fast way through it gives what the strict one gives, and two ranges the whole."""
+    dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None, stackexchange.Table.VOTES)
+    text = b"<votes>" + data + b"</votes>"
+    cut = len(text) // 2
+    strict = _marks(marks._strictly(marks._Bytes(text), None, dump, 0))
+    assert _marks(marks.read_marks(io.BytesIO(text), 0, None, dump)) == strict, "not what the strict way gives"
+    halves = (marks.read_marks(io.BytesIO(text), start, end, dump) for start, end in ((0, cut), (cut, None)))
+    assert _marks(itertools.chain(*halves)) == strict, "two ranges gave other votes than the whole file"
+
+
+def _marks(items: Iterable[marks.Columns | Drop]) -> tuple[list[tuple[int, ...]], list[Drop]]:
+    found = list(items)
+    rows = [tuple(map(int, row)) for item in found if not isinstance(item, Drop) for row in zip(*item, strict=True)]
+    return rows, [item for item in found if isinstance(item, Drop)]
+
+
+def fuzz_mapping(data: bytes) -> None:
+    """Any bytes as rows with nested answers: every outcome can be stored."""
+    rows = RowSet("fuzz", "fuzz", LIMIT, PREFERENCES, b"key")
+    check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
+
+
 def fuzz_markup(data: bytes) -> None:
     """Any HTML gives text of bounded length; mathematics is found once and in order."""
     body = data.decode(errors="replace")
@@ -170,6 +196,22 @@ def _bodies() -> list[bytes]:
     return [body["Body"].encode() for body in bodies if body.get("Body")]
 
 
+def _votes() -> list[bytes]:
+    text = (source_files()[0].parent / "Votes.xml").read_bytes()
+    rows = re.findall(rb"<row [^<]*/>\s*", text)[:2000]
+    return [b"".join(rows[start : start + 8]) for start in range(0, len(rows), 8)]
+
+
+def _preferences() -> list[bytes]:
+    texts = [body.decode() for body in _bodies()[:100]]
+    rows = [
+        {"qid": number, "question": text, "date": "2016/12/05", "metadata": ["https://a.b/questions/7", "https://a.b"],
+         "answers": [{"answer_id": 8, "text": text[:200], "pm_score": 3, "selected": True, "author_id": 7}] * 2}
+        for number, text in enumerate(texts)
+    ]  # fmt: skip
+    return [json.dumps(row).encode() for row in rows]
+
+
 def _documents() -> list[bytes]:
     texts = [body.decode() for body in _bodies()[:200]]
     plain = [
@@ -199,6 +241,8 @@ def _reddit() -> list[bytes]:
 
 TARGETS = {
     "stackexchange": Target(fuzz_stackexchange, _xml),
+    "marks": Target(fuzz_marks, _votes),
+    "mapping": Target(fuzz_mapping, _preferences),
     "xml-rows": Target(fuzz_xml_rows, _xml),
     "jsonl": Target(fuzz_jsonl, _documents),
     "reddit": Target(fuzz_reddit, _reddit),
