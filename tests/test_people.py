@@ -12,7 +12,7 @@ import pytest
 
 from tests import laws
 from tests.test_ingest import write
-from tests.test_mapping import EXAMPLES
+from tests.test_mapped_rows import EXAMPLES
 from tests.test_stackexchange import row
 from transforms.shards import load_manifest, read_shard
 
