@@ -21,7 +21,7 @@ from pathlib import Path
 from benchmarks.generate import enlarge
 from benchmarks.harness import ROOT, write_result
 from pipelines.memory import parse_size
-from transforms.shards import load_manifest
+from transforms.manifest import load_manifest
 
 _EVERY_S = 0.05
 _IDS = re.compile(rb' (Id|ParentId|AcceptedAnswerId)="(\d+)"')
