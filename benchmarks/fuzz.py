@@ -33,7 +33,8 @@ from transforms.fates import Drop
 from transforms.markup import to_markdown
 from transforms.math_spans import find_math
 from transforms.sources import jsonl, marks, reddit, stackexchange
-from transforms.sources.mapping import RowMapping, RowSet
+from transforms.sources.mapped_rows import RowSet
+from transforms.sources.mapping import RowMapping
 from transforms.sources.records import FILE_REASONS, Record, to_table
 from transforms.sources.xml_rows import MalformedError, read_by_grammar, read_plain_row
 

@@ -26,7 +26,7 @@ from benchmarks.generate import repeat_dump
 from benchmarks.generate_reddit import write_month
 from benchmarks.harness import ROOT, write_result
 from pipelines.memory import parse_size
-from transforms.shards import load_manifest
+from transforms.manifest import load_manifest
 
 _EVERY_S = 0.05
 _REDDIT_ROW_BYTES = 1500  # of a generated row, about

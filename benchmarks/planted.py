@@ -19,10 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.generate import Words, copies, read_rows, source_files
-from transforms import shards
+from transforms import building, shards
 from transforms.ids import bucket_of, keyed_hash, unit_interval
+from transforms.manifest import DatasetSpec, Manifest
 from transforms.schema import DOCUMENTS
-from transforms.shards import DatasetSpec, Manifest
 
 EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
 NGRAM = 5
@@ -92,7 +92,7 @@ def write_jsonl(found: Sequence[tuple[str, str]], path: Path) -> None:
 def write_dataset(found: Sequence[tuple[str, str]], place: str, num_shards: int) -> Manifest:
     """The same documents as a dataset of ours."""
     spec = DatasetSpec("documents", {"benchmark": "planted", "documents": len(found), "shards": num_shards})
-    done = shards.begin(place, spec)
+    done = building.begin(place, spec)
     if done is not None:
         return done
     paths = [f"data/{index:05d}-of-{num_shards:05d}.arrow" for index in range(num_shards)]
@@ -104,7 +104,7 @@ def write_dataset(found: Sequence[tuple[str, str]], place: str, num_shards: int)
         rows = [same | {"doc_id": doc_id, "thread_id": doc_id, "text": text} for doc_id, text in part]
         tables = [pa.Table.from_pylist(rows, schema=DOCUMENTS)]
         shards.write_shard(place, path, DOCUMENTS, tables, spec.fingerprint, "documents", "doc_id")
-    return shards.commit(place, spec, paths)
+    return building.commit(place, spec, paths)
 
 
 def judge(found: Sequence[tuple[str, str]], planted: Sequence[Planted], clusters: Sequence[Sequence[str]]) -> list[str]:

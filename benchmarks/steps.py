@@ -20,9 +20,9 @@ from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.tokenizer import TokenizerSettings
 from transforms import strict_yaml
 from transforms.langid import LanguageSettings
+from transforms.manifest import Manifest
 from transforms.mix import Recipe
 from transforms.pairs import PairRule
-from transforms.shards import Manifest
 from transforms.sources.inputs import Input
 
 ROOT = Path(__file__).parent.parent

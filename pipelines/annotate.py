@@ -21,10 +21,11 @@ from pipelines.command import Output, Replace, Workers, beam_args, console, run_
 from pipelines.io import LAYERS, scratch_place
 from pipelines.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms import places, shards
+from transforms import building, places
 from transforms.dedup import Deduplicate, Search
 from transforms.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage
 from transforms.layers import Target
+from transforms.manifest import DatasetSpec, Manifest, ShardFile, check_aligned, load_manifest
 from transforms.minhash import MinHashSpec
 from transforms.split import SplitSettings, WriteSplit
 
@@ -52,19 +53,19 @@ class Layer:
 
     name: str
     place: str
-    spec: shards.DatasetSpec
+    spec: DatasetSpec
     transform: WriteLanguage | WriteSplit | Deduplicate
 
-    def missing(self, files: Sequence[shards.ShardFile]) -> list[shards.ShardFile]:
+    def missing(self, files: Sequence[ShardFile]) -> list[ShardFile]:
         """The documents' shards that go through the transform: those whose layer an interrupted run did not finish.
 
         Clusters need all documents, whatever is missing.
         """
-        missing = [file for file in files if shards.finished(self.place, file.path) is None]
+        missing = [file for file in files if building.finished(self.place, file.path) is None]
         return list(files) if missing and isinstance(self.transform, Deduplicate) else missing
 
 
-def build(p: beam.Pipeline, files: Sequence[shards.ShardFile], layers: Sequence[Layer]) -> None:
+def build(p: beam.Pipeline, files: Sequence[ShardFile], layers: Sequence[Layer]) -> None:
     """One branch a layer: the documents' shards, spread over the workers, through the layer's transform."""
     for layer in layers:
         name = layer.name.capitalize()
@@ -84,16 +85,16 @@ def run(
     workers: int = 1,
     replace: bool = False,
     beam_args: Sequence[str] = (),
-) -> dict[str, shards.Manifest]:
+) -> dict[str, Manifest]:
     """Builds the named layers at output/<layer>/, skipping those that are up to date; returns their manifests.
 
     Raises ValueError for an unknown layer, for documents that are not there, and for a language layer without a model.
     """
     _check_names(layers)
-    described = shards.load_manifest(documents, "documents")
+    described = load_manifest(documents, "documents")
     names = [name for name in LAYERS if name in layers]
     wanted = [_layer(name, documents, described, places.join(output, name), settings) for name in names]
-    manifests = {layer.name: shards.begin(layer.place, layer.spec, replace) for layer in wanted}
+    manifests = {layer.name: building.begin(layer.place, layer.spec, replace) for layer in wanted}
     files = described.data_files
     to_build = [layer for layer in wanted if manifests[layer.name] is None and layer.missing(files)]
     if to_build:
@@ -102,9 +103,9 @@ def run(
     return {layer.name: manifests[layer.name] or _commit(layer, described) for layer in wanted}
 
 
-def _commit(layer: Layer, described: shards.Manifest) -> shards.Manifest:
-    manifest = shards.commit(layer.place, layer.spec, [file.path for file in described.data_files])
-    shards.check_aligned(described, manifest, layer.name)
+def _commit(layer: Layer, described: Manifest) -> Manifest:
+    manifest = building.commit(layer.place, layer.spec, [file.path for file in described.data_files])
+    check_aligned(described, manifest, layer.name)
     return manifest
 
 
@@ -117,7 +118,7 @@ def _check_names(layers: Sequence[str]) -> None:
             raise ValueError(f"unknown layer {name!r}; one of {', '.join(LAYERS)}, nearest: {nearest}")
 
 
-def _layer(name: str, documents: str, described: shards.Manifest, place: str, settings: AnnotateSettings) -> Layer:
+def _layer(name: str, documents: str, described: Manifest, place: str, settings: AnnotateSettings) -> Layer:
     """The layer's dataset and transform. Places are in the transform only: they are no part of the fingerprint."""
     handle: ModelHandle | None = None
     if name == "language":
@@ -131,7 +132,7 @@ def _layer(name: str, documents: str, described: shards.Manifest, place: str, se
         chosen: dict[str, object] = {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
     else:
         chosen = asdict(settings.duplicates if name == "duplicates" else settings.split)
-    spec = shards.DatasetSpec(name, {"version": _VERSION, **chosen}, {"documents": described.digest})
+    spec = DatasetSpec(name, {"version": _VERSION, **chosen}, {"documents": described.digest})
     target = Target(documents, place, name, spec.fingerprint)
     if handle is not None:
         return Layer(name, place, spec, WriteLanguage(target, handle))

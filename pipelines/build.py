@@ -27,10 +27,10 @@ from pipelines.tokenizer import TokenizerSettings
 from transforms import places, strict_yaml
 from transforms.ids import fingerprint
 from transforms.langid import LanguageSettings
+from transforms.manifest import MANIFEST, RUN, load_manifest
 from transforms.minhash import MinHashSpec
 from transforms.mix import Recipe
 from transforms.pairs import PairRule
-from transforms.shards import MANIFEST, RUN, load_manifest
 from transforms.split import SplitSettings
 
 TRAINERS = Path(__file__).parents[1] / "trainers"

@@ -16,7 +16,9 @@ logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns
 from pipelines import annotate, build, curriculum, ingest, pairs, reblock, report, tokenize, tokenizer  # noqa: E402
 from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
 from pipelines.progress import summary  # noqa: E402
-from transforms import langid, places, shards  # noqa: E402
+from transforms import langid, places  # noqa: E402
+from transforms.manifest import load_manifest  # noqa: E402
+from transforms.verify import find_problems  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 KINDS = ("pretrain", "preference")
@@ -91,12 +93,12 @@ def evaluate(
 @app.command()
 def verify(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) -> None:
     """Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage."""
-    problems = shards.verify(place)
+    problems = find_problems(place)
     for problem in problems:
         console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True)
     if problems:
         raise SystemExit(DAMAGED)
-    manifest = shards.load_manifest(place)
+    manifest = load_manifest(place)
     console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}", soft_wrap=True)
 
 

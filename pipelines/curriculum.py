@@ -21,7 +21,7 @@ from pipelines.io import LAYERS, scratch_place, shard_name
 from pipelines.options import beam_pipeline
 from pipelines.pairs import layer_digests
 from pipelines.progress import progress, summary
-from transforms import places, shards, strict_yaml
+from transforms import building, places, shards, strict_yaml
 from transforms.curriculum import (
     DocumentIndex,
     Layout,
@@ -36,11 +36,11 @@ from transforms.curriculum import (
     spill_schema,
 )
 from transforms.fates import Tally, check_conserved
+from transforms.manifest import Counts, DatasetSpec, Manifest, load_manifest
 from transforms.mix import Quota, Recipe, Stage, plan
 from transforms.places import join
 from transforms.regroup import Bucket, Regroup
 from transforms.schema import curriculum_schema
-from transforms.shards import DatasetSpec, Manifest
 
 KIND = "curriculum"
 VERSION = 1  # of this step: raised whenever its output may change
@@ -152,7 +152,7 @@ def read_pieces(item: tuple[int, Iterable[Pieces]], job: CurriculumJob) -> Itera
 def write_sequences(bucket: Bucket, job: CurriculumJob) -> str:
     """Writes an output shard, unless an interrupted run has; returns its path. Memory: three times the shard."""
     path, stage = job.output_shards[bucket.index]
-    if not shards.finished(job.output, path):
+    if not building.finished(job.output, path):
         rows = assemble(bucket.read(spill_schema(job.token_type)), stage.name, job.token_type)
         counts = count_sequences(rows, stage.name, stage.sequence_length)
         schema = curriculum_schema(job.token_type)
@@ -175,11 +175,11 @@ def run(
     tokens / capacity_tokens), planned_documents, pieces, repeated_tokens; and the documents of the pool by fate.
     Raises ValueError, with the numbers, when a stage cannot have its budget.
     """
-    pool = shards.load_manifest(tokens, "tokens")
+    pool = load_manifest(tokens, "tokens")
     parents = {"tokens": pool.digest} | layer_digests(pool, layers, LAYERS)
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
     spec = DatasetSpec(KIND, {"version": VERSION, "recipe": recipe, **tokenizer}, parents)
-    done = shards.begin(output, spec, replace)
+    done = building.begin(output, spec, replace)
     if done is not None:
         return done
     token_shards = tuple(file.path for file in pool.data_files)
@@ -189,11 +189,11 @@ def run(
         build(p, job)
     expected = [path for path, _ in job.output_shards]
     counts = json.loads(places.read_bytes(join(job.scratch, _COUNTS)))
-    _check(pool, counts, [file.counts for path in expected if (file := shards.finished(output, path))])
-    return shards.commit(output, spec, expected, counts=counts)
+    _check(pool, counts, [file.counts for path in expected if (file := building.finished(output, path))])
+    return building.commit(output, spec, expected, counts=counts)
 
 
-def _check(pool: Manifest, counts: Mapping[str, Mapping[str, int]], of_shards: Sequence[shards.Counts]) -> None:
+def _check(pool: Manifest, counts: Mapping[str, Mapping[str, int]], of_shards: Sequence[Counts]) -> None:
     """Law 1: every document of the pool has a fate, and every planned token was written."""
     fates = counts.get("documents", {})
     used = fates.get("used", 0)

@@ -21,10 +21,11 @@ from pipelines.command import Output, Replace, Workers, beam_args, console, run_
 from pipelines.io import reject_name, scratch_place, shard_name
 from pipelines.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms import accounts, parse_cache, places, removal, shards, strict_yaml
+from transforms import accounts, building, parse_cache, places, removal, strict_yaml
 from transforms.accounts import Account
 from transforms.ids import fingerprint
 from transforms.join_marks import JoinMarks, JoinSpec
+from transforms.manifest import RUN, DatasetSpec, Manifest
 from transforms.parse import FileRange, Parse, ParseSpec, cut, is_cached, sites_of
 from transforms.reblock import Reblock, Unpack, UnpackArchives, by_archive
 from transforms.regroup import RegroupBeside
@@ -136,7 +137,7 @@ def run(
     workers: int = 1,
     replace: bool = False,
     beam_args: Sequence[str] = (),
-) -> shards.Manifest:
+) -> Manifest:
     """Reads the inputs into a documents dataset at `output` and returns its manifest.
 
     Raises ValueError for inputs that cannot be read at all, for damaged ones unless they are allowed, when more posts
@@ -152,7 +153,7 @@ def run(
     spec = _parse_spec(settings, files, num_shards, plan)
     rules = _thread_rules(settings, files)
     dataset = _dataset(files, spec, num_shards, rules)
-    if manifest := shards.begin(output, dataset, replace):
+    if manifest := building.begin(output, dataset, replace):
         return manifest
     shared = plan.workers > 1 or bool(beam_args)
     packed = sum(file.bytes for file in files if file.packed and not file.member)
@@ -180,7 +181,7 @@ def run(
     _check(account, files, settings, output)
     entries = [{**entry, **account.of_file(file.name)} for entry, file in zip(dataset.inputs, files, strict=True)]
     paths, counts = (*target.data_paths, *target.reject_paths), _remove_counts(account, spec.remove)
-    return shards.commit(output, dataset, paths, entries, counts, {"files": reuse.to_dict()} if reuse else None)
+    return building.commit(output, dataset, paths, entries, counts, {"files": reuse.to_dict()} if reuse else None)
 
 
 def _packed_place(file: InputFile) -> str:
@@ -269,7 +270,7 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
     try:
         accounts.check(account, [file.name for file in files], settings.max_drop_rate, settings.allow_damaged)
     except ValueError as error:
-        shards.abandon(output)
+        building.abandon(output)
         error.add_note(
             f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all this; "
             "its rejects/ folder then says which rows were left out, and why."
@@ -277,7 +278,7 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
         raise
 
 
-def _size_hint(manifest: shards.Manifest) -> Iterator[str]:
+def _size_hint(manifest: Manifest) -> Iterator[str]:
     """What to do about shards that later steps can hardly hold in memory."""
     if (largest := max(file.bytes for file in manifest.data_files)) > _LARGE_SHARD_BYTES:
         number = -(-sum(file.bytes for file in manifest.data_files) // _GOOD_SHARD_BYTES)
@@ -287,9 +288,9 @@ def _size_hint(manifest: shards.Manifest) -> Iterator[str]:
         )
 
 
-def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> shards.DatasetSpec:
+def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
     secret = spec.author_secret
-    return shards.DatasetSpec(
+    return DatasetSpec(
         kind=KIND,
         settings={
             "version": _VERSION,
@@ -414,7 +415,7 @@ def command(
     for line in _size_hint(manifest):
         console.print(f"  {line}", soft_wrap=True)
     if reuse:
-        for line in _told(json.loads(places.read_bytes(places.join(output, shards.RUN))).get("files", {})):
+        for line in _told(json.loads(places.read_bytes(places.join(output, RUN))).get("files", {})):
             console.print(f"  {line}", soft_wrap=True, markup=False)
 
 

@@ -18,11 +18,11 @@ from pipelines.command import Layers, Output, Replace, Workers, beam_args, conso
 from pipelines.io import LAYERS, shard_index, shard_name
 from pipelines.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms import places, shards, strict_yaml
+from transforms import building, places, shards, strict_yaml
+from transforms.manifest import MANIFEST, DatasetSpec, Manifest, check_aligned, load_manifest
 from transforms.pairs import DOCUMENT_COLUMNS, PairRule, pairs_from_shard
 from transforms.places import join
 from transforms.schema import PAIRS, SPLITS
-from transforms.shards import DatasetSpec, Manifest
 
 KIND = "pairs"
 VERSION = 1  # of this step: raised whenever its output may change
@@ -52,7 +52,7 @@ def build(p: beam.Pipeline, job: PairsJob, document_shards: Sequence[str]) -> be
 def write_pairs_from_shard(path: str, job: PairsJob) -> str:
     """Pairs one document shard and writes a shard for each split, unless an interrupted run has; returns its path."""
     targets = pair_shards(path)
-    if all(shards.finished(job.output, target) for target in targets.values()):
+    if all(building.finished(job.output, target) for target in targets.values()):
         return path
     found = pairs_from_shard(
         shards.read_shard(job.documents, path, DOCUMENT_COLUMNS),
@@ -91,26 +91,26 @@ def run(
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
-    source = shards.load_manifest(documents, "documents")
+    source = load_manifest(documents, "documents")
     parents = {"documents": source.digest} | layer_digests(source, layers, LAYERS)
     spec = DatasetSpec(KIND, {"version": VERSION, "rule": rule}, parents)
-    done = shards.begin(output, spec, replace)
+    done = building.begin(output, spec, replace)
     if done is not None:
         return done
     paths = [file.path for file in source.data_files]
     with beam_pipeline(workers, beam_args) as p:
         build(p, PairsJob(documents, layers, output, rule, spec.fingerprint), paths)
-    return shards.commit(output, spec, [target for path in paths for target in pair_shards(path).values()])
+    return building.commit(output, spec, [target for path in paths for target in pair_shards(path).values()])
 
 
 def layer_digests(documents: Manifest, layers: str, names: Sequence[str]) -> dict[str, str]:
     """The layers as parents of a dataset. Raises ValueError for one that is missing or describes other documents."""
     digests = {}
     for name in names:
-        if not places.exists(join(layers, name, shards.MANIFEST)):
+        if not places.exists(join(layers, name, MANIFEST)):
             raise ValueError(f"no {name} layer at {layers}; make it with agora annotate --layers {','.join(names)}")
-        layer = shards.load_manifest(join(layers, name))
-        shards.check_aligned(documents, layer, name)
+        layer = load_manifest(join(layers, name))
+        check_aligned(documents, layer, name)
         digests[f"layers/{name}"] = layer.digest
     return digests
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from transforms import places
-from transforms.shards import Manifest
+from transforms.manifest import Manifest
 
 _EVERY_S = 0.5
 

@@ -14,7 +14,7 @@ from typing import Any
 from pipelines.io import split_of
 from pipelines.report_html import counted
 from transforms import places
-from transforms.shards import MANIFEST, RUN, Manifest, load_manifest
+from transforms.manifest import MANIFEST, RUN, Manifest, load_manifest
 
 # Role in the page, place below the build folder; in the order of the flow.
 DATASETS = {

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from pipelines.report_data import Build
 from pipelines.report_html import Column, Html, details, facts, file_size, join, number, paragraph, table, tag
-from transforms.shards import Manifest
+from transforms.manifest import Manifest
 
 
 def provenance_section(build: Build) -> Html | None:

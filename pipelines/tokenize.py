@@ -18,12 +18,12 @@ from pipelines.command import Output, Replace, Workers, beam_args, console, run_
 from pipelines.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
-from transforms import shards
+from transforms import building, shards
 from transforms.encode import count_groups, count_tokens, encode_documents, encode_groups
+from transforms.manifest import Counts, DatasetSpec, Manifest, check_aligned, load_manifest
 from transforms.pairs import check_rows_aligned
 from transforms.places import join
 from transforms.schema import preference_schema, tokens_schema
-from transforms.shards import DatasetSpec, Manifest
 
 VERSION = 1  # of this step: raised whenever its output may change
 DOCUMENT_COLUMNS = ("doc_id", "source", "text", "title")
@@ -61,7 +61,7 @@ class EncodeShard(beam.DoFn):
         self._encoder = Encoder.load(self._job.tokenizer, self._job.tokenizer_sha256)
 
     def process(self, path: str) -> list[str]:
-        if not shards.finished(self._job.output, path):
+        if not building.finished(self._job.output, path):
             encode = write_tokens if self._job.kind == "tokens" else write_preference
             encode(path, self._job, self._encoder)
         return [path]
@@ -84,7 +84,7 @@ def write_preference(path: str, job: TokenizeJob, encoder: Encoder) -> None:
     _write(path, job, preference_schema(encoder.token_type), rows, "group_id", count_groups(rows).to_dict())
 
 
-def _write(path: str, job: TokenizeJob, schema: pa.Schema, rows: pa.Table, ids: str, counts: shards.Counts) -> None:
+def _write(path: str, job: TokenizeJob, schema: pa.Schema, rows: pa.Table, ids: str, counts: Counts) -> None:
     shards.write_shard(job.output, path, schema, [rows], job.fingerprint, job.kind, ids, counts)
 
 
@@ -101,27 +101,27 @@ def run(
 
     layers: where the language layer of documents is; without it tokens carry no language. Pairs carry their own.
     """
-    source = shards.load_manifest(data)
+    source = load_manifest(data)
     if source.kind not in ("documents", "pairs"):
         raise ValueError(f"{data} is a {source.kind} dataset; tokenize takes documents or pairs")
     parents = {source.kind: source.digest}
     languages = join(layers, "language") if layers is not None and source.kind == "documents" else None
     if languages is not None:
-        layer = shards.load_manifest(languages)
-        shards.check_aligned(source, layer, "language")
+        layer = load_manifest(languages)
+        check_aligned(source, layer, "language")
         parents["layers/language"] = layer.digest
     encoder = Encoder.load(tokenizer)
     kind: Literal["tokens", "preference"] = "tokens" if source.kind == "documents" else "preference"
     settings = {"version": VERSION, "tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}
     spec = DatasetSpec(kind, settings, parents)
-    done = shards.begin(output, spec, replace)
+    done = building.begin(output, spec, replace)
     if done is not None:
         return done
     paths = [file.path for file in source.data_files]
     job = TokenizeJob(data, tokenizer, encoder.sha256, languages, output, kind, spec.fingerprint)
     with beam_pipeline(workers, beam_args) as p:
         build(p, job, paths)
-    return shards.commit(output, spec, paths)
+    return building.commit(output, spec, paths)
 
 
 def command(

@@ -23,10 +23,10 @@ from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms import places, shards
+from transforms import building, places, shards
 from transforms.ids import canonical_json, keyed_hash
+from transforms.manifest import DatasetSpec, Manifest, check_aligned, load_manifest
 from transforms.schema import full_text
-from transforms.shards import DatasetSpec, Manifest
 
 VERSION = 1  # of this step: raised whenever its output may change
 
@@ -82,21 +82,21 @@ def run(documents: str, layers: str, output: str, settings: TokenizerSettings, r
 
     Raises ValueError when the layers do not describe the documents, or there is too little text for the vocabulary.
     """
-    source = shards.load_manifest(documents, "documents")
+    source = load_manifest(documents, "documents")
     layer_places = {name: places.join(layers, name) for name in LAYER_COLUMNS}
     parents = {"documents": source.digest}
     for name, place in layer_places.items():
-        layer = shards.load_manifest(place, name)
-        shards.check_aligned(source, layer, name)
+        layer = load_manifest(place, name)
+        check_aligned(source, layer, name)
         parents[f"layers/{name}"] = layer.digest
     versions = {"version": VERSION, "sentencepiece": spm.VERSION}
     spec = DatasetSpec("tokenizer", {**asdict(settings), **versions}, parents)
-    done = shards.begin(output, spec, replace)
+    done = building.begin(output, spec, replace)
     if done is not None:
         return done
     samples = draw(Sources(documents, layer_places, tuple(file.path for file in source.data_files)), settings)
     counts = write(output, samples, settings)
-    return shards.commit(output, spec, FILES, counts=counts)
+    return building.commit(output, spec, FILES, counts=counts)
 
 
 def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
@@ -189,7 +189,7 @@ def write(output: str, samples: Mapping[Group, Reservoir], settings: TokenizerSe
     pretty = json.dumps(json.loads(canonical_json(card)), indent=1, ensure_ascii=False) + "\n"
     places.write_atomically(places.join(output, CARD_FILE), pretty.encode())
     for name in FILES:
-        shards.record_file(output, name)
+        building.record_file(output, name)
     return counts
 
 

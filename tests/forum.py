@@ -1,4 +1,4 @@
-"""A small forum as datasets: documents and layers, written through transforms.shards, for tests of later steps."""
+"""A small forum as datasets: documents and layers, written as ingest and annotate do, for tests of later steps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.io import shard_name
-from transforms import shards
+from transforms import building, shards
+from transforms.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
 
 Row = dict[str, Any]
@@ -37,7 +38,7 @@ def post(number: int, kind: str, thread: int, text: str, **more: Any) -> Row:
     return row | more
 
 
-def write_documents(place: Path, shards_of_rows: Sequence[Sequence[Row]]) -> shards.Manifest:
+def write_documents(place: Path, shards_of_rows: Sequence[Sequence[Row]]) -> Manifest:
     """A documents dataset with these rows in these shards, in the order given."""
     return _write(place, "documents", DOCUMENTS, shards_of_rows)
 
@@ -52,8 +53,7 @@ def write_layers(
     """The three layers of a documents dataset, from functions of a row. duplicate_of: an id to its representative."""
     copies = duplicate_of or {}
     rows = [
-        shards.read_shard(str(documents), file.path).to_pylist()
-        for file in shards.load_manifest(str(documents)).data_files
+        shards.read_shard(str(documents), file.path).to_pylist() for file in load_manifest(str(documents)).data_files
     ]
     _write(place / "language", "language", LANGUAGE, [[_language(row, language(row)) for row in part] for part in rows])
     _write(
@@ -93,13 +93,13 @@ def _duplicate(doc_id: str, copies: Mapping[str, str]) -> Row:
     }
 
 
-def _write(place: Path, kind: str, schema: pa.Schema, shards_of_rows: Iterable[Sequence[Row]]) -> shards.Manifest:
+def _write(place: Path, kind: str, schema: pa.Schema, shards_of_rows: Iterable[Sequence[Row]]) -> Manifest:
     parts = [pa.Table.from_pylist(list(rows), schema=schema) for rows in shards_of_rows]
-    spec = shards.DatasetSpec(kind, {"version": 1, "rows": [part.to_pylist() for part in parts].__repr__()})
-    done = shards.begin(str(place), spec)
+    spec = DatasetSpec(kind, {"version": 1, "rows": [part.to_pylist() for part in parts].__repr__()})
+    done = building.begin(str(place), spec)
     if done is not None:
         return done
     names = [shard_name(number, len(parts)) for number in range(len(parts))]
     for name, part in zip(names, parts, strict=True):
         shards.write_shard(str(place), name, schema, [part], spec.fingerprint, kind, "doc_id")
-    return shards.commit(str(place), spec, names)
+    return building.commit(str(place), spec, names)

@@ -11,7 +11,9 @@ import pyarrow as pa
 import pytest
 
 from transforms import places
-from transforms.shards import MANIFEST, RUN, Manifest, load_manifest, read_shard, verify
+from transforms.manifest import MANIFEST, RUN, Manifest, load_manifest
+from transforms.shards import read_shard
+from transforms.verify import find_problems
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -34,7 +36,7 @@ def assert_same_bytes(left: Path, right: Path, ignore: Sequence[str] = ()) -> No
 
 def assert_sound(place: Path | str) -> Manifest:
     """Law 4: the manifest is there, tells the truth about every file, and nothing else lies in the folder."""
-    problems = verify(str(place))
+    problems = find_problems(str(place))
     assert not problems, f"{place}: {problems}"
     return load_manifest(str(place))
 

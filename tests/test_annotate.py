@@ -15,9 +15,10 @@ from pipelines.annotate import AnnotateSettings
 from pipelines.io import shard_name
 from tests import laws
 from tests.test_langid import SENTENCES, train
-from transforms import layers, shards
+from transforms import building, layers, shards
 from transforms.ids import bucket_of
 from transforms.langid import LanguageSettings
+from transforms.manifest import DatasetSpec, check_aligned, load_manifest
 from transforms.minhash import MinHashSpec
 from transforms.schema import DOCUMENTS
 from transforms.split import SplitSettings
@@ -29,8 +30,8 @@ DEFAULTS: Mapping[str, Any] = {
 
 def write_documents(place: Path, rows: Sequence[Mapping[str, Any]], num_shards: int, sort: bool = True) -> str:
     """A documents dataset of these rows; columns that a row does not name get a default. Returns its place."""
-    spec = shards.DatasetSpec("documents", {"version": 1})
-    assert shards.begin(str(place), spec) is None
+    spec = DatasetSpec("documents", {"version": 1})
+    assert building.begin(str(place), spec) is None
     names = [shard_name(index, num_shards) for index in range(num_shards)]
     held: list[list[dict[str, Any]]] = [[] for _ in names]
     for row in rows:
@@ -41,7 +42,7 @@ def write_documents(place: Path, rows: Sequence[Mapping[str, Any]], num_shards: 
             shard.sort(key=lambda row: (row["thread_id"], row["doc_id"]))
         table = pa.Table.from_pylist(shard, schema=DOCUMENTS)
         shards.write_shard(str(place), name, DOCUMENTS, [table], spec.fingerprint, "documents", "doc_id")
-    shards.commit(str(place), spec, names)
+    building.commit(str(place), spec, names)
     return str(place)
 
 
@@ -67,19 +68,19 @@ def settings(model: str) -> AnnotateSettings:
 
 
 def read(place: Path, name: str) -> list[dict[str, Any]]:
-    manifest = shards.load_manifest(str(place / name), name)
+    manifest = load_manifest(str(place / name), name)
     return [row for file in manifest.data_files for row in shards.read_shard(str(place / name), file.path).to_pylist()]
 
 
 def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: AnnotateSettings) -> None:
     documents = write_documents(tmp_path / "documents", forum(), 3)
     manifests = annotate.run(documents, str(tmp_path / "layers"), settings)
-    described = shards.load_manifest(documents)
+    described = load_manifest(documents)
     assert list(manifests) == list(settings.layers) == ["language", "duplicates", "split"]
     assert AnnotateSettings().layers == ("duplicates", "split")
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
-        shards.check_aligned(described, manifest, name)
+        check_aligned(described, manifest, name)
         assert manifest.parents == {"documents": described.digest}
         assert manifest.counts["documents"]["in"] == 300
     for name in ("language", "duplicates"):
@@ -147,7 +148,7 @@ def test_an_interrupted_build_is_finished(
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
     with pytest.raises(ValueError, match="did not finish"):
-        shards.load_manifest(str(tmp_path / "cut" / name))
+        load_manifest(str(tmp_path / "cut" / name))
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / name / "data").iterdir()}
     assert len(written) == 2
     annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
@@ -165,7 +166,7 @@ def test_a_build_killed_before_its_commit_is_committed(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(shards, "commit", killed)
+        patch.setattr(building, "commit", killed)
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), settings)
     shutil.rmtree(tmp_path / "cut" / "duplicates" / "scratch")
@@ -177,7 +178,7 @@ def test_documents_that_changed_are_refused(tmp_path: Path, settings: AnnotateSe
     first = write_documents(tmp_path / "first", forum(60), 1)
     second = write_documents(tmp_path / "second", forum(61)[1:], 1)
     shutil.copy(tmp_path / "second" / shard_name(0, 1), tmp_path / "first" / shard_name(0, 1))
-    assert shards.load_manifest(first).rows == shards.load_manifest(second).rows
+    assert load_manifest(first).rows == load_manifest(second).rows
     with pytest.raises(Exception, match="documents changed while they were annotated"):
         annotate.run(first, str(tmp_path / "layers"), settings, layers=["split"])
 

@@ -18,7 +18,7 @@ from tests.test_ingest import conserved, write
 from tests.test_join_marks import DUMP, SITE, dump
 from tests.test_stackexchange import posts, row
 from transforms.fates import Reason
-from transforms.shards import Manifest, load_manifest
+from transforms.manifest import Manifest, load_manifest
 from transforms.sources.archives import members, read_members, site_of
 from transforms.sources.inputs import find_files
 from transforms.sources.unpack import DamageError, Limits

@@ -14,8 +14,9 @@ from pipelines import curriculum
 from pipelines.io import shard_name
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
-from transforms import shards, strict_yaml
+from transforms import building, shards, strict_yaml
 from transforms.ids import keyed_hash
+from transforms.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 from transforms.mix import Recipe, Stage
 from transforms.schema import tokens_schema
 
@@ -48,11 +49,11 @@ def language_of(row: Row) -> str | None:
 
 def write_tokens(place: Path, documents: Path) -> dict[str, list[int]]:
     """A tokens dataset beside the documents; a token tells its document and place. Returns the tokens by document."""
-    manifest = shards.load_manifest(str(documents))
+    manifest = load_manifest(str(documents))
     settings = {"tokenizer_sha256": "none", "vocab_size": 1 << 16}
-    spec = shards.DatasetSpec("tokens", settings, {"documents": manifest.digest})
+    spec = DatasetSpec("tokens", settings, {"documents": manifest.digest})
     written: dict[str, list[int]] = {}
-    if shards.begin(str(place), spec) is None:
+    if building.begin(str(place), spec) is None:
         for file in manifest.data_files:
             rows = []
             for doc_id in shards.read_shard(str(documents), file.path, ["doc_id"]).column("doc_id").to_pylist():
@@ -61,7 +62,7 @@ def write_tokens(place: Path, documents: Path) -> dict[str, list[int]]:
                 rows.append({"doc_id": doc_id, "source": "test", "language": None, "tokens": written[doc_id]})
             table = pa.Table.from_pylist(rows, schema=tokens_schema(pa.uint16()))
             shards.write_shard(str(place), file.path, table.schema, [table], spec.fingerprint, "tokens", "doc_id")
-        shards.commit(str(place), spec, [file.path for file in manifest.data_files])
+        building.commit(str(place), spec, [file.path for file in manifest.data_files])
     return written
 
 
@@ -80,12 +81,12 @@ def pool(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, list
     return folder, write_tokens(folder / "tokens", folder / "documents")
 
 
-def build(folder: Path, name: str, recipe: Recipe = RECIPE, **more: Any) -> shards.Manifest:
+def build(folder: Path, name: str, recipe: Recipe = RECIPE, **more: Any) -> Manifest:
     return curriculum.run(str(folder / "tokens"), str(folder / "layers"), str(folder / name), recipe, **more)
 
 
 def sequences(place: Path) -> list[Row]:
-    files = shards.load_manifest(str(place)).data_files
+    files = load_manifest(str(place)).data_files
     return [row for file in files for row in shards.read_shard(str(place), file.path).to_pylist()]
 
 
@@ -203,7 +204,7 @@ def test_an_interrupted_build_is_finished(
     written: list[str] = []
     write_shard = shards.write_shard
 
-    def failing(place: str, path: str, *rest: Any, **more: Any) -> shards.ShardFile:
+    def failing(place: str, path: str, *rest: Any, **more: Any) -> ShardFile:
         if len(written) == 3:
             raise OSError("the machine was switched off")
         written.append(path)
@@ -213,7 +214,7 @@ def test_an_interrupted_build_is_finished(
     with pytest.raises(Exception, match="switched off"):
         build(folder, "interrupted")
     with pytest.raises(ValueError, match="its build did not finish"):
-        shards.load_manifest(str(folder / "interrupted"))
+        load_manifest(str(folder / "interrupted"))
     written.clear()
     build(folder, "interrupted")
     assert len(written) == RECIPE.num_shards - 3

@@ -17,6 +17,7 @@ from trainers.data import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch,
 from trainers.preference_data import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
 from trainers.preference_groups import PreferenceData
 from transforms import shards
+from transforms.manifest import load_manifest
 
 SEQUENCES, GLOBAL = 26, 8
 
@@ -71,7 +72,7 @@ def test_the_curriculum_is_read_in_order_whole_and_once(folder: Path, encoder: E
     loader = curriculum(folder, encoder)
     assert loader.steps == 4
     seen = [row for step in range(4) for row in rows_of(loader.batch(step, 0, 1))]
-    manifest = shards.load_manifest(str(folder / "curriculum"))
+    manifest = load_manifest(str(folder / "curriculum"))
     stored = [
         tuple(tokens)
         for file in manifest.data_files
@@ -260,7 +261,7 @@ def test_data_of_another_kind_and_an_empty_split_are_refused(folder: Path, encod
 def test_shards_in_another_order_are_refused(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
     place = tmp_path / "curriculum"
     write_curriculum(place, encoder, 12, num_shards=2)
-    first, second = (place / file.path for file in shards.load_manifest(str(place)).data_files)
+    first, second = (place / file.path for file in load_manifest(str(place)).data_files)
     kept = first.read_bytes()
     first.write_bytes(second.read_bytes())
     second.write_bytes(kept)

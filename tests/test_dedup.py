@@ -15,6 +15,7 @@ from tests.test_annotate import write_documents
 from transforms import dedup, places, shards
 from transforms.dedup import Deduplicate, Search, size_class
 from transforms.layers import Target
+from transforms.manifest import load_manifest
 from transforms.minhash import MinHashSpec
 
 WORDS = [f"word{number}" for number in range(3_000)]
@@ -56,7 +57,7 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
 
 def search_for(tmp_path: Path, documents: str, **more: Any) -> Search:
     output = str(tmp_path / "layer")
-    files = shards.load_manifest(documents).data_files
+    files = load_manifest(documents).data_files
     target = Target(documents, output, "duplicates", "f" * 16)
     return Search(target, MinHashSpec(), files, places.join(output, "scratch"), **more)
 

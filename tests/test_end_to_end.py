@@ -18,7 +18,7 @@ import yaml
 
 from tests import laws
 from tests.conftest import ROOT, forum_rows, write_posts
-from transforms.shards import verify
+from transforms.verify import find_problems
 
 QUESTIONS = 60
 DATASETS = [
@@ -131,7 +131,7 @@ def test_a_build_killed_at_any_moment_is_finished_by_the_next(
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for manifest in output.rglob("manifest.json"):  # whole, or not there; leftovers are swept by the next run
-            problems = verify(str(manifest.parent))
+            problems = find_problems(str(manifest.parent))
             assert all(problem.endswith("not in the manifest") for problem in problems), problems
         agora("build", place)
         same_build(whole, output)

@@ -17,6 +17,8 @@ from trainers import configs, evaluate, launch, metrics, preference
 from trainers.configs import EvaluateConfig, PreferenceConfig
 from trainers.metrics import ScoredPairs
 from transforms import shards
+from transforms.manifest import load_manifest
+from transforms.verify import find_problems
 
 ROOT = Path(__file__).parents[1]
 
@@ -152,8 +154,8 @@ def test_the_validation_numbers_are_those_of_training(folder: Path, tmp_path: Pa
 def test_the_evaluation_is_a_dataset_and_is_not_made_twice(folder: Path, tmp_path: Path) -> None:
     place = str(tmp_path / "evaluation")
     first = evaluate.run(config_of(folder, tmp_path / "evaluation"))
-    assert shards.verify(place) == []
-    assert first.parents["model"] == shards.load_manifest(str(folder / "pm" / "export")).digest
+    assert find_problems(place) == []
+    assert first.parents["model"] == load_manifest(str(folder / "pm" / "export")).digest
     written = (tmp_path / "evaluation" / "evaluation.json").stat().st_mtime_ns
     assert evaluate.run(config_of(folder, tmp_path / "evaluation")) == first
     assert (tmp_path / "evaluation" / "evaluation.json").stat().st_mtime_ns == written

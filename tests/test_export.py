@@ -17,7 +17,8 @@ from trainers.configs import ModelShape, PreferenceConfig, PretrainConfig
 from trainers.parallel import Ranks
 from trainers.preference_data import Lengths
 from trainers.preference_groups import PreferenceData
-from transforms import shards
+from transforms.manifest import load_manifest
+from transforms.verify import find_problems
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 SHAPE = ModelShape(hidden_size=32, layers=2, heads=2, kv_heads=1, head_dim=16, intermediate_size=64)
@@ -35,11 +36,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_both_exports_are_datasets_that_say_what_they_came_from(folder: Path) -> None:
     for name in ("lm", "pm"):
-        assert shards.verify(str(folder / name / "export")) == []
-    lm, pm = (shards.load_manifest(str(folder / name / "export"), "model") for name in ("lm", "pm"))
-    assert lm.parents["data"] == shards.load_manifest(str(folder / "curriculum")).digest
+        assert find_problems(str(folder / name / "export")) == []
+    lm, pm = (load_manifest(str(folder / name / "export"), "model") for name in ("lm", "pm"))
+    assert lm.parents["data"] == load_manifest(str(folder / "curriculum")).digest
     assert pm.parents["init"] == lm.digest
-    assert pm.parents["data"] == shards.load_manifest(str(folder / "pairs")).digest
+    assert pm.parents["data"] == load_manifest(str(folder / "pairs")).digest
     assert str(folder) not in (folder / "pm" / "export" / "manifest.json").read_text(), "no path in a manifest"
 
 

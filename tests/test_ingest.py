@@ -15,8 +15,9 @@ from pipelines.progress import summary
 from tests import laws
 from tests.test_stackexchange import HEAD, posts, row
 from transforms.fates import Reason
+from transforms.manifest import Manifest, load_manifest
 from transforms.schema import DOCUMENTS, KIND_ORDER, REJECTS
-from transforms.shards import Manifest, load_manifest, read_shard
+from transforms.shards import read_shard
 from transforms.sources.records import PARSED, Record, to_table
 from transforms.threads import finish
 

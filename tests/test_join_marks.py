@@ -19,7 +19,7 @@ from tests.test_stackexchange import posts, row
 from transforms.facts import FACTS
 from transforms.fates import Drop, Reason
 from transforms.join_marks import COMMENTS, JoinSpec, comments_table, join_marks
-from transforms.shards import Manifest
+from transforms.manifest import Manifest
 from transforms.sources.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 from transforms.sources.records import PARSED, Record, to_table
 from transforms.sources.stackexchange import id_prefix

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from transforms.fates import Drop, Reason
 from transforms.sources.json_rows import check_head
 from transforms.sources.jsonl import PLAIN, read_rows
-from transforms.sources.mapping import RowSet, check_site
+from transforms.sources.mapped_rows import RowSet, check_site
 from transforms.sources.records import Record
 
 CORPUS = RowSet("c.jsonl", "news", 1000, PLAIN)

@@ -13,9 +13,9 @@ import pytest
 from pipelines.ingest import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, ingest, write
-from tests.test_mapping import H4, PREFERENCE
+from tests.test_mapped_rows import H4, PREFERENCE
 from transforms.fates import Drop, Reason
-from transforms.sources.mapping import RowSet
+from transforms.sources.mapped_rows import RowSet
 from transforms.sources.parquet import PLAIN, check_file, read_rows
 from transforms.sources.records import Record
 

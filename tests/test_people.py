@@ -12,9 +12,10 @@ import pytest
 
 from tests import laws
 from tests.test_ingest import write
-from tests.test_mapping import EXAMPLES
+from tests.test_mapped_rows import EXAMPLES
 from tests.test_stackexchange import row
-from transforms.shards import load_manifest, read_shard
+from transforms.manifest import load_manifest
+from transforms.shards import read_shard
 
 ROOT = Path(__file__).parents[1]
 NAMES = [f"Qzv{index}person" for index in range(12)]

@@ -22,9 +22,9 @@ from tests.forum import write_layers
 from tests.test_ingest import conserved, rejects
 from transforms import strict_yaml
 from transforms.fates import Drop, Reason
+from transforms.manifest import Manifest
 from transforms.pairs import PairRule
 from transforms.schema import KIND_ORDER
-from transforms.shards import Manifest
 from transforms.sources.records import Record, to_table
 from transforms.sources.reddit import Dump, check_site, is_reddit, read_posts
 from transforms.threads import finish

@@ -13,10 +13,10 @@ from pipelines import report
 from pipelines.report_charts import MAX_POINTS, Series, axis, line_chart, thinned
 from pipelines.report_data import read_build
 from pipelines.report_html import VOID, Column, escape, file_size, percent, table, tag
-from transforms import shards
+from transforms import building, shards
+from transforms.manifest import DatasetSpec, Manifest
 from transforms.places import write_atomically
 from transforms.schema import SPLIT, SPLITS
-from transforms.shards import DatasetSpec, Manifest
 
 HOSTILE = '<script>alert("x")</script>\u202e&amp;\x00'
 ESTIMATE = {"value": 0.75, "low": 0.7, "high": 0.8}
@@ -31,12 +31,12 @@ def dataset(place: Path, kind: str, counts: Counts, rows: dict[str, int], **spec
     settings = spec.get("settings", {"version": 1})
     parents, inputs = spec.get("parents", {}), spec.get("inputs", ())
     dataset_spec = DatasetSpec(kind, settings, parents, inputs)  # type: ignore[arg-type]
-    shards.begin(str(place), dataset_spec)
+    building.begin(str(place), dataset_spec)
     for path, number in rows.items():
         found = [{"doc_id": f"{path}:{row}", "split": "train"} for row in range(number)]
         tables = [shards.pa.Table.from_pylist(found, schema=SPLIT)]
         shards.write_shard(str(place), path, SPLIT, tables, dataset_spec.fingerprint, kind, "doc_id")
-    return shards.commit(str(place), dataset_spec, list(rows), counts=counts)
+    return building.commit(str(place), dataset_spec, list(rows), counts=counts)
 
 
 def corpus(folder: Path, name: str = "Posts.xml", language: str = "eng_Latn") -> Manifest:

@@ -12,7 +12,7 @@ from pipelines.ingest import IngestSettings
 from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
-from transforms.shards import RUN, load_manifest
+from transforms.manifest import RUN, load_manifest
 from transforms.sources import stackexchange
 
 

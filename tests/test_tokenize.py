@@ -9,9 +9,10 @@ from tests.forum import post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_tokenizer import small_encoder, write_small_tokenizer
 from transforms import strict_yaml
+from transforms.manifest import check_aligned, load_manifest
 from transforms.pairs import PairRule
 from transforms.schema import full_text
-from transforms.shards import check_aligned, load_manifest, read_shard
+from transforms.shards import read_shard
 
 WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)
 

@@ -18,9 +18,10 @@ from tests.small_tokenizer import TEXTS
 from tokenizer import metrics
 from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms import shards
+from transforms import building, shards
+from transforms.manifest import DatasetSpec
 from transforms.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
-from transforms.shards import DatasetSpec
+from transforms.verify import find_problems
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)
 
@@ -61,11 +62,11 @@ def _write(folder: Path, rows: Iterable[Row], num_shards: int) -> tuple[str, str
 
     def dataset(place: str, kind: str, schema: pa.Schema, columns: dict[str, str]) -> str:
         spec = DatasetSpec(kind, {"made": "here"})
-        shards.begin(place, spec)
+        building.begin(place, spec)
         for name, part in zip(names, dealt, strict=True):
             table = pa.table({field.name: _column(field, part, columns) for field in schema}, schema=schema)
             shards.write_shard(place, name, schema, [table], spec.fingerprint, kind, "doc_id")
-        shards.commit(place, spec, names)
+        building.commit(place, spec, names)
         return place
 
     documents = dataset(str(folder / "documents"), "documents", DOCUMENTS, {"title": "title", "text": "text"})
@@ -92,7 +93,7 @@ def _files(place: str) -> dict[str, bytes]:
 def test_trains_on_kept_training_documents_only(tmp_path: Path) -> None:
     documents, layers = _write(tmp_path, _rows(), 3)
     manifest = pipeline.run(documents, layers, str(tmp_path / "out"), SETTINGS)
-    assert shards.verify(str(tmp_path / "out")) == []
+    assert find_problems(str(tmp_path / "out")) == []
     assert [file.path for file in manifest.files] == sorted(pipeline.FILES)
     assert manifest.counts["sample_documents"] == {"eng_Latn": 60, "fra_Latn": 12}
     expected = sum(len(row.text.encode()) for row in _rows() if row.language == "fra_Latn")

@@ -23,7 +23,8 @@ from trainers import configs, launch, loop, parallel, preference, pretrain
 from trainers.configs import Optimizer, Parallel, PreferenceConfig, PretrainConfig, Schedule
 from trainers.data import PairBatch, pad
 from trainers.parallel import Ranks
-from transforms import shards
+from transforms.manifest import load_manifest
+from transforms.verify import find_problems
 
 ROOT = Path(__file__).parents[1]
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
@@ -92,7 +93,7 @@ def test_resume_from_every_checkpoint_equals_the_uninterrupted_run_bit_for_bit(
         assert steps(resumed, "step", "loss", "grad_norm", "lr") == steps(whole, "step", "loss", "grad_norm", "lr")
         found = weights(copy)
         assert all(torch.equal(found[name], wanted[name]) for name in wanted)
-        manifests = [shards.load_manifest(str(run / "export")) for run in (copy, tmp_path / "whole")]
+        manifests = [load_manifest(str(run / "export")) for run in (copy, tmp_path / "whole")]
         assert manifests[0] == manifests[1]
 
 
@@ -203,13 +204,13 @@ def test_a_finished_run_is_not_run_again_and_another_one_is_refused_by_name(
         train(folder, tmp_path / "run", "preference", max_steps=2, **{"optimizer.lr": 0.004})
     train(folder, tmp_path / "run", "preference", max_steps=2, replace="true", **{"optimizer.lr": 0.004})
     assert steps(metrics(tmp_path / "run"), "step") == [(1,), (2,)]
-    assert shards.verify(str(tmp_path / "run" / "export")) == []
+    assert find_problems(str(tmp_path / "run" / "export")) == []
 
 
 def test_the_data_ends_a_run_that_may_be_longer(folder: Path, tmp_path: Path) -> None:
     found = train(folder, tmp_path / "run", "pretrain", max_steps=1000)
     assert [step for (step,) in steps(found, "step")] == list(range(1, 10)), "54 sequences, 6 a step"
-    assert shards.load_manifest(str(tmp_path / "run" / "export")).settings["steps"] == 9
+    assert load_manifest(str(tmp_path / "run" / "export")).settings["steps"] == 9
 
 
 class Poisoned(preference.PreferenceTask):

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from tests.small_tokenizer import VOCAB_SIZE, write_small_tokenizer
 from tokenizer.encoder import Encoder
-from transforms import shards
+from transforms import building, shards
 from transforms.ids import keyed_hash, unit_interval
+from transforms.manifest import DatasetSpec, Manifest
 from transforms.schema import curriculum_schema, preference_schema
-from transforms.shards import DatasetSpec, Manifest
 
 GOOD = ["feed", "keep", "put", "fridge", "two", "weeks", "before", "travel"]
 BAD = ["maybe", "idk", "lol", "no", "whatever", "guess"]
@@ -54,14 +54,14 @@ def write_curriculum(
         )
     schema = curriculum_schema(encoder.token_type)
     spec = DatasetSpec("curriculum", {"sequences": sequences, "length": sequence_length, "name": name})
-    shards.begin(str(place), spec)
+    building.begin(str(place), spec)
     size = -(-sequences // num_shards)
     paths = []
     for index in range(num_shards):
         paths.append(f"data/{index:05d}-of-{num_shards:05d}.arrow")
         table = pa.Table.from_pylist(rows[index * size : (index + 1) * size], schema=schema)
         shards.write_shard(str(place), paths[-1], schema, [table], spec.fingerprint, "curriculum")
-    return shards.commit(str(place), spec, paths)
+    return building.commit(str(place), spec, paths)
 
 
 def write_preference(
@@ -114,14 +114,14 @@ def write_preference(
             )
     schema = preference_schema(encoder.token_type)
     spec = DatasetSpec("preference", {"groups": groups, "answers": answers, "words": words, "name": name})
-    shards.begin(str(place), spec)
+    building.begin(str(place), spec)
     paths = []
     for split, rows in by_split.items():
         for index in range(2):
             paths.append(f"data/{split}-{index:05d}-of-00002.arrow")
             table = pa.Table.from_pylist(rows[index::2], schema=schema)
             shards.write_shard(str(place), paths[-1], schema, [table], spec.fingerprint, "preference", "group_id")
-    return shards.commit(str(place), spec, paths)
+    return building.commit(str(place), spec, paths)
 
 
 TINY = {

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from trainers.data import NO_TARGET, GlobalBatch, Ints, Row, SequenceBatch, pad, share
 from transforms import shards
+from transforms.manifest import load_manifest
 
 COLUMNS = ("tokens", "doc_tokens", "position")
 
@@ -37,7 +38,7 @@ class CurriculumLoader:
     def __init__(
         self, place: str, global_sequences: int, micro_sequences: int, pad_token: int, vocab_size: int
     ) -> None:
-        self.manifest = shards.load_manifest(place, "curriculum")
+        self.manifest = load_manifest(place, "curriculum")
         self.global_sequences = global_sequences
         self._micro_sequences = micro_sequences
         self._pad_token = pad_token

@@ -25,9 +25,9 @@ from trainers.model import RewardModel
 from trainers.parallel import Ranks
 from trainers.preference_data import Lengths, pair_batches, plan
 from trainers.preference_groups import Group, PreferenceData
-from transforms import places, shards
+from transforms import building, places, shards
+from transforms.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.schema import SCORES
-from transforms.shards import DatasetSpec, Manifest
 
 KIND = "evaluation"
 REPORT = "evaluation.json"
@@ -40,15 +40,15 @@ def run(config: EvaluateConfig) -> Manifest:
 
     Raises ValueError when the model or the data is of another kind, or the split holds no pair.
     """
-    trained = shards.load_manifest(config.model, "model")
-    data_manifest = shards.load_manifest(config.data, "preference")
+    trained = load_manifest(config.model, "model")
+    data_manifest = load_manifest(config.data, "preference")
     limit = config.sequence_tokens or int(trained.settings.get("sequence_tokens", 0))
     if not limit:
         raise ValueError(f"{config.model} is no preference model and does not say its length: set sequence_tokens=")
     settings = {"split": config.split, "sequence_tokens": limit, "bootstrap": config.bootstrap, "seed": config.seed}
     parents = {"model": trained.digest, "data": data_manifest.digest}
     spec = DatasetSpec(KIND, {**settings, "version": 1}, parents)
-    found = shards.begin(config.output, spec, config.replace)
+    found = building.begin(config.output, spec, config.replace)
     if found is not None:
         return found
     encoder = Encoder.load(config.model)
@@ -67,8 +67,8 @@ def run(config: EvaluateConfig) -> Manifest:
     shards.write_shard(config.output, SCORES_FILE, SCORES, [table], spec.fingerprint, KIND, counts=counts)
     text = json.dumps({**settings, "responses": responses, **report}, indent=1, sort_keys=True, ensure_ascii=False)
     places.write_atomically(places.join(config.output, REPORT), text.encode() + b"\n")
-    shards.record_file(config.output, REPORT)
-    return shards.commit(config.output, spec, [SCORES_FILE, REPORT])
+    building.record_file(config.output, REPORT)
+    return building.commit(config.output, spec, [SCORES_FILE, REPORT])
 
 
 def _load(place: str, encoder: Encoder, ranks: Ranks) -> RewardModel:

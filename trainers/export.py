@@ -14,8 +14,8 @@ from pathlib import Path
 from trainers import parallel
 from trainers.model import LanguageModel, RewardModel
 from trainers.parallel import Ranks
-from transforms import places, shards
-from transforms.shards import DatasetSpec, Manifest
+from transforms import building, places
+from transforms.manifest import BUILDING, MANIFEST, RUN, DatasetSpec, Manifest
 
 FOLDER = "export"
 KIND = "model"
@@ -56,10 +56,10 @@ def write(
         if not (place / "tokenizer.json").is_file():
             raise ValueError(f"the tokenizer folder {tokenizer} has no tokenizer.json; name one that has")
         written = sorted(path.name for path in place.iterdir() if path.suffix in (".json", ".safetensors", ".jinja"))
-        written = [name for name in written if name not in (shards.BUILDING, shards.MANIFEST, shards.RUN)]
+        written = [name for name in written if name not in (BUILDING, MANIFEST, RUN)]
         for name in written:
-            shards.record_file(folder, name)
-        shards.commit(folder, spec, written, counts=counts)
+            building.record_file(folder, name)
+        building.commit(folder, spec, written, counts=counts)
     ranks.wait()
 
 
@@ -68,7 +68,7 @@ def finished(folder: str, spec: DatasetSpec, replace: bool) -> Manifest | None:
 
     Raises ValueError when the results of another run are there and `replace` is False.
     """
-    return shards.begin(folder, spec, replace)
+    return building.begin(folder, spec, replace)
 
 
 def clear(output: Path) -> None:

@@ -23,9 +23,9 @@ from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
-from transforms import places, shards
+from transforms import places
 from transforms.ids import fingerprint
-from transforms.shards import DatasetSpec, Manifest
+from transforms.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
 
 _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
 
@@ -122,8 +122,8 @@ def _digest(init: str) -> str:
     """What names the model a run starts from: its manifest, or the bytes of its files. A hub name names itself."""
     if not init:
         return ""
-    if places.exists(places.join(init, shards.MANIFEST)):
-        return shards.load_manifest(init, export.KIND).digest
+    if places.exists(places.join(init, MANIFEST)):
+        return load_manifest(init, export.KIND).digest
     if not Path(init).is_dir():
         return init
     names = [name for name in places.list_files(init) if name.endswith((".safetensors", ".json"))]

@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from trainers.data import Floats, Ints
 from transforms import shards
+from transforms.manifest import load_manifest
 
 _COLUMNS = ("group_id", "language", "prompt_tokens", "responses", "pairs")
 
@@ -41,7 +42,7 @@ class PreferenceData:
     """All groups of one split, memory-mapped. len() groups; lengths are known without reading tokens."""
 
     def __init__(self, place: str, split: str, score_token: int, vocab_size: int) -> None:
-        self.manifest = shards.load_manifest(place, "preference")
+        self.manifest = load_manifest(place, "preference")
         self.place, self.split = place, split
         self._batches: list[pa.RecordBatch] = []
         self._views: list[_Views] = []

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 from transforms import layers, places, shards
 from transforms.components import Nodes, components, contracted, star_edges
 from transforms.fates import Reason, Tally
+from transforms.manifest import ShardFile
 from transforms.minhash import MinHashSpec, band_digests, signatures
 from transforms.regroup import BUCKET, Bucket, Regroup
 from transforms.schema import DUPLICATES
@@ -39,7 +40,7 @@ class Search:
 
     target: layers.Target
     spec: MinHashSpec
-    files: Sequence[shards.ShardFile]
+    files: Sequence[ShardFile]
     scratch: str
     max_edges: int = MAX_EDGES
 
@@ -49,7 +50,7 @@ class Search:
         num_digests = sum(file.rows for file in self.files) * self.spec.bands
         return max(1, len(self.files), -(-num_digests // _DIGESTS_PER_BUCKET))
 
-    def number_of(self, file: shards.ShardFile) -> int:
+    def number_of(self, file: ShardFile) -> int:
         """The shard number of a documents shard."""
         return [known.path for known in self.files].index(file.path)
 

@@ -20,10 +20,11 @@ import fasttext
 import pyarrow as pa
 
 from tokenizer.languages import LANGUAGES, LID176
-from transforms import layers, places, shards
+from transforms import layers, places
 from transforms.chinese import traditional_share
 from transforms.fates import Reason, Tally
 from transforms.ids import fingerprint
+from transforms.manifest import ShardFile
 from transforms.schema import LANGUAGE
 
 _PREFIX = "__label__"
@@ -220,7 +221,7 @@ def _check_script(totals: dict[str, float], code: str, line: str) -> None:
         totals[unlisted] = totals.get(unlisted, 0.0) + totals.pop(code)
 
 
-def write_language(file: shards.ShardFile, target: layers.Target, detector: Detector) -> None:
+def write_language(file: ShardFile, target: layers.Target, detector: Detector) -> None:
     """Writes the language layer of one documents shard. Memory: one batch of text, and the layer's rows."""
     ids: list[str] = []
     detected: list[Detected] = []
@@ -245,7 +246,7 @@ class _WriteLanguageFn(beam.DoFn):
     def setup(self) -> None:
         self._detector = self._handle.load()
 
-    def process(self, file: shards.ShardFile) -> None:
+    def process(self, file: ShardFile) -> None:
         write_language(file, self._target, self._detector)
 
 

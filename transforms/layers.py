@@ -12,8 +12,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms import shards
+from transforms import building, shards
 from transforms.fates import Tally, check_conserved
+from transforms.manifest import ShardFile
 from transforms.schema import full_text
 
 _TEXT_COLUMNS = ("doc_id", "title", "text")
@@ -45,12 +46,12 @@ def iter_texts(documents: str, path: str) -> Iterator[tuple[list[str], list[str]
         yield ids[start:], texts[start:]
 
 
-def unfinished(target: Target, files: list[shards.ShardFile]) -> list[shards.ShardFile]:
+def unfinished(target: Target, files: list[ShardFile]) -> list[ShardFile]:
     """The documents' shards whose layer an interrupted run of this build has not written yet."""
-    return [file for file in files if shards.finished(target.output, file.path) is None]
+    return [file for file in files if building.finished(target.output, file.path) is None]
 
 
-def write_layer(target: Target, file: shards.ShardFile, schema: pa.Schema, layer: pa.Table, counts: Tally) -> None:
+def write_layer(target: Target, file: ShardFile, schema: pa.Schema, layer: pa.Table, counts: Tally) -> None:
     """Writes the layer of one shard. `file` is the shard of the documents.
 
     Adds the counts that every layer has: documents, and those dropped by reason. Raises ValueError when the rows or ids

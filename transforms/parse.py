@@ -20,7 +20,8 @@ from transforms.removal import RemoveList, keep_out
 from transforms.sources import jsonl, marks, parquet, reddit, stackexchange
 from transforms.sources.blocks import Blocks, open_blocks
 from transforms.sources.inputs import InputFile
-from transforms.sources.mapping import RowMapping, RowSet
+from transforms.sources.mapped_rows import RowSet
+from transforms.sources.mapping import RowMapping
 from transforms.sources.records import DAMAGE, FILE_REASONS, Record, to_table
 from transforms.sources.unpack import Limits, open_unpacked
 

@@ -23,9 +23,9 @@ import pyarrow as pa
 from transforms import places
 from transforms.accounts import Account
 from transforms.ids import fingerprint
-from transforms.shards import verify_file
 from transforms.sources.inputs import InputFile
 from transforms.sources.records import PARSED, placed
+from transforms.verify import verify_file
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
 _VERSION = 2

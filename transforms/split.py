@@ -17,6 +17,7 @@ import pyarrow as pa
 from transforms import layers, shards
 from transforms.fates import Tally
 from transforms.ids import keyed_hash
+from transforms.manifest import ShardFile
 from transforms.schema import SPLIT
 
 _RANGE = 1 << 64  # of keyed_hash
@@ -64,7 +65,7 @@ def split_of(thread_id: str, settings: SplitSettings) -> str:
     return "holdout" if drawn < validation else "validation" if drawn < train else "train"
 
 
-def write_split(file: shards.ShardFile, target: layers.Target, settings: SplitSettings) -> None:
+def write_split(file: ShardFile, target: layers.Target, settings: SplitSettings) -> None:
     """Writes the split layer of one documents shard. Memory: the ids of the shard."""
     documents = shards.read_shard(target.documents, file.path, ("doc_id", "thread_id"))
     threads = documents.column("thread_id").combine_chunks().dictionary_encode()

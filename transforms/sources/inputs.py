@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from transforms import places
 from transforms.fates import Reason
-from transforms.sources import archives, jsonl, mapping, parquet, reddit, stackexchange
+from transforms.sources import archives, jsonl, mapped_rows, parquet, reddit, stackexchange
 from transforms.sources.json_rows import check_head as check_json_head
 from transforms.sources.pieces import read_chunk
 from transforms.sources.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked, window_bytes
@@ -169,7 +169,7 @@ def _describe(item: Input, place: str, name: str) -> InputFile:
         reddit.check_site(item.site, place)
         problem = check_json_head(head)
     else:
-        mapping.check_site(item.site, place)
+        mapped_rows.check_site(item.site, place)
         problem = _parquet_problem(place) if source == parquet.SOURCE else check_json_head(head)
     if damage and not head.strip():
         problem = damage.reason, str(damage)

@@ -1,4 +1,4 @@
-"""Rows as JSON lines, one object a line: plain documents, or posts of any set by a mapping file (mapping.py).
+"""Rows as JSON lines, one object a line: plain documents, or posts of any set by a mapping file (mapped_rows.py).
 
 Without a mapping a row is a document: {"text": …, "id"?, "title"?, "url"?, "created"?, "source"?, "license"?}. `text`
 is required; keys beyond these are not read. `created` is ISO 8601 or seconds since 1970.
@@ -11,7 +11,8 @@ from typing import IO
 
 from transforms.fates import Drop
 from transforms.sources import json_rows
-from transforms.sources.mapping import RowMapping, RowSet, plain_documents, to_posts
+from transforms.sources.mapped_rows import RowSet, to_posts
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 
 SOURCE = "jsonl"

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from transforms.fates import Drop, Reason
-from transforms.sources.mapping import RowMapping, RowSet, plain_documents, to_posts
+from transforms.sources.mapped_rows import RowSet, to_posts
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 
 SOURCE = "parquet"

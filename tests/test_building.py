@@ -1,0 +1,124 @@
+"""Datasets are built atomically, deterministically, unseen until committed, and nothing of others is touched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from tests import laws
+from tests.small_dataset import PATHS, SPEC, build, rows, write
+from transforms import building, places, shards
+from transforms.manifest import DatasetSpec
+from transforms.schema import SPLIT
+from transforms.verify import find_problems
+
+
+def test_a_build_is_sound_repeatable_and_idempotent(tmp_path: Path) -> None:
+    manifest = build(tmp_path / "a")
+    build(tmp_path / "b")
+    laws.assert_same_bytes(tmp_path / "a", tmp_path / "b")
+    assert laws.assert_sound(tmp_path / "a") == manifest
+    assert manifest.counts == {"split": {"train": 20}}
+    assert manifest.rows == 20
+    laws.assert_idempotent(tmp_path / "a", lambda: build(tmp_path / "a"))
+    laws.assert_invisible_until_committed(tmp_path / "a")
+
+
+def test_other_settings_are_refused_and_replaced_on_demand(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    other = DatasetSpec("split", {"holdout": 0.2}, {"documents": "abc"})
+    laws.assert_refuses_other(lambda: build(tmp_path / "a", other), "differs in holdout")
+    laws.assert_refuses_other(lambda: build(tmp_path / "a", DatasetSpec("split", SPEC.settings, {"documents": "x"})))
+    assert build(tmp_path / "a", other, replace=True).fingerprint == other.fingerprint
+    laws.assert_idempotent(tmp_path / "a", lambda: build(tmp_path / "a", other, replace=True))
+    laws.assert_sound(tmp_path / "a")
+
+
+def test_the_same_settings_on_other_inputs_are_refused(tmp_path: Path) -> None:
+    first = DatasetSpec("split", {}, inputs=({"name": "x", "sha256": "1"},))
+    second = DatasetSpec("split", {}, inputs=({"name": "x", "sha256": "2"},))
+    assert first.fingerprint == second.fingerprint
+    build(tmp_path / "a", first)
+    laws.assert_refuses_other(lambda: build(tmp_path / "a", second), "other input files")
+
+
+def test_an_interrupted_build_keeps_what_it_finished(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    assert building.begin(str(place), SPEC) is None
+    write(place, PATHS[0])
+    (place / "data" / ".tmp-1-x").write_bytes(b"half")
+    (place / "scratch").mkdir()
+    (place / "scratch" / "s.arrow").write_bytes(b"spill")
+    assert building.begin(str(place), SPEC) is None
+    assert building.finished(str(place), PATHS[0]) is not None
+    assert building.finished(str(place), PATHS[1]) is None
+    assert laws.no_strays(place) or places.list_files(str(place)) == [
+        "building.json",
+        PATHS[0],
+        "parts/data__00000-of-00002.arrow.json",
+    ]
+    with pytest.raises(ValueError, match="1 files were not written"):
+        building.commit(str(place), SPEC, PATHS)
+    write(place, PATHS[1], 10)
+    building.commit(str(place), SPEC, PATHS)
+    build(tmp_path / "whole")
+    laws.assert_same_bytes(place, tmp_path / "whole")
+
+
+def test_leftovers_of_another_build_are_swept(tmp_path: Path) -> None:
+    place = tmp_path / "a"
+    building.begin(str(place), DatasetSpec("split", {"holdout": 0.5}))
+    write(place, "data/00000-of-00009.arrow")
+    build(place)
+    laws.assert_sound(place)
+
+
+def test_a_crash_between_manifest_and_sweep_leaves_no_stray(tmp_path: Path) -> None:
+    build(tmp_path / "a")
+    (tmp_path / "a" / "parts").mkdir()
+    (tmp_path / "a" / "parts" / "x.json").write_text("{}")
+    build(tmp_path / "a")
+    laws.assert_sound(tmp_path / "a")
+
+
+def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(ValueError, match="not a dataset of ours"):
+        building.begin(str(tmp_path), SPEC)
+    assert (tmp_path / "thesis.txt").read_text() == "precious"
+
+
+def test_what_a_user_keeps_in_a_dataset_folder_stays(tmp_path: Path) -> None:
+    build(tmp_path)
+    (tmp_path / "NOTES.txt").write_text("mine")
+    build(tmp_path / "inner")
+    other = DatasetSpec("split", {"holdout": 0.2}, {"documents": "abc"})
+    for spec, replace in ((SPEC, False), (other, True), (SPEC, True)):
+        build(tmp_path, spec, replace)
+        assert (tmp_path / "NOTES.txt").read_text() == "mine"
+        laws.assert_sound(tmp_path / "inner")
+        laws.assert_sound(tmp_path)
+
+
+def test_a_full_disk_leaves_no_dataset(tmp_path: Path) -> None:
+    def tables() -> Iterator[pa.Table]:
+        yield rows(0, 5000)
+        raise OSError(28, "No space left on device")
+
+    building.begin(str(tmp_path), SPEC)
+    with pytest.raises(OSError, match="No space"):
+        shards.write_shard(str(tmp_path), PATHS[0], SPLIT, tables(), SPEC.fingerprint, "split")
+    assert places.list_files(str(tmp_path)) == ["building.json"]
+
+
+def test_datasets_live_on_any_file_system() -> None:
+    place = "memory://bucket/split"
+    if building.begin(place, SPEC) is None:
+        for index, path in enumerate(PATHS):
+            shards.write_shard(place, path, SPLIT, [rows(index * 10, 10)], SPEC.fingerprint, "split", "doc_id")
+        building.commit(place, SPEC, PATHS)
+    assert find_problems(place) == []
+    assert shards.read_shard(place, PATHS[1], ["doc_id"]).column("doc_id")[0].as_py() == "d000010"

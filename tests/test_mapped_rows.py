@@ -1,0 +1,123 @@
+"""Rows by a mapping file: any question/answer set becomes the same posts; what does not fit is a named drop."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from transforms import strict_yaml
+from transforms.fates import Drop, Reason
+from transforms.sources.jsonl import read_rows
+from transforms.sources.mapped_rows import RowSet, to_posts
+from transforms.sources.mapping import RowMapping
+from transforms.sources.records import Record
+
+EXAMPLES = Path(__file__).parents[1] / "examples" / "mappings"
+H4 = strict_yaml.load(RowMapping, str(EXAMPLES / "stack-exchange-preferences.yaml"))
+FLAT = strict_yaml.load(RowMapping, str(EXAMPLES / "flat-question-answer.yaml"))
+URL = "https://beer.stackexchange.com/questions/7"
+
+PREFERENCE = {
+    "qid": 7, "question": "<p>Why <code>a &lt; b</code>?</p>", "date": "2016/12/05",
+    "metadata": [URL, "https://beer.stackexchange.com", "https://beer.stackexchange.com/users/1/jane"],
+    "answers": [
+        {"answer_id": 8, "text": "<p>So.</p>", "pm_score": 3, "selected": False, "author": "Jane", "author_id": 1},
+        {"answer_id": 9, "text": "<p>No.</p>", "pm_score": -1, "selected": True, "author_id": 2},
+    ],
+}  # fmt: skip
+
+
+def read(mapping: RowMapping, *rows: object, site: str | None = None) -> list[Record | Drop]:
+    data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+    return list(read_rows(io.BytesIO(data), 0, None, RowSet("f.jsonl", site, 10_000, mapping, b"key")))
+
+
+def test_nested_answers() -> None:
+    question, first, second = read(H4, PREFERENCE)
+    assert isinstance(question, Record)
+    assert isinstance(first, Record)
+    assert isinstance(second, Record)
+    assert (question.doc_id, question.kind, question.url) == (
+        "stack-exchange-preferences:beer.stackexchange.com:7", "question", URL,
+    )  # fmt: skip
+    assert (question.text, question.created, question.site) == ("Why `a < b`?", 1480896000000, "beer.stackexchange.com")
+    assert first.thread_id == first.parent_id == second.thread_id == question.doc_id
+    assert (first.doc_id, first.score, first.accepted) == (f"{question.doc_id}/8", 3, False)
+    assert (second.kind, second.score, second.accepted, second.license) == ("answer", -1, True, "CC BY-SA")
+    assert first.author_key != second.author_key
+    assert question.author_key is None
+
+
+def test_flat_rows() -> None:
+    rows = [
+        {"id": 2, "type": "answer", "question_id": 1, "body": "b", "upvotes": 5, "downvotes": 1, "user": "u2"},
+        {"id": 1, "type": "question", "title": "T", "body": "q", "topics": ["x"], "asked_at": 1577923200000},
+        {"id": 3, "type": "ad", "body": "buy"},
+        {"id": 4, "type": "answer", "body": "of nothing"},
+    ]
+    answer, question, advert, lost = read(FLAT, *rows, site="q")
+    assert isinstance(answer, Record)
+    assert isinstance(question, Record)
+    assert (answer.doc_id, answer.thread_id, answer.score, answer.ups) == ("questions:q:1/2", "questions:q:1", 4, 5)
+    assert (question.doc_id, question.tags, question.created) == ("questions:q:1", ["x"], 1577923200000)
+    assert [item.reason for item in (advert, lost) if isinstance(item, Drop)] == [
+        Reason.NOT_A_POST, Reason.MISSING_FIELD,
+    ]  # fmt: skip
+
+
+def test_an_accepted_answer_that_the_question_names() -> None:
+    text = "source: s\nquestion: {id: i, text: t, accepted_answer: best}\nanswer: {question: q, id: i, text: t}"
+    mapping = strict_yaml.parse(RowMapping, text, "m.yaml")
+    question, answer = read(mapping, {"i": 1, "t": "a", "best": 2}, {"i": 2, "q": 1, "t": "b"})
+    assert isinstance(question, Record)
+    assert isinstance(answer, Record)
+    assert question.accepted_id == answer.doc_id
+
+
+def test_a_bad_question_costs_itself_only() -> None:
+    found = read(H4, {**PREFERENCE, "question": None}, {**PREFERENCE, "qid": None, "question": 5})
+    reasons = [item.reason if isinstance(item, Drop) else item.kind for item in found]
+    assert reasons == [Reason.MISSING_FIELD, "answer", "answer", Reason.MISSING_FIELD, Reason.ORPHAN, Reason.ORPHAN]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"answers": 5}, Reason.MISSING_FIELD),
+        ({"answers": ["text"]}, Reason.MISSING_FIELD),
+        ({"answers": [None]}, Reason.MISSING_FIELD),
+        ({"answers": [{"answer_id": 1, "text": "a", "pm_score": 1.5}]}, Reason.MISSING_FIELD),
+        ({"answers": [{"answer_id": 1, "text": "a", "pm_score": 1 << 70}]}, Reason.MISSING_FIELD),
+        ({"answers": [{"answer_id": 1, "text": "a", "selected": "yes"}]}, Reason.MISSING_FIELD),
+        ({"answers": [{"answer_id": 1, "text": "<p> </p>"}]}, Reason.EMPTY),
+    ],
+)
+def test_answers_that_do_not_fit(change: dict[str, object], reason: Reason) -> None:
+    question, answer = read(H4, {**PREFERENCE, **change})
+    assert isinstance(question, Record)
+    assert isinstance(answer, Drop)
+    assert answer.reason is reason
+
+
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from([*PREFERENCE, *PREFERENCE["answers"][0]]), inner, max_size=6)
+    ),  # type: ignore[index]
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.sampled_from([*PREFERENCE, "type", "id", "question_id", "body"]), _VALUES, max_size=6))
+@settings(max_examples=100, deadline=None)
+def test_no_row_crashes(row: dict[str, object]) -> None:
+    for mapping in (H4, FLAT):
+        for item in to_posts(row, 0, RowSet("f", None, 1000, mapping, b"key")):
+            if isinstance(item, Record):
+                "".join([item.text, item.title or "", item.doc_id, item.url or ""]).encode()
