@@ -37,6 +37,14 @@ def read(mapping: RowMapping, *rows: object, site: str | None = None) -> list[Re
     return list(read_rows(io.BytesIO(data), 0, None, RowSet("f.jsonl", site, 10_000, mapping, b"key")))
 
 
+def test_half_a_surrogate_pair_in_html_is_no_crash() -> None:
+    """Found by fuzzing: the converter takes UTF-8 only, and code is put back as it was."""
+    row = {**PREFERENCE, "question": "<p>a \ud800 <code>b \udc00</code></p>", "answers": []}
+    (question,) = read(H4, row)
+    assert isinstance(question, Record)
+    assert question.text == "a \ufffd `b \ufffd`"
+
+
 def test_nested_answers() -> None:
     question, first, second = read(H4, PREFERENCE)
     assert isinstance(question, Record)

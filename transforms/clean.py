@@ -12,6 +12,7 @@ import unicodedata
 
 import ftfy
 from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
+from ftfy.fixes import fix_surrogates
 
 # Repairs: mojibake, C1 controls, line breaks, surrogates, terminal escapes, control characters; then NFC.
 # Off, because people write these on purpose: entities (in a programming forum `&lt;` may be the subject; HTML bodies
@@ -41,6 +42,11 @@ _RISKY = "[" + "".join(MOJIBAKE_CATEGORIES[name] for name in _CLASSES) + "ŒœÂ
 _CANDIDATE = re.compile(f"[^\x00-\x7f](?:(?<={_RISKY})[^\x00-\x7f]|{_RISKY}|(?<=[ŒœÃÂ]))")
 _LINE_START = re.compile("^[ÃÂ] ", re.MULTILINE)  # the one sequence that counts only where a line begins
 _LONGEST = 6  # characters of ftfy's longest sequence; none looks further than what it matches
+
+
+def without_surrogates(text: str) -> str:
+    """The text with the surrogates that JSON can spell as the characters they mean, lone ones as U+FFFD."""
+    return fix_surrogates(text)
 
 
 def repair(text: str) -> str:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 
-from transforms.clean import repair
+from transforms.clean import repair, without_surrogates
 from transforms.fates import Reason
 from transforms.markup import to_markdown
 from transforms.sources.json_rows import UnusableError
@@ -65,7 +65,7 @@ def body_of(value: object, written_in: str) -> tuple[str, bool]:
     if not isinstance(value, str):
         raise UnusableError(Reason.MISSING_FIELD, "text is absent or not a string")
     if written_in == "html":
-        body = to_markdown(value, repair)
+        body = to_markdown(value if _is_unicode(value) else without_surrogates(value), repair)
         return body.text.strip(), body.flattened
     return repair(value).strip(), False
 
