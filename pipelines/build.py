@@ -21,7 +21,7 @@ from rich.console import Console
 
 from pipelines import annotate, curriculum, ingest, pairs, report, tokenize, tokenizer
 from pipelines.command import Replace, Workers, console, run_command
-from pipelines.ingest import IngestSettings, Input
+from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import progress, summary
 from pipelines.tokenizer import TokenizerSettings
 from transforms import places, strict_yaml
@@ -31,6 +31,7 @@ from transforms.manifest import MANIFEST, RUN, load_manifest
 from transforms.minhash import MinHashSpec
 from transforms.mix import Recipe
 from transforms.pairs import PairRule
+from transforms.sources.inputs import Input
 from transforms.split import SplitSettings
 
 TRAINERS = Path(__file__).parents[1] / "trainers"

@@ -7,10 +7,8 @@ byte ranges of files ── parse ── rows by thread ────────
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
 import apache_beam as beam
@@ -18,115 +16,47 @@ import typer
 
 from pipelines import memory
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
-from pipelines.io import reject_name, scratch_place, shard_name
+from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
+from pipelines.io import scratch_place
 from pipelines.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms import accounts, building, parse_cache, places, removal, strict_yaml
+from transforms import accounts, building, parse_cache, places, removal
 from transforms.accounts import Account
-from transforms.ids import fingerprint
-from transforms.join_marks import JoinMarks, JoinSpec
-from transforms.manifest import RUN, DatasetSpec, Manifest
-from transforms.parse import FileRange, Parse, ParseSpec, cut, is_cached, sites_of
-from transforms.reblock import Reblock, Unpack, UnpackArchives, by_archive
+from transforms.join_marks import JoinMarks
+from transforms.manifest import RUN, Manifest
+from transforms.parse import FileRange, Parse, cut, is_cached
+from transforms.reblock import Unpack, UnpackArchives, by_archive
 from transforms.regroup import RegroupBeside
-from transforms.sources import jsonl, parquet, reddit, stackexchange
-from transforms.sources.inputs import SOURCES, InputFile, find_files
-from transforms.sources.inputs import Input as Input
-from transforms.sources.mapping import RowMapping
-from transforms.sources.unpack import USUAL_LIMITS, Limits
-from transforms.thread_rules import ThreadRules
-from transforms.threads import FinishThreads, Target
+from transforms.sources.inputs import SOURCES, Input, InputFile, find_files
+from transforms.sources.unpack import Limits
+from transforms.threads import FinishThreads
 
-KIND = "documents"
-
-# Raised when documents may change though settings did not: it is part of the fingerprint.
-_VERSION = 3
-HEADLESS = ("drop", "keep")
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20
-_REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
-_BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
 
-@dataclass(frozen=True)
-class IngestSettings:
-    """Settings of ingest.
-
-    num_shards: of the output, the same however the rows are stored; later steps hold a shard in memory, so that large
-    inputs want more. max_record_bytes: a longer row is dropped. range_bytes: what one worker reads at a time.
-    author_secret: a file whose content keys the author keys; None: no authors are stored. max_drop_rate: the step fails
-    when a larger share of the posts is dropped. allow_damaged: what could be read of truncated and damaged files is
-    kept; else they fail the step.
-    headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
-    question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
-    limits: how much a packed file may unpack to. mapping: a file that says what the fields of JSONL and Parquet
-    rows are. remove_list: a file of posts, URLs and authors to leave out. reuse: a folder that keeps parsed rows, so
-    that a later run reads new files only. memory: a bound for all local processes together, such as 1GB. reuse and
-    memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:` are taken off Stack Exchange posts;
-    what follows them stays.
-    """
-
-    num_shards: int = 16
-    max_record_bytes: int = 8 << 20
-    range_bytes: int = 32 << 20
-    author_secret: str | None = None
-    max_drop_rate: float = 0.1
-    allow_damaged: bool = False
-    headless_threads: str = "drop"
-    max_thread_posts: int | None = None
-    limits: Limits = USUAL_LIMITS
-    mapping: str | None = None
-    remove_list: str | None = None
-    reuse: str | None = None
-    memory: str | None = None
-    strip_edit_labels: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("num_shards", "max_record_bytes", "range_bytes", "max_thread_posts"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.headless_threads not in HEADLESS:
-            raise ValueError(f"headless_threads is one of {', '.join(HEADLESS)}; got {self.headless_threads!r}")
-        if self.memory is not None:
-            memory.parse_size(self.memory)
-        if not 0 <= self.max_drop_rate <= 1:
-            raise ValueError(f"max_drop_rate is a share between 0 and 1, got {self.max_drop_rate}")
-
-
-def build(
-    p: beam.Pipeline,
-    ranges: Sequence[FileRange],
-    spec: ParseSpec,
-    join: JoinSpec,
-    target: Target,
-    reblock: Reblock,
-    shared: bool = False,
-) -> None:
-    """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row.
-
-    shared: large packed files become ranges for several workers; else one worker reads each from end to end.
-    """
+def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan) -> None:
+    """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row."""
     single, archives = by_archive(ranges)
     spread = p | "Ranges" >> beam.Create(single) | "Spread" >> beam.Reshuffle()
-    if shared:
-        spread = spread | "Unpack" >> Unpack(reblock)
+    if plan.shared:
+        spread = spread | "Unpack" >> Unpack(plan.reblock)
     unpacked = p | "Archives" >> beam.Create(archives) | "SpreadArchives" >> beam.Reshuffle()
-    members = unpacked | "UnpackArchives" >> UnpackArchives(reblock)
-    scratch, num_buckets, spill = scratch_place(target.place), spec.num_buckets, spec.spill_bytes
+    members = unpacked | "UnpackArchives" >> UnpackArchives(plan.reblock)
     every = (spread, members) | "AllRanges" >> beam.Flatten()
-    tables, marks, comments, half_read, read = every | "Parse" >> Parse(spec)
-    joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, join)
+    tables, marks, comments, half_read, read = every | "Parse" >> Parse(plan.parse)
+    scratch, num_buckets, spill = plan.reblock.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
+    joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)
     finished = (
         ((tables, joined), facts)
         | "Regroup" >> RegroupBeside(scratch, num_buckets, spill)
-        | "FinishThreads" >> FinishThreads(target, half_read)
+        | "FinishThreads" >> FinishThreads(plan.target, half_read)
     )
     (
         (read, used, finished)
         | "Accounts" >> beam.Flatten()
         | "AddUp" >> beam.CombineGlobally(accounts.total)
-        | "WriteAccount" >> beam.Map(_write_account, _account_place(target.place))
+        | "WriteAccount" >> beam.Map(_write_account, _account_place(plan.target.place))
     )
 
 
@@ -145,117 +75,41 @@ def run(
     """
     settings = settings or IngestSettings()
     files = find_files(inputs, settings.limits)
-    num_shards = settings.num_shards
-    unpacked = _unpacked_bytes(files)
-    archived = sum(file.bytes for file in files if file.member is not None)
-    window = max(file.window_bytes for file in files)
-    plan = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
-    spec = _parse_spec(settings, files, num_shards, plan)
-    rules = _thread_rules(settings, files)
-    dataset = _dataset(files, spec, num_shards, rules)
-    if manifest := building.begin(output, dataset, replace):
+    plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
+    if manifest := building.begin(output, plan.dataset, replace):
         return manifest
-    shared = plan.workers > 1 or bool(beam_args)
-    packed = sum(file.bytes for file in files if file.packed and not file.member)
-    blocks = archived // _BLOCKS_PACK + (packed * 3 // 2 if shared else 0)
-    memory.check_disk(output, memory.scratch_bytes(unpacked, plan.num_parts, blocks))
-    ranges, reuse = _ranges(files, spec, plan.range_bytes)
-    target = Target(
-        output,
-        dataset.fingerprint,
-        tuple(shard_name(index, num_shards) for index in range(num_shards)),
-        tuple(reject_name(index, num_shards) for index in range(num_shards)),
-        rules,
-        plan.num_parts,
-        scratch_place(output),
-        plan.run_bytes,
-    )
-    reblock = Reblock(scratch_place(output), plan.range_bytes, settings.limits)
+    memory.check_disk(output, plan.scratch_bytes)
+    ranges, reuse = _ranges(plan)
     if settings.memory:
         memory.give_back_freed()
-    with beam_pipeline(plan.workers, beam_args) as p:
-        build(p, ranges, spec, _join_spec(files, spec), target, reblock, shared=shared)
+    with beam_pipeline(plan.within.workers, beam_args) as p:
+        build(p, ranges, plan)
     account = _read_account(output)
-    if reuse and spec.parse_cache:
-        _keep_parsed(spec.parse_cache, files, reuse)
+    _keep_parsed(plan, reuse)
     _check(account, files, settings, output)
-    entries = [{**entry, **account.of_file(file.name)} for entry, file in zip(dataset.inputs, files, strict=True)]
-    paths, counts = (*target.data_paths, *target.reject_paths), _remove_counts(account, spec.remove)
-    return building.commit(output, dataset, paths, entries, counts, {"files": reuse.to_dict()} if reuse else None)
+    entries = [{**entry, **account.of_file(file.name)} for entry, file in zip(plan.dataset.inputs, files, strict=True)]
+    paths = (*plan.target.data_paths, *plan.target.reject_paths)
+    told = {"files": reuse.to_dict()} if reuse else None
+    return building.commit(output, plan.dataset, paths, entries, _remove_counts(account, plan.parse.remove), told)
 
 
-def _packed_place(file: InputFile) -> str:
-    """What says how far a file unpacks: its name, but of a member of an archive the unpacked size is known."""
-    return file.place if file.member is None else ""
-
-
-def _thread_rules(settings: IngestSettings, files: Sequence[InputFile]) -> ThreadRules:
-    voted = {file.site or "" for file in files if file.table is stackexchange.Table.VOTES and file.readable}
-    return ThreadRules(settings.headless_threads == "keep", settings.max_thread_posts, tuple(sorted(voted)))
-
-
-def _join_spec(files: Sequence[InputFile], spec: ParseSpec) -> JoinSpec:
-    names = tuple(file.name for file in files)
-    return JoinSpec(tuple(sites_of(files)), names, spec.num_buckets, spec.num_posts_buckets, spec.spill_bytes)
-
-
-def _unpacked_bytes(files: Sequence[InputFile]) -> int:
-    """About how many bytes of posts the files hold; an archive says exactly how many its tables do."""
-    archived = sum(file.bytes for file in files if file.member is not None)
-    others = [file for file in files if file.member is None]
-    rows = memory.unpacked_bytes((_packed_place(file), file.bytes) for file in others if file.source != reddit.SOURCE)
-    months = memory.unpacked_bytes((_packed_place(file), file.bytes) for file in others if file.source == reddit.SOURCE)
-    return archived + rows + months // _REDDIT_FIELDS
-
-
-def _num_posts_buckets(files: Sequence[InputFile], bucket_bytes: int) -> int:
-    """Votes, links and comments are joined with their posts so many bytes of tables at a time."""
-    tables = [file for file in files if file.source == stackexchange.SOURCE]
-    others = [file for file in tables if file.table is not stackexchange.Table.POSTS]
-    posts = [file for file in tables if file.table is stackexchange.Table.POSTS]
-    num_bytes = _unpacked_bytes(others) + _unpacked_bytes(posts) // 20  # a row of ids for each post
-    return max(1, -(-num_bytes // bucket_bytes))
-
-
-def _parse_spec(
-    settings: IngestSettings, files: Sequence[InputFile], num_shards: int, plan: memory.MemoryPlan
-) -> ParseSpec:
-    if settings.mapping and not any(file.source in (jsonl.SOURCE, parquet.SOURCE) for file in files):
-        raise ValueError(
-            f"the mapping {settings.mapping} is for JSONL and Parquet, and none of the inputs was recognised as one of "
-            f"them; got {sorted({file.source for file in files})}. Say it with --source"
-        )
-    return ParseSpec(
-        num_shards * plan.num_parts,
-        settings.max_record_bytes,
-        _author_key(settings.author_secret),
-        settings.limits,
-        strict_yaml.load(RowMapping, settings.mapping) if settings.mapping else None,
-        removal.load(settings.remove_list),
-        num_posts_buckets=_num_posts_buckets(files, plan.spill_bytes),
-        batch_chars=plan.batch_chars,
-        spill_bytes=plan.spill_bytes,
-        cache=settings.reuse,
-        strip_edit_labels=settings.strip_edit_labels,
-    )
-
-
-def _ranges(
-    files: Sequence[InputFile], spec: ParseSpec, range_bytes: int
-) -> tuple[list[FileRange], parse_cache.Reuse | None]:
+def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None]:
     """Byte ranges to parse, and in place of those of a file that was parsed before, its rows."""
-    if not spec.parse_cache:
-        return cut(files, range_bytes), None
-    if spec.remove.num_entries:
-        spec.parse_cache.drop_others()
-    reuse = parse_cache.reuse(spec.parse_cache, [file for file in files if is_cached(file)])
-    return cut(files, range_bytes, reuse.parts), reuse
+    cache, range_bytes = plan.parse.parse_cache, plan.within.range_bytes
+    if not cache:
+        return cut(plan.files, range_bytes), None
+    if plan.parse.remove.num_entries:
+        cache.drop_others()
+    reuse = parse_cache.reuse(cache, [file for file in plan.files if is_cached(file)])
+    return cut(plan.files, range_bytes, reuse.parts), reuse
 
 
-def _keep_parsed(cache: parse_cache.ParseCache, files: Sequence[InputFile], reuse: parse_cache.Reuse) -> None:
-    for file in files:
-        if file.name in dict(reuse.read):
-            cache.complete(file)
+def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
+    """Says of the files that were read now that all their rows are in the cache."""
+    if (cache := plan.parse.parse_cache) and reuse:
+        for file in plan.files:
+            if file.name in dict(reuse.read):
+                cache.complete(file)
 
 
 def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, dict[str, int]] | None:
@@ -286,39 +140,6 @@ def _size_hint(manifest: Manifest) -> Iterator[str]:
             f"its largest shard has {human_bytes(largest)}, and later steps hold a few times that for each worker; "
             f"--num-shards {1 << (number - 1).bit_length()} would make smaller ones"
         )
-
-
-def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
-    secret = spec.author_secret
-    return DatasetSpec(
-        kind=KIND,
-        settings={
-            "version": _VERSION,
-            "num_shards": num_shards,
-            "max_record_bytes": spec.max_record_bytes,
-            "headless_threads": "keep" if rules.keep_headless else "drop",
-            "max_thread_posts": rules.max_thread_posts,
-            "limits": asdict(spec.limits),
-            "strip_edit_labels": spec.strip_edit_labels,
-            "author_secret": hashlib.blake2b(secret, person=b"agora-digest").hexdigest()[:16] if secret else None,
-            "mapping": fingerprint(spec.mapping) if spec.mapping else None,
-            "remove_list": spec.remove.digest(secret) if spec.remove.num_entries else None,
-            "sites": sorted({f"{file.source}:{file.site or ''}" for file in files}),
-        },
-        inputs=[
-            {"name": file.name, "bytes": file.bytes, "sha256": file.sha256, "source": file.source, "site": file.site}
-            for file in files
-        ],
-    )
-
-
-def _author_key(place: str | None) -> bytes | None:
-    if place is None:
-        return None
-    secret = places.read_bytes(place).strip()
-    if not secret:
-        raise ValueError(f"the author secret {place} is empty; write a line of random characters into it, and keep it")
-    return hashlib.blake2b(secret, digest_size=32, person=b"agora-author").digest()
 
 
 def _account_place(output: str) -> str:

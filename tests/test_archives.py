@@ -12,7 +12,8 @@ from pathlib import Path
 import py7zr
 import pytest
 
-from pipelines.ingest import IngestSettings, Input, run
+from pipelines.ingest import run
+from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, write
 from tests.test_join_marks import DUMP, SITE, dump
@@ -20,7 +21,7 @@ from tests.test_stackexchange import posts, row
 from transforms.fates import Reason
 from transforms.manifest import Manifest, load_manifest
 from transforms.sources.archives import members, read_members, site_of
-from transforms.sources.inputs import find_files
+from transforms.sources.inputs import Input, find_files
 from transforms.sources.unpack import DamageError, Limits
 
 NOISE = os.urandom(600_000)  # so that a damaged byte is in a member, not in the header

@@ -10,7 +10,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from pipelines.ingest import IngestSettings, Input, run
+from pipelines.ingest import run
+from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import summary
 from tests import laws
 from tests.test_stackexchange import HEAD, posts, row
@@ -18,6 +19,7 @@ from transforms.fates import Reason
 from transforms.manifest import Manifest, load_manifest
 from transforms.schema import DOCUMENTS, KIND_ORDER, REJECTS
 from transforms.shards import read_shard
+from transforms.sources.inputs import Input
 from transforms.sources.records import PARSED, Record, to_table
 from transforms.threads import finish
 

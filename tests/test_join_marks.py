@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.ingest import IngestSettings, Input, run
+from pipelines.ingest import run
+from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, rejects, write
 from tests.test_stackexchange import posts, row
@@ -20,6 +21,7 @@ from transforms.facts import FACTS
 from transforms.fates import Drop, Reason
 from transforms.join_marks import COMMENTS, JoinSpec, comments_table, join_marks
 from transforms.manifest import Manifest
+from transforms.sources.inputs import Input
 from transforms.sources.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 from transforms.sources.records import PARSED, Record, to_table
 from transforms.sources.stackexchange import id_prefix

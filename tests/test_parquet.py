@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.ingest import IngestSettings
+from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, ingest, write
 from tests.test_mapped_rows import H4, PREFERENCE

@@ -10,10 +10,11 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.ingest import IngestSettings, Input
 from pipelines.ingest import run as ingest
+from pipelines.ingest_plan import IngestSettings
 from pipelines.reblock import run
 from tests import laws
+from transforms.sources.inputs import Input
 from transforms.sources.unpack import open_unpacked
 
 

@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines import pairs
-from pipelines.ingest import IngestSettings, Input, run
+from pipelines.ingest import run
+from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.forum import write_layers
 from tests.test_ingest import conserved, rejects
@@ -25,6 +26,7 @@ from transforms.fates import Drop, Reason
 from transforms.manifest import Manifest
 from transforms.pairs import PairRule
 from transforms.schema import KIND_ORDER
+from transforms.sources.inputs import Input
 from transforms.sources.records import Record, to_table
 from transforms.sources.reddit import Dump, check_site, is_reddit, read_posts
 from transforms.threads import finish

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipelines import ingest as pipeline
-from pipelines.ingest import IngestSettings
+from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row

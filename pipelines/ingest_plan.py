@@ -1,0 +1,212 @@
+"""The plan of an ingestion: what the settings and the input files say is to be done, decided before a row is read."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+from pipelines import memory
+from pipelines.io import reject_name, scratch_place, shard_name
+from transforms import places, removal, strict_yaml
+from transforms.ids import fingerprint
+from transforms.join_marks import JoinSpec
+from transforms.manifest import DatasetSpec
+from transforms.parse import ParseSpec, sites_of
+from transforms.reblock import Reblock
+from transforms.sources import jsonl, parquet, reddit, stackexchange
+from transforms.sources.inputs import InputFile
+from transforms.sources.mapping import RowMapping
+from transforms.sources.unpack import USUAL_LIMITS, Limits
+from transforms.thread_rules import ThreadRules
+from transforms.threads import Target
+
+KIND = "documents"
+
+# Raised when documents may change though settings did not: it is part of the fingerprint.
+_VERSION = 3
+HEADLESS = ("drop", "keep")
+_REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
+_BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
+
+
+@dataclass(frozen=True)
+class IngestSettings:
+    """Settings of ingest.
+
+    num_shards: of the output, the same however the rows are stored; later steps hold a shard in memory, so that large
+    inputs want more. max_record_bytes: a longer row is dropped. range_bytes: what one worker reads at a time.
+    author_secret: a file whose content keys the author keys; None: no authors are stored. max_drop_rate: the step fails
+    when a larger share of the posts is dropped. allow_damaged: what could be read of truncated and damaged files is
+    kept; else they fail the step.
+    headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
+    question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
+    limits: how much a packed file may unpack to. mapping: a file that says what the fields of JSONL and Parquet
+    rows are. remove_list: a file of posts, URLs and authors to leave out. reuse: a folder that keeps parsed rows, so
+    that a later run reads new files only. memory: a bound for all local processes together, such as 1GB. reuse and
+    memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:` are taken off Stack Exchange posts;
+    what follows them stays.
+    """
+
+    num_shards: int = 16
+    max_record_bytes: int = 8 << 20
+    range_bytes: int = 32 << 20
+    author_secret: str | None = None
+    max_drop_rate: float = 0.1
+    allow_damaged: bool = False
+    headless_threads: str = "drop"
+    max_thread_posts: int | None = None
+    limits: Limits = USUAL_LIMITS
+    mapping: str | None = None
+    remove_list: str | None = None
+    reuse: str | None = None
+    memory: str | None = None
+    strip_edit_labels: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("num_shards", "max_record_bytes", "range_bytes", "max_thread_posts"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if self.headless_threads not in HEADLESS:
+            raise ValueError(f"headless_threads is one of {', '.join(HEADLESS)}; got {self.headless_threads!r}")
+        if self.memory is not None:
+            memory.parse_size(self.memory)
+        if not 0 <= self.max_drop_rate <= 1:
+            raise ValueError(f"max_drop_rate is a share between 0 and 1, got {self.max_drop_rate}")
+
+
+@dataclass(frozen=True)
+class IngestPlan:
+    """All that an ingestion's graph is built from. shared: large packed files are worth a copy for several workers."""
+
+    files: Sequence[InputFile]
+    within: memory.MemoryPlan
+    parse: ParseSpec
+    join: JoinSpec
+    dataset: DatasetSpec
+    target: Target
+    reblock: Reblock
+    shared: bool
+    scratch_bytes: int
+
+
+def plan_ingest(
+    files: Sequence[InputFile], output: str, settings: IngestSettings, workers: int, on_cluster: bool
+) -> IngestPlan:
+    """Raises ValueError for settings that do not fit the files, or a bound on memory that nothing fits."""
+    num_shards, unpacked = settings.num_shards, _unpacked_bytes(files)
+    window = max(file.window_bytes for file in files)
+    within = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
+    shared = within.workers > 1 or on_cluster
+    parse = _parse_spec(settings, files, num_shards, within)
+    rules = _thread_rules(settings, files)
+    dataset = _dataset(files, parse, num_shards, rules)
+    names = tuple(file.name for file in files)
+    scratch = scratch_place(output)
+    return IngestPlan(
+        files=files,
+        within=within,
+        parse=parse,
+        join=JoinSpec(tuple(sites_of(files)), names, parse.num_buckets, parse.num_posts_buckets, parse.spill_bytes),
+        dataset=dataset,
+        target=Target(
+            output,
+            dataset.fingerprint,
+            tuple(shard_name(index, num_shards) for index in range(num_shards)),
+            tuple(reject_name(index, num_shards) for index in range(num_shards)),
+            rules,
+            within.num_parts,
+            scratch,
+            within.run_bytes,
+        ),
+        reblock=Reblock(scratch, within.range_bytes, settings.limits),
+        shared=shared,
+        scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
+    )
+
+
+def _blocks_bytes(files: Sequence[InputFile], shared: bool) -> int:
+    """About how much the copies of packed files and archives take in scratch space."""
+    archived = sum(file.bytes for file in files if file.member is not None)
+    packed = sum(file.bytes for file in files if file.packed and file.member is None)
+    return archived // _BLOCKS_PACK + (packed * 3 // 2 if shared else 0)
+
+
+def _thread_rules(settings: IngestSettings, files: Sequence[InputFile]) -> ThreadRules:
+    voted = {file.site or "" for file in files if file.table is stackexchange.Table.VOTES and file.readable}
+    return ThreadRules(settings.headless_threads == "keep", settings.max_thread_posts, tuple(sorted(voted)))
+
+
+def _unpacked_bytes(files: Sequence[InputFile]) -> int:
+    """About how many bytes of posts the files hold; an archive says exactly how many its tables do."""
+    archived = sum(file.bytes for file in files if file.member is not None)
+    others = [(file.source == reddit.SOURCE, (file.place, file.bytes)) for file in files if file.member is None]
+    rows = memory.unpacked_bytes(size for is_reddit, size in others if not is_reddit)
+    months = memory.unpacked_bytes(size for is_reddit, size in others if is_reddit)
+    return archived + rows + months // _REDDIT_FIELDS
+
+
+def _num_posts_buckets(files: Sequence[InputFile], bucket_bytes: int) -> int:
+    """Votes, links and comments are joined with their posts so many bytes of tables at a time."""
+    tables = [file for file in files if file.source == stackexchange.SOURCE]
+    others = [file for file in tables if file.table is not stackexchange.Table.POSTS]
+    posts = [file for file in tables if file.table is stackexchange.Table.POSTS]
+    num_bytes = _unpacked_bytes(others) + _unpacked_bytes(posts) // 20  # a row of ids for each post
+    return max(1, -(-num_bytes // bucket_bytes))
+
+
+def _parse_spec(
+    settings: IngestSettings, files: Sequence[InputFile], num_shards: int, plan: memory.MemoryPlan
+) -> ParseSpec:
+    if settings.mapping and not any(file.source in (jsonl.SOURCE, parquet.SOURCE) for file in files):
+        raise ValueError(
+            f"the mapping {settings.mapping} is for JSONL and Parquet, and none of the inputs was recognised as one of "
+            f"them; got {sorted({file.source for file in files})}. Say it with --source"
+        )
+    return ParseSpec(
+        num_shards * plan.num_parts,
+        settings.max_record_bytes,
+        _author_key(settings.author_secret),
+        settings.limits,
+        strict_yaml.load(RowMapping, settings.mapping) if settings.mapping else None,
+        removal.load(settings.remove_list),
+        num_posts_buckets=_num_posts_buckets(files, plan.spill_bytes),
+        batch_chars=plan.batch_chars,
+        spill_bytes=plan.spill_bytes,
+        cache=settings.reuse,
+        strip_edit_labels=settings.strip_edit_labels,
+    )
+
+
+def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
+    secret = spec.author_secret
+    return DatasetSpec(
+        kind=KIND,
+        settings={
+            "version": _VERSION,
+            "num_shards": num_shards,
+            "max_record_bytes": spec.max_record_bytes,
+            "headless_threads": "keep" if rules.keep_headless else "drop",
+            "max_thread_posts": rules.max_thread_posts,
+            "limits": asdict(spec.limits),
+            "strip_edit_labels": spec.strip_edit_labels,
+            "author_secret": hashlib.blake2b(secret, person=b"agora-digest").hexdigest()[:16] if secret else None,
+            "mapping": fingerprint(spec.mapping) if spec.mapping else None,
+            "remove_list": spec.remove.digest(secret) if spec.remove.num_entries else None,
+            "sites": sorted({f"{file.source}:{file.site or ''}" for file in files}),
+        },
+        inputs=[
+            {"name": file.name, "bytes": file.bytes, "sha256": file.sha256, "source": file.source, "site": file.site}
+            for file in files
+        ],
+    )
+
+
+def _author_key(place: str | None) -> bytes | None:
+    if place is None:
+        return None
+    secret = places.read_bytes(place).strip()
+    if not secret:
+        raise ValueError(f"the author secret {place} is empty; write a line of random characters into it, and keep it")
+    return hashlib.blake2b(secret, digest_size=32, person=b"agora-author").digest()
