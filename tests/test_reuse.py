@@ -12,6 +12,7 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
+from transforms import parse_cache
 from transforms.manifest import RUN, load_manifest
 from transforms.sources import stackexchange
 
@@ -52,6 +53,53 @@ def test_a_rerun_reads_new_files_only(tmp_path: Path, monkeypatch: pytest.Monkey
     laws.assert_same_bytes(tmp_path / "scratch", tmp_path / "three")
     ingest(tmp_path / "four", renamed, second, settings=settings(reuse=cache, max_record_bytes=5000))
     assert set(opened) == {"renamed.xml", "b.xml"}
+
+
+def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump = write(tmp_path / "a.xml", posts(*forum(40)))
+    cache = str(tmp_path / "cache")
+    ingest(tmp_path / "whole", dump, settings=settings())
+    starts: list[int] = []
+    read = stackexchange.read_posts
+
+    def dying(*given: object) -> object:
+        if len(starts) == 2:
+            raise OSError("the disk is gone")
+        starts.append(given[1])  # type: ignore[arg-type]
+        return read(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stackexchange, "read_posts", dying)
+    with pytest.raises(OSError, match="the disk is gone"):
+        ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
+    before, starts[:] = set(starts), []
+    monkeypatch.setattr(stackexchange, "read_posts", lambda *given: starts.append(given[1]) or read(*given))  # type: ignore[func-returns-value]
+    ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
+    assert told(tmp_path / "out") == {"reused": [], "read": {"a.xml": "2 of its ranges were read before"}}
+    assert len(before) == 2
+    assert before.isdisjoint(starts)
+    laws.assert_same_bytes(tmp_path / "whole", tmp_path / "out")
+    # Cut in another way, what the two runs left is still the file once.
+    starts.clear()
+    ingest(tmp_path / "again", dump, settings=settings(reuse=cache, range_bytes=700))
+    assert starts == []
+    laws.assert_same_bytes(tmp_path / "whole", tmp_path / "again")
+
+
+def test_ranges_of_several_cuts_make_up_a_file_once() -> None:
+    cuts = [[0, 10, 20], [0, 7, 14, 21]]
+    parts = [
+        parse_cache.Part(start, end, "", 0, 0, "", ())
+        for cut in cuts
+        for start, end in zip(cut, [*cut[1:], None], strict=True)
+    ]
+    for missing in range(len(parts)):
+        left = parts[:missing] + parts[missing + 1 :]
+        chain = parse_cache._end_to_end(left)
+        assert [part.start for part in chain] == cuts[missing < 3]
+        assert [part.end for part in chain] == [*cuts[missing < 3][1:], None]
+    assert parse_cache._end_to_end(parts[1:3]) == []
 
 
 def test_a_damaged_cache_is_read_past(tmp_path: Path) -> None:

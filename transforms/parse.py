@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import IO
 
 import apache_beam as beam
@@ -93,7 +93,8 @@ def cut(files: Sequence[InputFile], range_bytes: int, cached: Sequence[CachedPar
             found.append(FileRange(file, 0, None, number, site))
         else:
             starts = range(0, file.bytes, range_bytes)
-            found += [FileRange(file, start, start + range_bytes, number, site) for start in starts]
+            bounds = zip(starts, [*starts[1:], None], strict=True)
+            found += [FileRange(file, start, end, number, site) for start, end in bounds]
     return found
 
 
@@ -178,6 +179,7 @@ class _ParseFn(beam.DoFn):
     def process(self, piece: FileRange) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         account = Account()
         spec, file = self._spec, piece.file.name
+        piece = _as_parsed_before(piece, spec)
         if piece.file.table in marks.TABLES:
             yield from _read_marks(piece, spec, account)
         elif piece.cached:
@@ -188,10 +190,17 @@ class _ParseFn(beam.DoFn):
             parsed = _counted(keep_out(read_range(piece, spec), file, spec.remove), file, account)
             tables = batched(parsed, file, spec.num_buckets, spec.batch_chars)
             if spec.parse_cache:
-                tables = spec.parse_cache.keep(tables, piece.file, piece.start, account)
+                tables = spec.parse_cache.keep(tables, piece.file, piece.start, piece.end, account)
             for table in tables:
                 yield from _tables(table, piece, spec)
         yield beam.pvalue.TaggedOutput(ACCOUNT, account)
+
+
+def _as_parsed_before(piece: FileRange, spec: ParseSpec) -> FileRange:
+    """The range with the rows that a run parsed before it was killed, where there are any."""
+    if not spec.parse_cache or piece.cached or not is_cached(piece.file):
+        return piece
+    return replace(piece, cached=spec.parse_cache.find_range(piece.file, piece.start, piece.end))
 
 
 def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:

@@ -6,9 +6,10 @@ the cache is a build from the files, byte for byte: duplicates, orphans and vote
 files are new. (Taking rows out of the previous documents instead would lose what is not in them: the answers whose
 question came with a later file, the other copies of a post, which file a row is from.)
 
-    CACHE/<settings>/<file>/<start>.arrow + .json    the rows of one byte range, and their count and SHA-256
-    CACHE/<settings>/<file>/complete.json            the ranges; written last, without it the file is parsed again
+    CACHE/<settings>/<file>/<start>-<end>.arrow + .json    the rows of a byte range, and their count and SHA-256
+    CACHE/<settings>/<file>/complete.json                  the ranges; written last
 
+Where a run was killed there is no complete.json, and the next run reads the ranges that are missing.
 A cache is never needed and may be deleted at any time but during a run. One run at a time may use it.
 """
 
@@ -37,8 +38,10 @@ _STORED = pa.schema([field for field in PARSED if field.name not in ("file", "bu
 
 @dataclass(frozen=True)
 class Part:
-    """The parsed rows of one byte range of a file. entries: of the remove list, that matched in it."""
+    """The parsed rows of bytes [start, end) of a file. entries: of the remove list, that matched in it."""
 
+    start: int
+    end: int | None
     path: str  # below the file's folder in the cache
     rows: int  # read, as the account counts them
     bytes: int
@@ -64,8 +67,7 @@ class ParseCache:
 
     def folder(self, file: InputFile) -> str:
         """Of a file: its content, and what it is read as. Its name and place do not matter."""
-        problem = [str(part) for part in file.problem] if file.problem else None
-        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.table, problem])
+        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.table])
         return places.join(self.place, self.settings, identity)
 
     def find(self, file: InputFile) -> tuple[list[CachedPart], str]:
@@ -73,19 +75,27 @@ class ParseCache:
         folder = self.folder(file)
         index = places.join(folder, _COMPLETE)
         if not places.exists(index):
-            return [], "not read before with these settings"
+            number = len(self._parts(folder))
+            return [], f"{number} of its ranges were read before" if number else "not read before with these settings"
         parts = [_part(values) for values in json.loads(places.read_bytes(index))]
         if any(not verify_file(places.join(folder, part.path), part.bytes, part.sha256) for part in parts):
+            places.remove(folder)
             return [], "its rows in the cache are damaged"
         return [CachedPart(file, places.join(folder, part.path), part) for part in parts], ""
 
-    def begin(self, file: InputFile) -> None:
-        """Makes way for the parts of a file that is about to be parsed."""
-        places.remove(self.folder(file))
+    def find_range(self, file: InputFile, start: int, end: int | None) -> CachedPart | None:
+        """The rows of a byte range that a run parsed before it was killed, or None."""
+        place = places.join(self.folder(file), _path(start, end))
+        if not places.exists(f"{place}.json"):
+            return None
+        part = _part(json.loads(places.read_bytes(f"{place}.json")))
+        return CachedPart(file, place, part) if verify_file(place, part.bytes, part.sha256) else None
 
-    def keep(self, tables: Iterable[pa.Table], file: InputFile, start: int, account: Account) -> Iterator[pa.Table]:
+    def keep(
+        self, tables: Iterable[pa.Table], file: InputFile, start: int, end: int | None, account: Account
+    ) -> Iterator[pa.Table]:
         """Passes the tables of a byte range on and writes them down. `account` must be complete when they end."""
-        path = f"{start:016d}.arrow"
+        path = _path(start, end)
         folder = self.folder(file)
         options = pa.ipc.IpcWriteOptions(compression="zstd", use_threads=False)
         with places.AtomicFile(places.join(folder, path)) as written:
@@ -94,15 +104,19 @@ class ParseCache:
                     writer.write_table(table.select(_STORED.names).cast(_STORED))
                     yield table
             written.publish()
-        part = Part(path, account.num_read, written.bytes_written, written.sha256, tuple(sorted(account.entries)))
+        size, digest = written.bytes_written, written.sha256
+        part = Part(start, end, path, account.num_read, size, digest, tuple(sorted(account.entries)))
         places.write_atomically(places.join(folder, path + ".json"), json.dumps(asdict(part), sort_keys=True).encode())
 
     def complete(self, file: InputFile) -> None:
-        """Says that all byte ranges of a file are in the cache."""
+        """Says that all byte ranges of a file are in the cache; of one that could not be read, none are."""
         folder = self.folder(file)
+        if whole := [asdict(part) for part in _end_to_end(self._parts(folder))]:
+            places.write_atomically(places.join(folder, _COMPLETE), json.dumps(whole).encode())
+
+    def _parts(self, folder: str) -> list[Part]:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]
-        parts = [json.loads(places.read_bytes(places.join(folder, name))) for name in names]
-        places.write_atomically(places.join(folder, _COMPLETE), json.dumps(parts).encode())
+        return [_part(json.loads(places.read_bytes(places.join(folder, name)))) for name in names]
 
     def drop_others(self) -> int:
         """Removes what was parsed with other settings; returns how many files' rows that were.
@@ -113,6 +127,25 @@ class ParseCache:
         for folder in sorted({name.split("/")[0] for name in others}):
             places.remove(places.join(self.place, folder))
         return sum(name.endswith(f"/{_COMPLETE}") for name in others)
+
+
+def _path(start: int, end: int | None) -> str:
+    return f"{start:016d}-{'end' if end is None else f'{end:016d}'}.arrow"
+
+
+def _end_to_end(parts: Sequence[Part]) -> list[Part]:
+    """Of the parts of one file, which runs may have cut in several ways, those that make it up once; else none."""
+    starting: dict[int, list[Part]] = {}
+    for part in parts:
+        starting.setdefault(part.start, []).append(part)
+    chains: list[list[Part]] = [[]]
+    while chains:
+        chain = chains.pop()
+        at = chain[-1].end if chain else 0
+        if at is None:
+            return chain
+        chains += [[*chain, part] for part in starting.get(at, ())]
+    return []
 
 
 def read_part(cached: CachedPart, num_buckets: int) -> Iterator[pa.Table]:
@@ -147,14 +180,13 @@ class Reuse:
 
 
 def reuse(cache: ParseCache, files: Sequence[InputFile]) -> Reuse:
-    """Looks every file up, and makes way for those that must be read."""
+    """Looks every file up."""
     parts: list[CachedPart] = []
     reused: list[str] = []
     read: list[tuple[str, str]] = []
     for file in files:
         found, why = cache.find(file)
         if why:
-            cache.begin(file)
             read.append((file.name, why))
         else:
             parts += found
