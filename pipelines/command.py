@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +20,11 @@ Workers = Annotated[int, typer.Option(help="Local worker processes. One is faste
 Replace = Annotated[bool, typer.Option("--replace", help="Build anew where another dataset stands.")]
 
 USER_ERROR = 2
+# How Beam tells of an exception in a worker: its class, its message, and the step.
+_WORKERS = re.compile(
+    r"^(?:RuntimeError: )?(?:ValueError: |\w+: (?=\[Errno ))((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
+    re.MULTILINE | re.DOTALL,
+)
 console = Console(stderr=True, highlight=False)
 
 
@@ -36,8 +43,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 def run_app(app: typer.Typer, name: str) -> None:
     """Runs a command line: ours before `--`, Beam's after it.
 
-    An error that the user can mend (ValueError, OSError) is printed without a traceback and ends with status 2;
-    anything else is a defect of ours and shows its traceback.
+    An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
+    with status 2; anything else is a defect of ours and shows its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # A worker's exception is raised here as well; logged, it would be shown twice, and with a trace.
@@ -45,9 +52,28 @@ def run_app(app: typer.Typer, name: str) -> None:
     ours, beams = _split(sys.argv[1:])
     try:
         app(args=ours, prog_name=name, obj=beams)
-    except (ValueError, OSError) as error:
-        console.print(f"[bold red]error:[/] {escape(_message(error))}", soft_wrap=True)
+    except (ValueError, OSError, RuntimeError) as error:
+        message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)
+        if message is None:
+            raise
+        console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
         raise SystemExit(USER_ERROR) from error
+
+
+def _of_worker(error: RuntimeError) -> str | None:
+    """What a user can mend of an error that Beam made of a worker's; None when it is a defect.
+
+    Beam keeps the text of an exception that it cannot build anew (an OSError), or that crossed a process.
+    """
+    found = _WORKERS.findall(str(error))
+    if not found:
+        return None
+    message, step = found[-1]
+    if f"[Errno {errno.ENOSPC}]" in message:
+        message += "; free some space, or name an --output on another disk, and run the same command again"
+    elif message.startswith("[Errno"):
+        message += "; check the path"
+    return "\n".join([f"{message} (in the step {step})", *getattr(error, "__notes__", [])])
 
 
 def _message(error: BaseException) -> str:

@@ -150,6 +150,17 @@ def test_removal_on_request(tmp_path: Path) -> None:
     assert len(list(Path(cache).iterdir())) == 1
 
 
+@pytest.mark.parametrize("removing", [False, True])
+def test_a_folder_that_is_no_cache_is_refused_and_stays(tmp_path: Path, removing: bool) -> None:
+    dump, precious = write(tmp_path / "Posts.xml", posts(*forum(2))), write(tmp_path / "home" / "thesis.txt", b"mine")
+    listed = str(write(tmp_path / "list", b"6\n")) if removing else None
+    with pytest.raises(ValueError, match=r"not a folder of parsed rows: it holds \['thesis.txt'\]"):
+        ingest(tmp_path / "out", dump, settings=settings(reuse=str(precious.parent), remove_list=listed))
+    assert precious.read_bytes() == b"mine"
+    with pytest.raises(ValueError, match="is a file; name a new folder"):
+        ingest(tmp_path / "out", dump, settings=settings(reuse=str(precious), remove_list=listed))
+
+
 def test_a_shard_in_parts_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [
         *forum(60),

@@ -10,12 +10,14 @@ question came with a later file, the other copies of a post, which file a row is
     CACHE/<settings>/<file>/complete.json                  the ranges; written last
 
 Where a run was killed there is no complete.json, and the next run reads the ranges that are missing.
-A cache is never needed and may be deleted at any time but during a run. One run at a time may use it.
+A cache is never needed and may be deleted at any time but during a run. One run at a time may use it. A folder that
+holds anything else is refused, since what is old in a cache is removed.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -31,6 +33,9 @@ from transforms.verify import verify_file
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
 _VERSION = 2
 _COMPLETE = "complete.json"
+_OURS = re.compile(
+    rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}-(?:\d{{16}}|end)\.arrow(?:\.json)?|complete\.json)"
+)
 
 # What is known only where rows are used: the file's name and the number of buckets.
 _STORED = pa.schema([field for field in PARSED if field.name not in ("file", "bucket")])
@@ -118,11 +123,24 @@ class ParseCache:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]
         return [_part(json.loads(places.read_bytes(places.join(folder, name)))) for name in names]
 
+    def check(self) -> None:
+        """Raises ValueError when the place is not a folder that is empty, missing or a cache."""
+        if places.exists(self.place) and not places.is_folder(self.place):
+            raise ValueError(f"--reuse {self.place} is a file; name a new folder, which will keep parsed rows")
+        foreign = [name for name in places.list_files(self.place) if not _OURS.fullmatch(name)]
+        if foreign:
+            raise ValueError(
+                f"--reuse {self.place} is not a folder of parsed rows: it holds {foreign[:3]}, which might "
+                "be removed; name an empty or new folder"
+            )
+
     def drop_others(self) -> int:
         """Removes what was parsed with other settings; returns how many files' rows that were.
 
-        For a remove list: what it names must not live on in the rows of an earlier run.
+        For a remove list: what it names must not live on in the rows of an earlier run. Raises ValueError where the
+        place is no cache.
         """
+        self.check()
         others = [name for name in places.list_files(self.place) if not name.startswith(f"{self.settings}/")]
         for folder in sorted({name.split("/")[0] for name in others}):
             places.remove(places.join(self.place, folder))
@@ -180,7 +198,8 @@ class Reuse:
 
 
 def reuse(cache: ParseCache, files: Sequence[InputFile]) -> Reuse:
-    """Looks every file up."""
+    """Looks every file up. Raises ValueError where the place is no cache."""
+    cache.check()
     parts: list[CachedPart] = []
     reused: list[str] = []
     read: list[tuple[str, str]] = []

@@ -11,6 +11,7 @@ import io
 import os
 import posixpath
 import uuid
+from contextlib import suppress
 from typing import IO, cast
 
 import fsspec
@@ -21,7 +22,10 @@ TEMPORARY = ".tmp-"  # begins the name of a file that is being written
 
 
 def _filesystem(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
-    filesystem, path = fsspec.core.url_to_fs(place)
+    try:
+        filesystem, path = fsspec.core.url_to_fs(place)
+    except ImportError as error:
+        raise ValueError(f"{place} cannot be reached: {error}") from None
     return filesystem, cast(str, path)
 
 
@@ -58,6 +62,14 @@ def is_folder(place: str) -> bool:
     return bool(filesystem.isdir(path))
 
 
+def is_pipe(place: str) -> bool:
+    """Whether a local place is a pipe, a socket or a device: something that can be read once, if at all."""
+    filesystem, path = _filesystem(place)
+    if not isinstance(filesystem, LocalFileSystem) or not os.path.exists(path):
+        return False
+    return not (os.path.isfile(path) or os.path.isdir(path))
+
+
 def size(place: str) -> int:
     """Bytes of a file."""
     filesystem, path = _filesystem(place)
@@ -89,12 +101,25 @@ def read_bytes(place: str) -> bytes:
 
 
 def list_files(place: str) -> list[str]:
-    """Every file below a folder, relative to it, sorted. A missing folder has none."""
+    """Every file below a folder, relative to it, sorted. A missing folder has none.
+
+    Raises PermissionError for a folder that may not be looked into: it is not as if it were empty.
+    """
     filesystem, path = _filesystem(place)
     if not filesystem.isdir(path):
         return []
+    if isinstance(filesystem, LocalFileSystem):  # fsspec passes over what may not be read
+        walked = os.walk(path, onerror=_refuse_forbidden)
+        found = (os.path.relpath(os.path.join(folder, name), path) for folder, _, names in walked for name in names)
+        return sorted(name.replace(os.sep, "/") for name in found)
     root = path.rstrip("/") + "/"
     return sorted(found.removeprefix(root) for found in filesystem.find(path))
+
+
+def _refuse_forbidden(error: OSError) -> None:
+    """Of the errors of walking a folder only this one matters: files may go while another process is writing."""
+    if isinstance(error, PermissionError):
+        raise error
 
 
 def remove(place: str) -> None:
@@ -160,7 +185,8 @@ class AtomicFile(io.RawIOBase):
         self._finished = True
 
     def discard(self) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk the file cannot even be flushed, and still must go
+            self._file.close()
         if self._filesystem.exists(self._temporary):
             self._filesystem.rm(self._temporary)
         self._finished = True

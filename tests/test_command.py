@@ -1,0 +1,63 @@
+"""Errors on the command line: what a user can mend is said in a line, wherever it arose; a defect shows its trace."""
+
+from __future__ import annotations
+
+import errno
+import sys
+
+import apache_beam as beam
+import pytest
+import typer
+
+from pipelines.command import USER_ERROR, run_app
+from pipelines.options import beam_pipeline
+
+
+def fail(kind: str) -> None:
+    if kind == "full":
+        raise OSError(errno.ENOSPC, "No space left on device")
+    if kind == "forbidden":
+        raise PermissionError(errno.EACCES, "Permission denied", "/data/x")
+    if kind == "user":
+        raise ValueError("two lines,\nboth told")
+    raise AttributeError("'X' has no attribute 'y'")
+
+
+def app_of(kind: str, workers: int) -> typer.Typer:
+    app = typer.Typer(pretty_exceptions_enable=False)
+
+    @app.command()
+    def command() -> None:
+        with beam_pipeline(workers) as p:
+            p | beam.Create([kind]) | "Fail here" >> beam.Map(fail)
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("kind", "workers", "message"),
+    [
+        ("full", 1, "error: [Errno 28] No space left on device; free some space"),
+        ("full", 2, "error: [Errno 28] No space left on device; free some space"),
+        ("forbidden", 1, "error: [Errno 13] Permission denied: '/data/x'; check the path"),
+        ("user", 1, "error: two lines,\nboth told"),
+        ("user", 2, "error: two lines,\nboth told (in the step Fail here)"),
+    ],
+)
+def test_what_a_user_can_mend(
+    kind: str, workers: int, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["agora"])
+    with pytest.raises(SystemExit) as ended:
+        run_app(app_of(kind, workers), "agora")
+    assert ended.value.code == USER_ERROR
+    said = capsys.readouterr().err
+    assert message in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_defect_shows_its_trace(workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["agora"])
+    with pytest.raises((AttributeError, RuntimeError), match="no attribute"):
+        run_app(app_of("defect", workers), "agora")
