@@ -121,8 +121,7 @@ def give_back_freed() -> None:
 
     Arrow uses the system's allocator, and that gets a fixed size from which on a block is mapped, and unmapped when it
     is freed: by itself glibc raises it to 32 MB once blocks of that size were freed. Measured: a shard written from
-    batches of 6 MB leaves 115 MB of resident memory with Arrow's allocator, 50 MB with the system's; an unpacked
-    archive 31 MB with glibc's own rule, nothing with a fixed size.
+    batches of 6 MB leaves 115 MB of resident memory with Arrow's allocator, 50 MB with the system's.
     """
     os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"
     os.environ["MALLOC_ARENA_MAX"] = "2"

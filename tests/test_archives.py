@@ -20,6 +20,7 @@ from tests.test_join_marks import DUMP, SITE, dump
 from tests.test_stackexchange import posts, row
 from transforms.fates import Reason
 from transforms.manifest import Manifest, load_manifest
+from transforms.sources import archives
 from transforms.sources.archives import members, read_members, site_of
 from transforms.sources.inputs import Input, find_files
 from transforms.sources.unpack import DamageError, Limits
@@ -210,6 +211,37 @@ def test_several_folders_in_one_archive(tmp_path: Path) -> None:
     assert sorted(sizes.values()) == [0, 1000, 50_000, 70_000]
     for wanted in ([0, 1, 2, 3], [2], [1], []):
         assert streams(path, wanted) == {index: (sizes[index], None) for index in wanted}
+
+
+CODECS = {
+    "lzma": [{"id": py7zr.FILTER_LZMA, "preset": 1}],
+    "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 1}],
+    "bzip2": [{"id": py7zr.FILTER_BZIP2}],
+    "ppmd": [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 24}],
+    "deflate": [{"id": py7zr.FILTER_DEFLATE}],
+    "zstandard": [{"id": py7zr.FILTER_ZSTD, "level": 3}],
+    "x86 before lzma2": [{"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA2, "preset": 1}],
+    "none": [{"id": py7zr.FILTER_COPY}],
+}
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_decoder_is_handed_no_more_than_it_needs(tmp_path: Path, codec: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """py7zr's decoder alone reads the whole archive into memory when it is asked for a little at a time."""
+    words = b"".join(b"%d bottles of beer on the wall, take %d down\n" % (n, n % 7) for n in range(200_000))
+    files = {"Posts.xml": NOISE * 5 + words, "Votes.xml": words + NOISE}
+    path = archive(tmp_path / "a.7z", files, filters=CODECS[codec])
+    feeds: set[archives._Fed] = set()
+    read = archives._Fed.read
+    monkeypatch.setattr(archives._Fed, "read", lambda fed, number: feeds.add(fed) or read(fed, number))  # type: ignore[func-returns-value]
+    found: dict[int, bytes] = {0: b"", 1: b""}
+    for index, stream in read_members(str(path), [0, 1]):
+        while data := stream.read1(1 << 16):  # type: ignore[attr-defined]
+            found[index] += data
+            if index == 0 and len(found[0]) <= 2_000_000:  # noise: about as many bytes in as out
+                (fed,) = feeds
+                assert fed.handed_bytes <= len(found[0]) + 1_500_000
+    assert list(found.values()) == list(files.values())
 
 
 def test_bombs(tmp_path: Path) -> None:

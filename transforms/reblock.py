@@ -5,7 +5,6 @@ Without this a month of Reddit, one Zstandard stream of tens of gigabytes, keeps
 
 from __future__ import annotations
 
-import gc
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -74,7 +73,6 @@ def unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRa
         file = replace(piece.file, problem=_problem(blocks, piece.file.table or stackexchange.Table.POSTS))
         for start, end in blocks.ranges():
             yield replace(piece, file=file, start=start, end=end, blocks=blocks)
-    gc.collect()  # the archive's decoders hold some 30 MB, and each other
 
 
 def _problem(blocks: Blocks, table: stackexchange.Table) -> tuple[Reason, str] | None:

@@ -39,6 +39,7 @@ _LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"
 _TABLES = "badges|comments|posthistory|postlinks|posts|tags|users|votes"
 _HOST = re.compile(rf"(?P<site>(?:[a-z0-9-]+\.)+(?:com|net|org))(?:-(?:{_TABLES}))?\.7z", re.IGNORECASE)
 _DECODED_BYTES = 1 << 18  # at a time: so much is lost before a damaged byte
+_PACKED_BYTES = 1 << 16  # a decoder that ignores how much it shall give makes 64 MB of these at most
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def read_members(place: str, wanted: Sequence[int]) -> Iterator[tuple[int, IO[by
     with places.open_input(place) as file, closing(_open(file, size)) as archive:
         last = max(wanted, default=-1)
         positions = _starts(archive)
-        current, broken = None, None
+        current, broken, packed = None, None, _Fed(archive.fp)
         for index, entry in enumerate(archive.files):
             if index > last:
                 return
@@ -192,7 +193,8 @@ def read_members(place: str, wanted: Sequence[int]) -> Iterator[tuple[int, IO[by
             if entry.folder is not current:
                 current, broken = entry.folder, None
                 archive.fp.seek(positions[id(current)])
-            stream = _MemberStream(archive.fp, entry, broken)
+                packed = _Fed(archive.fp)
+            stream = _MemberStream(packed, entry, broken)
             if index in wanted:
                 yield index, io.BufferedReader(stream, CHUNK_BYTES)
             broken = stream.finish()
@@ -211,10 +213,28 @@ def _starts(archive: Any) -> dict[int, int]:
     return starts
 
 
+class _Fed:
+    """The packed bytes of a folder, handed to its decoder a little at a time and only when it needs more.
+
+    py7zr's decoder reads a megabyte at every call, however little of it was asked to come out, and keeps the rest: in
+    the end the whole archive.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.hungry = True
+        self.handed_bytes = 0
+
+    def read(self, num_bytes: int) -> bytes:
+        data = self._file.read(min(num_bytes, _PACKED_BYTES)) if self.hungry else b""
+        self.handed_bytes += len(data)
+        return data
+
+
 class _MemberStream(io.RawIOBase):
     """The bytes of one member, from a decoder that all members of its folder share."""
 
-    def __init__(self, packed: IO[bytes], entry: Any, broken: DamageError | None) -> None:
+    def __init__(self, packed: _Fed, entry: Any, broken: DamageError | None) -> None:
         self._packed = packed
         self._entry = entry
         self._left = int(entry.uncompressed)
@@ -252,13 +272,16 @@ class _MemberStream(io.RawIOBase):
 
     def _decode(self) -> bytes:
         decoder = self._entry.folder.get_decompressor(self._entry.compressed)
+        wanted = min(self._left, _DECODED_BYTES)
         while True:
-            before = self._packed.tell()
-            data = decoder.decompress(self._packed, min(self._left, _DECODED_BYTES))
+            fed, before = self._packed.hungry, self._packed.handed_bytes
+            data = decoder.decompress(self._packed, wanted)
+            self._packed.hungry = getattr(decoder.chain[0], "needs_input", len(data) < wanted)
             if data:
                 return bytes(data)
-            if self._packed.tell() == before:
+            if fed and self._packed.handed_bytes == before:
                 raise EOFError("no more bytes")
+            self._packed.hungry = True
 
     def finish(self) -> DamageError | None:
         """Reads what was not asked for, so that the next member begins where it should.
