@@ -167,3 +167,9 @@ def test_blocks_of_a_damaged_file_end_with_its_damage(tmp_path: Path) -> None:
     assert empty.ranges() == [(0, None)]
     with open_blocks(empty) as stream:
         assert stream.read() == b""
+
+
+def test_limits_are_checked() -> None:
+    for limits in ({"max_ratio": 0.5}, {"max_ratio": float("nan")}, {"max_unpacked_bytes": 0}):
+        with pytest.raises(ValueError, match=r"--max-unpack\S+ must be at least 1, got"):
+            Limits(**limits)  # type: ignore[arg-type]

@@ -30,7 +30,7 @@ from transforms.sources.records import PARSED, placed
 from transforms.verify import verify_file
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
-_VERSION = 1
+_VERSION = 2
 _COMPLETE = "complete.json"
 _OURS = re.compile(
     rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}\.arrow(?:\.json)?|complete\.json)"
