@@ -66,7 +66,7 @@ def progress(console: Console, label: str, *outputs: str) -> Iterator[None]:
 
 
 def summary(manifest: Manifest) -> str:
-    """One line on a dataset: its rows, bytes, drops by reason, and what was wrong with whole input files."""
+    """One line on a dataset: its rows, bytes, drops by reason, what was wrong with whole input files, and notes."""
     parts = [f"{manifest.rows:,} rows"] if manifest.rows else []
     parts += [f"{len(manifest.files)} files", human_bytes(sum(file.bytes for file in manifest.files))]
     candidates = {name: number for name, number in manifest.counts.get("candidates", {}).items() if name != "kept"}
@@ -74,6 +74,7 @@ def summary(manifest: Manifest) -> str:
         ("dropped", manifest.counts.get("drop", {})),
         ("not paired", candidates),
         ("input files", manifest.counts.get("file", {})),
+        ("noted", manifest.counts.get("note", {})),
     ):
         if counts:
             parts.append(f"{what} " + ", ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))

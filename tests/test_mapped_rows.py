@@ -14,7 +14,7 @@ from transforms import strict_yaml
 from transforms.fates import Drop, Reason
 from transforms.sources.jsonl import read_rows
 from transforms.sources.mapped_rows import RowSet, to_posts
-from transforms.sources.mapping import RowMapping
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "mappings"
@@ -91,6 +91,50 @@ def test_a_bad_question_costs_itself_only() -> None:
     found = read(H4, {**PREFERENCE, "question": None}, {**PREFERENCE, "qid": None, "question": 5})
     reasons = [item.reason if isinstance(item, Drop) else item.kind for item in found]
     assert reasons == [Reason.MISSING_FIELD, "answer", "answer", Reason.MISSING_FIELD, Reason.ORPHAN, Reason.ORPHAN]
+
+
+def test_answers_as_columns() -> None:
+    """As Hugging Face stores a list of records: one record of lists."""
+    answers = {"answer_id": [8, 9], "text": ["a", "b"], "pm_score": [3, -1]}
+    question, first, second = read(H4, {**PREFERENCE, "answers": answers})
+    assert isinstance(question, Record)
+    assert isinstance(first, Record)
+    assert isinstance(second, Record)
+    assert (first.doc_id, first.text, first.score) == (f"{question.doc_id}/8", "a", 3)
+    assert (second.doc_id, second.text, second.score) == (f"{question.doc_id}/9", "b", -1)
+    _, dropped = read(H4, {**PREFERENCE, "answers": {"answer_id": [8, 9], "text": ["a"]}})
+    assert isinstance(dropped, Drop)
+    assert dropped.reason is Reason.MISSING_FIELD
+
+
+def test_numbers_as_pandas_writes_them() -> None:
+    """A column of integers of which one is missing is one of floats and NaN."""
+    text = "source: s\nquestion: {id: i, text: t}\nanswer: {question: q, id: i, text: t, score: s}"
+    mapping = strict_yaml.parse(RowMapping, text, "m.yaml")
+    nan = float("nan")
+    question, answer = read(mapping, {"i": 1, "q": nan, "t": "a"}, {"i": 2.0, "q": 1.0, "t": "b", "s": nan})
+    assert isinstance(question, Record)
+    assert isinstance(answer, Record)
+    assert (question.kind, answer.doc_id, answer.score) == ("question", f"{question.doc_id}/2", None)
+
+
+def test_fields_that_a_mapping_names_and_no_row_has_are_noted() -> None:
+    """So that a misspelt path does not pass for an input without scores, ids or answers."""
+    text = "source: s\nquestion: {id: i, text: t}\nanswer: {list: anwers, text: t}"
+    (question,) = read(strict_yaml.parse(RowMapping, text, "m.yaml"), {"i": 1, "t": "a", "answers": []})
+    assert isinstance(question, Record)
+    assert question.note == "no-answers"
+    whole, first, second = read(H4, {**PREFERENCE, "date": None, "answers": [{"text": "a"}, PREFERENCE["answers"][0]]})  # type: ignore[index]
+    assert [item.note for item in (whole, first, second) if isinstance(item, Record)] == [
+        "no-created", "no-id no-score", None,
+    ]  # fmt: skip
+
+
+def test_rows_that_want_a_mapping_say_so() -> None:
+    mapping = plain_documents("jsonl")
+    (dropped,) = read(mapping, {"id": 1, "body": "a"})
+    assert isinstance(dropped, Drop)
+    assert "--mapping FILE says" in dropped.detail
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,8 @@ def record(number: str, url: str | None = None, *authors: str) -> Record:
         f"{PREFIX}6", "6", "  6  ",
         f"https://{SITE}/questions/6/why-is-beer", f"http://www.{SITE}/q/6/123",
         f"HTTPS://{SITE.upper()}/questions/6?a=b#c",
-        "author:42", f"author:{SITE}:42", "author:Jane  DOE", "Jane Doe", f"author:{SITE}:jane doe",
+        "author:42", f"author:{SITE}:42", f"https://{SITE}/users/42", f"https://{SITE}/users/42/jane-doe?tab=profile",
+        "author:Jane  DOE", "Jane Doe", f"author:{SITE}:jane doe",
     ],
 )  # fmt: skip
 def test_what_names_a_post(line: str) -> None:
@@ -55,14 +57,46 @@ def test_what_does_not(line: str) -> None:
         (f"https://{SITE}/a/9/1", f"{SITE}/a/9"),
         (f"https://{SITE}/questions/6/t#comment33_6", f"{SITE}#comment33"),
         (f"https://{SITE}/posts/comments/33", f"{SITE}#comment33"),
-        ("https://old.reddit.com/r/AskX/comments/ab1/title/cd2/?context=3", "reddit.com/r/AskX/comments/ab1/_/cd2"),
-        ("https://www.reddit.com/r/AskX/comments/ab1/_/cd2", "reddit.com/r/AskX/comments/ab1/_/cd2"),
-        ("https://www.reddit.com/r/AskX/comments/ab1/a_title/", "reddit.com/r/AskX/comments/ab1"),
+        ("https://old.reddit.com/r/AskX/comments/ab1/title/cd2/?context=3", "reddit.com/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/r/AskX/comments/ab1/_/cd2", "reddit.com/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/r/AskX/comments/ab1/a_title/", "reddit.com/comments/ab1"),
+        ("https://www.reddit.com/r/askx/comments/ab1/comment/cd2/", "reddit.com/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/user/Jane/comments/ab1/a_title/", "reddit.com/comments/ab1"),
+        ("https://www.reddit.com/comments/ab1/", "reddit.com/comments/ab1"),
+        ("https://redd.it/ab1?x=y", "reddit.com/comments/ab1"),
+        ("https://forum.example/r/a/comments/ab1/", "forum.example/r/a/comments/ab1"),
         ("https://forum.example/view?id=5", "forum.example/view?id=5"),
     ],
 )
 def test_spellings_of_an_address(url: str, normal: str) -> None:
     assert normal_url(url) == normal
+
+
+@pytest.mark.parametrize(
+    "rest",
+    ["/a/" + "1" * 200_000 + "!", "/questions/" + "1" * 200_000, "/questions/1/" + "a?" * 100_000,
+     "/q/1" + "#comment1" * 50_000, "/r/a/comments/" + "b" * 200_000 + "!", "/" + "r/" * 100_000],
+)  # fmt: skip
+@pytest.mark.parametrize("host", [SITE, "reddit.com", "redd.it"])
+def test_a_hostile_address_takes_linear_time(host: str, rest: str) -> None:
+    started = time.process_time()
+    normal_url(f"https://{host}{rest}")
+    assert time.process_time() - started < 1  # minutes, where it is quadratic
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["u/Jane_Doe", "/u/jane_doe", "author:reddit.com:Jane_Doe", "author:reddit.com/r/beer:jane_doe", "Jane_Doe",
+     "https://www.reddit.com/user/Jane_Doe/", "https://old.reddit.com/u/jane_doe",
+     "https://www.reddit.com/r/Beer/comments/ab1/a_title/"],
+)  # fmt: skip
+def test_what_names_a_post_of_reddit(line: str) -> None:
+    url = "https://www.reddit.com/r/beer/comments/ab1/"
+    asked = record("6", url, "Jane_Doe")._replace(doc_id="reddit:reddit.com:t3_ab1", site="reddit.com/r/beer")
+    elsewhere = record("7", None, "jane_doe")
+    dropped, kept = keep_out([asked, elsewhere], "f", parse([line]))
+    assert isinstance(dropped, Drop)
+    assert (kept is elsewhere) == (line != "Jane_Doe")
 
 
 def test_order_and_duplicates_do_not_matter() -> None:

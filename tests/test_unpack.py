@@ -173,3 +173,9 @@ def test_the_window_is_known_before_a_byte_is_unpacked() -> None:
     assert window_bytes(long_window(TEXT)[:18]) == 1 << 31
     assert window_bytes(zst(TEXT)[:18]) == len(TEXT)  # the frame says how much it holds
     assert window_bytes(gzip.compress(TEXT)[:18]) == window_bytes(long_window(TEXT)[:5]) == window_bytes(b"") == 0
+
+
+def test_limits_are_checked() -> None:
+    for limits in ({"max_ratio": 0.5}, {"max_ratio": float("nan")}, {"max_unpacked_bytes": 0}):
+        with pytest.raises(ValueError, match=r"--max-unpack\S+ must be at least 1, got"):
+            Limits(**limits)  # type: ignore[arg-type]

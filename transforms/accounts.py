@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,6 +94,7 @@ def total(accounts: Iterable[Account]) -> Account:
 # Dropped as they should be: they count on neither side of the drop rate.
 _WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
 _WORST_FILES = 5
+_ORPHANS = "give the file with the questions too, or keep answers without one with --headless-threads keep"
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,7 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
     max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side,
     nor does what was removed on request.
     """
+    files = list(files)
     kept = unusable = 0
     dropped: dict[str, int] = {}
     rates: list[_Rate] = []
@@ -134,7 +136,7 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
         for reason, number in reasons.items():
             dropped[reason] = dropped.get(reason, 0) + number
     if kept == 0:
-        raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped)))
+        raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped, files)))
     if damaged and not allow_damaged:
         raise ValueError(
             f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
@@ -144,7 +146,7 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
         raise ValueError(
             f"{unusable} of {kept + unusable} posts or documents were dropped "
             f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
-            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped), *_worst(rates)])
+            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped, files), *_worst(rates)])
         )
 
 
@@ -157,13 +159,16 @@ def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
         yield f"  {file}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
 
 
-def _explained(account: Account, dropped: Mapping[str, int]) -> Iterator[str]:
+def _explained(account: Account, dropped: Mapping[str, int], files: Sequence[str]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
         if reason in dropped:
             number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
             yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+            if reason == Reason.ORPHAN:
+                yield f"    {_ORPHANS}"
         else:
-            yield f"  {reason}: {file}: {detail}"
+            alike = sum(reason in account.counts.group(f"file {name}") for name in files)
+            yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{file}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"
 

@@ -96,6 +96,9 @@ class Tally:
             for name, number in names.items():
                 self.add(group, name, number)
 
+    def group(self, group: str) -> Mapping[str, int]:
+        return self._counts.get(group, {})
+
     def total(self, group: str) -> int:
         return sum(self._counts.get(group, {}).values())
 

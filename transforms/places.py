@@ -52,6 +52,16 @@ def name(place: str) -> str:
     return posixpath.basename(place.rstrip("/"))
 
 
+def absolute(place: str) -> str:
+    """The same for every way to write one place."""
+    filesystem, path = _filesystem(place)
+    return (
+        os.path.realpath(path)
+        if isinstance(filesystem, LocalFileSystem)
+        else cast(str, filesystem.unstrip_protocol(path))
+    )
+
+
 def exists(place: str) -> bool:
     filesystem, path = _filesystem(place)
     return bool(filesystem.exists(path))

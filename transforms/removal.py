@@ -5,7 +5,8 @@ One entry a line; blank lines and lines that begin with # are none:
     stackexchange:beer.stackexchange.com:6        a post's id in full, or as its forum writes it (6, t3_abc), any site
     https://beer.stackexchange.com/questions/6/x  a post's URL, in any of the ways its forum writes it
     author:42, author:beer.stackexchange.com:42   an author's id or name, on any site or on one
-    Jane Doe                                      an author's name
+    https://beer.stackexchange.com/users/42/jane  the same, as a profile's address; on Reddit /user/NAME
+    Jane Doe, u/NAME                              an author's name
 
 An author is known by what the post's own row says: in Stack Exchange the id of who has an account, and the name only
 of those who have none any more.
@@ -34,19 +35,26 @@ _DIGEST_BYTES = 16
 _AUTHOR = "author:"
 _DETAIL = "the remove list names it, its address or its author"
 
-# Ways in which two forums write one post's address (path, then what follows it), and the way that we write it.
+# Ways in which a forum writes one post's address (path, then what follows it), and the way that we write it.
+# Possessive quantifiers keep them linear: an address comes from a row and may be a megabyte of digits.
 _SPELLINGS = (
-    (re.compile(r"/questions/\d+(?:/[^?#]*)?(?:\?[^#]*)?#comment(\d+)_\d+"), r"#comment\1"),
-    (re.compile(r"/(?:questions|q|a)/\d+[^#]*#comment(\d+)_\d+"), r"#comment\1"),
-    (re.compile(r"/posts/comments/(\d+).*"), r"#comment\1"),
-    (re.compile(r"/questions/\d+/[^/?#]*/(\d+)(?:\?[^#]*)?(?:#\1)?"), r"/a/\1"),
-    (re.compile(r"/questions/\d+/[^/?#]*(?:\?[^#]*)?#(\d+)"), r"/a/\1"),
-    (re.compile(r"/(?:questions|q)/(\d+)(?:/[^?#]*)?(?:\?[^#]*)?(?:#.*)?"), r"/questions/\1"),
-    (re.compile(r"/a/(\d+)(?:/\d+)?(?:\?[^#]*)?(?:#.*)?"), r"/a/\1"),
-    (re.compile(r"/r/([^/?#]+)/comments/(\w+)/[^/?#]*/(\w+)/?(?:[?#].*)?"), r"/r/\1/comments/\2/_/\3"),
-    (re.compile(r"/r/([^/?#]+)/comments/(\w+)(?:/[^/?#]*)?/?(?:[?#].*)?"), r"/r/\1/comments/\2"),
+    (re.compile(r"/questions/\d++(?:/[^?#]*+)?(?:\?[^#]*+)?#comment(\d++)_\d++"), r"#comment\1"),
+    (re.compile(r"/(?:questions|q|a)/\d++[^#]*+#comment(\d++)_\d++"), r"#comment\1"),
+    (re.compile(r"/posts/comments/(\d++).*+"), r"#comment\1"),
+    (re.compile(r"/questions/\d++/[^/?#]*+/(\d++)(?:\?[^#]*+)?(?:#\1)?"), r"/a/\1"),
+    (re.compile(r"/questions/\d++/[^/?#]*+(?:\?[^#]*+)?#(\d++)"), r"/a/\1"),
+    (re.compile(r"/(?:questions|q)/(\d++)(?:/[^?#]*+)?(?:\?[^#]*+)?(?:#.*+)?"), r"/questions/\1"),
+    (re.compile(r"/a/(\d++)(?:/\d++)?(?:\?[^#]*+)?(?:#.*+)?"), r"/a/\1"),
 )
-_HOST = re.compile(r"[a-z][a-z0-9+.-]*://(?:www\.|old\.|new\.|np\.|i\.)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+# Reddit's ids are unique over all of it, so the subreddit, whose case varies and which a row may lack, does not count.
+_REDDIT = "reddit.com"
+_ON_REDDIT = re.compile(
+    r"(?:/(?:r|u|user)/[^/?#]++)?/comments/(\w++)(?:/[^/?#]*+(?:/(\w++))?)?/?(?:[?#].*+)?", re.DOTALL
+)
+_SHORT_REDDIT = re.compile(r"/(\w++)/?(?:[?#].*+)?", re.DOTALL)  # of redd.it
+_HOST = re.compile(r"[a-z][a-z0-9+.-]*+://(?:www\.|old\.|new\.|np\.|i\.)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_PROFILE = re.compile(r"/(?:u|user|users)/([^/?#]++)(?:/[^/?#]*+)?/?(?:[?#].*+)?", re.DOTALL)
+_REDDIT_NAME = re.compile(r"/?u/([\w-]++)/?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -83,7 +91,8 @@ class RemoveList:
         """The number of the entry that names one of an author's ids and names on this site, or None."""
         for name in filter(None, known):
             normal = _normal_name(name)
-            for entry in (f"author\0{normal}", f"author\0{site.lower()}:{normal}"):
+            site, host = site.lower(), site.lower().split("/")[0]  # of Reddit, a site is a subreddit
+            for entry in (f"author\0{normal}", f"author\0{site}:{normal}", f"author\0{host}:{normal}"):
                 if (found := self._find(entry)) is not None:
                     return found
         return None
@@ -156,6 +165,10 @@ def _meanings(line: str) -> Iterator[str]:
         yield f"author\0{_normal_name(line[len(_AUTHOR) :])}"
     elif "://" in line:
         yield f"url\0{normal_url(line)}"
+        if author := _profile_of(line):
+            yield f"author\0{author}"
+    elif name := _REDDIT_NAME.fullmatch(line):
+        yield f"author\0{_REDDIT}:{_normal_name(name[1])}"
     elif " " in line:
         yield f"author\0{_normal_name(line)}"
     else:  # an id, or a name of one word; a number alone is a post's, never an author's
@@ -178,8 +191,24 @@ def normal_url(url: str) -> str:
     parts = _HOST.fullmatch(url.strip())
     if parts is None:
         return url.strip()
-    host, rest = parts[1].lower(), parts[2]
+    host, rest = _host(parts[1]), parts[2]
+    if host == "redd.it" and (short := _SHORT_REDDIT.fullmatch(rest)):
+        return f"{_REDDIT}/comments/{short[1]}"
+    if host == _REDDIT and (post := _ON_REDDIT.fullmatch(rest)):
+        return f"{_REDDIT}/comments/{post[1]}" + (f"/_/{post[2]}" if post[2] else "")
     for pattern, spelling in _SPELLINGS:
-        if pattern.fullmatch(rest):
-            return host + pattern.sub(spelling, rest, count=1)
+        if found := pattern.fullmatch(rest):
+            return host + found.expand(spelling)
     return host + rest.rstrip("/")
+
+
+def _host(name: str) -> str:
+    lowered = name.lower()
+    return _REDDIT if lowered.endswith(f".{_REDDIT}") else lowered
+
+
+def _profile_of(url: str) -> str | None:
+    """`host:author` of a profile's address, or None."""
+    parts = _HOST.fullmatch(url.strip())
+    profile = parts and _PROFILE.fullmatch(parts[2])
+    return f"{_host(parts[1])}:{_normal_name(profile[1])}" if parts and profile else None

@@ -24,7 +24,18 @@ _JSONL = re.compile(
     re.IGNORECASE,
 )
 _TABLE = re.compile(rf"(?:{'|'.join(stackexchange.Table)})\.xml(?:\.gz|\.zst)?", re.IGNORECASE)
-_XML_ENDINGS = (".xml", ".xml.gz")
+# What a file whose content says nothing is read as, so that it is an outcome of its own and not the end of the run.
+_ENDINGS = {
+    ".xml": stackexchange.SOURCE,
+    ".xml.gz": stackexchange.SOURCE,
+    ".7z": stackexchange.SOURCE,
+    ".parquet": parquet.SOURCE,
+}
+_CSV = re.compile(r".*\.[ct]sv(?:\.gz|\.zst)?", re.IGNORECASE)
+_CSV_ADVICE = (
+    "CSV is not read, since its columns have no types and its rows no agreed form; write it as Parquet or JSON lines, "
+    "such as with pyarrow: parquet.write_table(csv.read_csv(FILE), 'rows.parquet')"
+)
 
 # Formats that are recognised only to say what to do.
 _PACKED = {
@@ -78,32 +89,66 @@ def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[Inpu
     """
     if not inputs:
         raise ValueError("nothing to ingest: name a dump, a folder or a JSONL file")
-    files = [file for item in inputs for place, name in _places(item) for file in _files(item, place, name, limits)]
+    found = [(item, place, name) for item in inputs for place, name in _places(item)]
+    _refuse_twice(found)
+    files = [file for item, place, name in found for file in _files(item, place, name, limits)]
     files.sort(key=lambda file: (file.name, file.sha256, file.site or ""))
     return _with_unique_names(files)
 
 
+def _refuse_twice(found: Sequence[tuple[Input, str, str]]) -> None:
+    """Every row of a file that is read twice would be its own duplicate."""
+    times = Counter((item.site, places.absolute(place)) for item, place, _ in found)
+    if twice := sorted(place for (_, place), number in times.items() if number > 1):
+        raise ValueError(f"{twice[0]} is among the inputs twice; name it, or the folder that it is in, once")
+
+
 def _places(item: Input) -> Iterator[tuple[str, str]]:
+    if places.is_pipe(item.path):
+        raise ValueError(f"{item.path} is a pipe or a device, and inputs are read more than once; write it to a file")
     if places.is_folder(item.path):
-        names = places.list_files(item.path)
-        tables = [name for name in names if _TABLE.fullmatch(name)]
-        has_posts = any(name.lower().startswith("posts.") for name in tables)
-        found = tables if has_posts and item.source in (None, stackexchange.SOURCE) else []
-        if not found and item.source in (None, stackexchange.SOURCE):
-            found = [name for name in names if name.lower().endswith(".7z")]
-        if not found and item.source != stackexchange.SOURCE:
-            found = [name for name in names if _JSONL.fullmatch(places.name(name)) or name.lower().endswith(".parquet")]
-        if not found:
-            raise ValueError(
-                f"{item.path} holds nothing to read: no Posts.xml or .7z (the folder of a Stack Exchange dump) and "
-                f"no .jsonl or .parquet; found {names[:5]}"
-            )
-        for name in found:
+        for name in _in_folder(item, places.list_files(item.path)):
             yield places.join(item.path, name), name
     elif places.exists(item.path):
         yield item.path, places.name(item.path)
     else:
         raise ValueError(f"there is no file or folder {item.path}; check the path")
+
+
+def _in_folder(item: Input, names: Sequence[str]) -> list[str]:
+    """The files of a folder that are read: a dump's tables, or else archives, or else files of rows."""
+    tables = [name for name in names if _TABLE.fullmatch(name)]
+    has_posts = any(name.lower().startswith("posts.") for name in tables)
+    dumps = tables if has_posts else [name for name in names if name.lower().endswith(".7z")]
+    rows = [name for name in names if _JSONL.fullmatch(places.name(name)) or name.lower().endswith(".parquet")]
+    if dumps and rows and item.source is None:
+        raise ValueError(
+            f"{item.path} holds both a Stack Exchange dump ({dumps[0]}) and other files to read ({rows[0]}); say with "
+            f"--source {stackexchange.SOURCE} that the dump is meant, or name what you mean"
+        )
+    found = dumps if item.source in (None, stackexchange.SOURCE) else []
+    if not found and item.source != stackexchange.SOURCE:
+        found = rows
+    if not found:
+        raise ValueError(_nothing_in(item.path, names))
+    return found
+
+
+def _nothing_in(folder: str, names: Sequence[str]) -> str:
+    parted = (name.rpartition("/") for name in names)
+    if dumps := [
+        parent for parent, _, name in parted if parent and _TABLE.fullmatch(name) and name[:5].lower() == "posts"
+    ]:
+        return (
+            f"{folder} holds folders with dumps ({', '.join(dumps[:5])}), and a dump does not name its site: give one "
+            "of them with its --site, or each with its own site in a build file (inputs: - {path: …, site: …})"
+        )
+    if any(_CSV.fullmatch(name) for name in names):
+        return f"{folder} holds nothing to read but CSV, such as {names[0]}. {_CSV_ADVICE}"
+    return (
+        f"{folder} holds nothing to read: no Posts.xml or .7z (the folder of a Stack Exchange dump) and "
+        f"no .jsonl or .parquet; found {list(names[:5])}"
+    )
 
 
 def _files(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
@@ -159,12 +204,14 @@ def _describe(item: Input, place: str, name: str) -> InputFile:
         if magic.startswith(start):
             raise ValueError(f"{place} is {what}, which is not read; {advice}")
     head, damage = _head(place)
-    source = item.source or _recognised(head, place)
-    table = None
+    source, site, table = item.source or _recognised(head, place), item.site, None
     if source == stackexchange.SOURCE:
-        stackexchange.check_site(item.site, place)
+        site = site or archives.site_of(place)
+        stackexchange.check_site(site, place)
         table = stackexchange.table_of(head, name)
         problem = stackexchange.check_head(head, table)
+        if problem and problem[0] is Reason.WRONG_FORMAT and name.lower().endswith(".7z"):
+            problem = Reason.WRONG_FORMAT, "neither a 7z archive nor a table of a dump"
     elif source == reddit.SOURCE:
         reddit.check_site(item.site, place)
         problem = check_json_head(head)
@@ -175,7 +222,7 @@ def _describe(item: Input, place: str, name: str) -> InputFile:
         problem = damage.reason, str(damage)
     size, digest = places.size(place), places.sha256(place)
     return InputFile(
-        place, name, source, item.site, size, digest, is_packed(magic), problem, table, None, window_bytes(magic)
+        place, name, source, site, size, digest, is_packed(magic), problem, table, None, window_bytes(magic)
     )
 
 
@@ -206,10 +253,15 @@ def _recognised(head: bytes, place: str) -> str:
         return reddit.SOURCE
     if content.startswith((b"{", b"[")):
         return jsonl.SOURCE
-    if place.lower().endswith(_XML_ENDINGS):
-        return stackexchange.SOURCE
+    for ending, source in _ENDINGS.items():
+        if place.lower().endswith(ending):
+            return source
     if _JSONL.fullmatch(places.name(place)):
         return jsonl.SOURCE
+    if _CSV.fullmatch(places.name(place)):
+        raise ValueError(f"{place} is CSV. {_CSV_ADVICE}")
+    if not head:
+        raise ValueError(f"{place} is empty; check the path, or get the file again")
     raise ValueError(
         f"cannot tell what {place} is: it begins with {head[:20]!r}, neither XML nor JSON. "
         f"Say it with --source, one of {', '.join(SOURCES)}"
@@ -218,7 +270,7 @@ def _recognised(head: bytes, place: str) -> str:
 
 def _with_unique_names(files: list[InputFile]) -> list[InputFile]:
     """Files of one name get their site before it, then their content's hash behind it, then a number."""
-    files = _renamed(files, [f"{file.site}/{file.name}" for file in files])
+    files = _renamed(files, [f"{file.site}/{file.name}" if file.site else file.name for file in files])
     files = _renamed(files, [f"{file.name}#{file.sha256[:8]}" for file in files])
     return _renamed(files, [f"{file.name}-{number}" for number, file in enumerate(files, 1)])
 

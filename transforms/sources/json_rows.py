@@ -36,7 +36,7 @@ def check_head(head: bytes) -> tuple[Reason, str] | None:
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
         return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; want UTF-8: convert it first"
     if head.removeprefix(BOM).lstrip().startswith(b"["):
-        return Reason.WRONG_FORMAT, "one JSON array; want one object a line"
+        return Reason.WRONG_FORMAT, "one JSON array; want one object a line (jq -c '.[]' FILE writes it so)"
     return None
 
 

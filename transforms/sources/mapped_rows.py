@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from transforms.fates import Drop, Reason
 from transforms.ids import canonical_json
 from transforms.schema import PostKind
 from transforms.sources.json_rows import Row, UnusableError
-from transforms.sources.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping
+from transforms.sources.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.row_values import body_of, count_at, id_of, tags_of, text_at, to_time, value_at
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
+_COUNTED = ("id", "created", "score", "ups", "downs")
 
 
 @dataclass(frozen=True)
@@ -55,10 +56,8 @@ def to_posts(row: Row, offset: int, rows: RowSet) -> Iterator[Record | Drop]:
     question = _post(row, offset, rows, mapping.question, PostKind.QUESTION, None)
     yield question
     thread = question.doc_id if isinstance(question, Record) else _thread_of(row, rows, mapping.question)
-    answers = value_at(row, mapping.answer.list)
+    answers = _answers(value_at(row, mapping.answer.list))
     if answers is None:
-        return
-    if not isinstance(answers, list):
         yield Drop(rows.file, offset, None, Reason.MISSING_FIELD, f"{mapping.answer.list} is not a list")
         return
     for answer in answers:
@@ -66,6 +65,17 @@ def to_posts(row: Row, offset: int, rows: RowSet) -> Iterator[Record | Drop]:
             yield Drop(rows.file, offset, None, Reason.ORPHAN, "its question's row has no readable id")
         else:
             yield _post(answer, offset, rows, mapping.answer, PostKind.ANSWER, thread)
+
+
+def _answers(value: object) -> list[object] | None:
+    """The answers of a row; None for what is no list. Hugging Face writes a list as columns of one length (ELI5)."""
+    if value is None:
+        return []
+    if isinstance(value, Mapping) and value and all(isinstance(column, list) for column in value.values()):
+        if len({len(column) for column in value.values()}) > 1:
+            return None
+        return [dict(zip(value, cells, strict=True)) for cells in zip(*value.values(), strict=True)]
+    return value if isinstance(value, list) else None
 
 
 def _flat(row: Row, offset: int, rows: RowSet, question: QuestionFields, answer: AnswerFields) -> Record | Drop:
@@ -112,9 +122,14 @@ def _post(
 
 def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: PostKind, thread: str | None) -> Record:
     mapping = rows.mapping
-    text, flattened = body_of(value_at(row, fields.text), mapping.body)
+    body = value_at(row, fields.text)
+    if not isinstance(body, str):
+        where = "; --mapping FILE says where else it is" if mapping == plain_documents(mapping.source) else ""
+        raise UnusableError(Reason.MISSING_FIELD, f"text is absent or not a string{where}")
+    text, flattened = body_of(body, mapping.body)
     if not text:
         raise UnusableError(Reason.EMPTY, "no text")
+    notes = [*["flattened-html"] * flattened, *_absent(row, mapping, fields)]
     title, url = text_at(row, fields.title, "title"), text_at(row, fields.url, "url")
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
@@ -141,12 +156,27 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         author_key=None if author in (None, "") else _author_key(author, row, rows),
         score=ups - downs if score is None and ups is not None and downs is not None else score,
         accepted_id=f"{doc_id}/{accepted_answer}" if accepted_answer else None,
-        note="flattened-html" if flattened else None,
+        note=" ".join(notes) or None,
         ups=ups,
         downs=downs,
         accepted=_accepted(row, fields),
         authors=() if author in (None, "") else (str(author),),
     )
+
+
+def _absent(row: object, mapping: RowMapping, fields: PostFields) -> Iterator[str]:
+    """A note for each field that pairs depend on and that the mapping names, but this row lacks: `no-score`.
+
+    Counted, so that a misspelt path shows. Plain documents have what they have.
+    """
+    if mapping.document:
+        return
+    for name in _COUNTED:
+        if (where := getattr(fields, name)) is not None and value_at(row, where) in (None, ""):
+            yield f"no-{name}"
+    nested = mapping.answer.list if mapping.answer and isinstance(fields, QuestionFields) else None
+    if nested is not None and value_at(row, nested) is None:
+        yield "no-answers"
 
 
 def _site(row: object, rows: RowSet) -> str:

@@ -18,11 +18,12 @@ _MILLISECOND = timedelta(milliseconds=1)
 _FIRST_TIME = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _LAST_TIME = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _INT64 = 1 << 63
+_EXACT = 1 << 53  # below it a float is the integer that was meant
 _ITSELF = "."
 
 
 def value_at(row: object, where: Where | None) -> object:
-    """What stands at a path of the row (or the constant); None where there is nothing."""
+    """What stands at a path of the row (or the constant); None where there is nothing, or NaN, as pandas writes it."""
     if where is None:
         return None
     if isinstance(where, Constant):
@@ -37,12 +38,15 @@ def value_at(row: object, where: Where | None) -> object:
             value = value[int(step)]
         else:
             return None
-    return value
+    return None if value != value else value
 
 
 def id_of(value: object, name: str) -> str | None:
+    """A post's id as text; None where there is none. Raises UnusableError."""
     if value is None or value == "":
         return None
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        value = int(value)  # a column of integers, of which one is missing
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is neither a string nor an integer")
     given = str(value)
@@ -60,10 +64,8 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def body_of(value: object, written_in: str) -> tuple[str, bool]:
+def body_of(value: str, written_in: str) -> tuple[str, bool]:
     """(text, whether its HTML had to be flattened)."""
-    if not isinstance(value, str):
-        raise UnusableError(Reason.MISSING_FIELD, "text is absent or not a string")
     if written_in == "html":
         body = to_markdown(value if _is_unicode(value) else without_surrogates(value), repair)
         return body.text.strip(), body.flattened

@@ -51,8 +51,9 @@ class Limits:
     max_unpacked_bytes: int = 8 << 40
 
     def __post_init__(self) -> None:
-        if self.max_ratio < 1 or self.max_unpacked_bytes < 1:
-            raise ValueError(f"limits must be at least 1, got {self}")
+        for option, value in (("unpack-ratio", self.max_ratio), ("unpacked-bytes", self.max_unpacked_bytes)):
+            if not value >= 1:  # NaN is none either
+                raise ValueError(f"--max-{option} must be at least 1, got {value}")
 
     def check(self, num_packed: int, num_unpacked: int) -> None:
         """Raises DamageError when so many packed bytes gave too many unpacked ones."""

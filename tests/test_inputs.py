@@ -1,0 +1,88 @@
+"""Inputs: what a user points at is found whole, or told why not; a bad file is an outcome of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from pipelines.ingest import IngestSettings, Input, run
+from tests.test_archives import archive
+from tests.test_ingest import conserved, write
+from tests.test_stackexchange import posts, row
+from transforms.fates import Reason
+from transforms.sources.inputs import find_files
+
+ROW = b'{"text": "a"}\n'
+
+
+def found(*paths: Path, source: str | None = None, site: str | None = None) -> list[str]:
+    return [file.name for file in find_files([Input(str(path), source, site) for path in paths])]
+
+
+def test_a_bad_file_beside_good_ones_is_an_outcome(tmp_path: Path) -> None:
+    """None of them may keep the others from being read."""
+    dump = archive(tmp_path / "in" / "a.example.com.7z", {"Posts.xml": posts(row(1))})
+    write(tmp_path / "in" / "b.example.com.7z", b"")
+    write(tmp_path / "in" / "c.example.com.7z", b"\x00" * 100)
+    settings = IngestSettings(num_shards=1, allow_damaged=True)
+    manifest = run([Input(str(dump.parent))], str(tmp_path / "out"), settings)
+    assert {entry["name"]: entry["outcomes"] for entry in manifest.inputs if entry["outcomes"]} == {
+        "b.example.com.7z": {"empty-file": 1}, "c.example.com.7z": {"wrong-format": 1},
+    }  # fmt: skip
+    assert manifest.rows == 1
+    conserved(tmp_path / "out")
+    for name, data, reason in (
+        ("x.parquet", b"", Reason.EMPTY_FILE), ("y.parquet", b"\x00" * 50, Reason.TRUNCATED_FILE),
+        ("z.jsonl", b"", Reason.EMPTY_FILE),
+    ):  # fmt: skip
+        (file,) = find_files([Input(str(write(tmp_path / name, data)))])
+        assert file.problem
+        assert file.problem[0] is reason
+
+
+def test_a_folder_of_dumps_asks_for_their_sites(tmp_path: Path) -> None:
+    for name in ("beer", "coffee"):
+        write(tmp_path / name / "Posts.xml", posts(row(1)))
+    with pytest.raises(ValueError, match=r"folders with dumps \(beer, coffee\).*--site"):
+        found(tmp_path)
+
+
+def test_a_folder_of_two_kinds_asks_which(tmp_path: Path) -> None:
+    write(tmp_path / "Posts.xml", posts(row(1)))
+    write(tmp_path / "rows" / "x.jsonl", ROW)
+    with pytest.raises(ValueError, match=r"both a Stack Exchange dump \(Posts.xml\) and .*rows/x.jsonl.*--source"):
+        found(tmp_path, site="a.example")
+    assert found(tmp_path, source="stackexchange", site="a.example") == ["Posts.xml"]
+    assert found(tmp_path, source="jsonl") == ["rows/x.jsonl"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv.gz"])
+def test_csv_is_told_what_to_do(tmp_path: Path, name: str) -> None:
+    table = write(tmp_path / name, b"id,text\n1,a\n")
+    for path in (table, tmp_path):
+        with pytest.raises(ValueError, match=r"CSV.*write it as Parquet or JSON lines"):
+            found(path)
+
+
+def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
+    rows = write(tmp_path / "in" / "x.jsonl", ROW)
+    os.symlink(rows, tmp_path / "link.jsonl")
+    for twice in (rows, rows.parent, tmp_path / "in" / ".." / "in" / "x.jsonl", tmp_path / "link.jsonl"):
+        with pytest.raises(ValueError, match=r"x.jsonl is among the inputs twice"):
+            found(rows, twice)
+
+
+def test_files_of_one_name_without_a_site(tmp_path: Path) -> None:
+    files = [write(tmp_path / name / "x.jsonl", ROW * number) for number, name in ((1, "a"), (2, "b"))]
+    assert all(name.startswith("x.jsonl#") for name in found(*files))
+
+
+def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/null")):
+        with pytest.raises(ValueError, match=r"is a pipe or a device.*write it to a file"):
+            found(path)
+    with pytest.raises(ValueError, match="is empty; check the path"):
+        found(write(tmp_path / "nothing", b""))
