@@ -39,7 +39,7 @@ from transforms.threads import FinishThreads, Target
 KIND = "documents"
 
 # Raised when documents may change though settings did not: it is part of the fingerprint.
-_VERSION = 2
+_VERSION = 3
 HEADLESS = ("drop", "keep")
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20

@@ -190,7 +190,7 @@ def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
         for line in body[start:end].split("\n"):
             line = line.strip(" \t")
             if line:
-                written.append(f"{stem}{len(lines)}M")
+                written.append(f"{stem}{len(lines)}MQ")
                 lines.append(unescape(line))
         parts.append("\n".join(written))
         at = end
@@ -200,7 +200,7 @@ def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
 
 def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem: str) -> str | None:
     """The mathematics in the place of its placeholders; None unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)M")
+    placeholder = re.compile(stem + r"(\d+)MQ")
     if sorted(int(number) for number in placeholder.findall(text)) != list(range(len(math))):
         return None
     lines = text.split("\n")
@@ -217,7 +217,10 @@ def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem
 
 
 def _unused_stem(body: str) -> str:
-    """What placeholders begin with; the body holds it nowhere."""
+    """What placeholders begin with; the body holds it nowhere.
+
+    They end in Q, the one letter that no accent behind it can change: NFC makes one character of S and U+0301.
+    """
     if "QXCODE" not in body:
         return "QXCODE0X"
     used = {int(number) for number in _STEM.findall(body)}
@@ -258,7 +261,7 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
     at = 0
     for number, code in enumerate(codes):
         parts.append(body[at : code.start])
-        parts.append(f"<p>{stem}{number}B</p>" if code.block else f"{stem}{number}S")
+        parts.append(f"<p>{stem}{number}BQ</p>" if code.block else f"{stem}{number}SQ")
         at = code.end
     parts.append(body[at:])
     return "".join(parts)
@@ -266,7 +269,7 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
 
 def _put_back(text: str, codes: list[_Code], stem: str) -> str:
     """The code in the place of its placeholders. Raises _NoPlaceError unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)([BS])")
+    placeholder = re.compile(stem + r"(\d+)([BS])Q")
     numbers = sorted(int(found[1]) for found in placeholder.finditer(text))
     if numbers != list(range(len(codes))):
         raise _NoPlaceError

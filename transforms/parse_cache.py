@@ -28,7 +28,7 @@ from transforms.sources.inputs import InputFile
 from transforms.sources.records import PARSED, placed
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
-_VERSION = 1
+_VERSION = 2
 _COMPLETE = "complete.json"
 
 # What is known only where rows are used: the file's name and the number of buckets.
