@@ -67,7 +67,8 @@ _HARD = [
         b"}",
         b"[",
     ),
-    *(b"]", b":", b",", b"null", b"-1", b"1e999", b"NaN", b"\\ud800", b'"id":', b'"text":', b"QXCODE0X0B", b"QXCODE0X"),
+    *(b"]", b":", b",", b"null", b"-1", b"1e999", b"NaN", b"\\ud800", b'"id":', b'"text":'),
+    *(b"QXCODE0X0BQ", b"QXCODE0X"),
     *(b"<table>", b"<td>", b"<script>", b"<svg>", b"<ul><li>", b"</div>", b' title=""', b"99999999999999999999"),
 ]
 

@@ -24,6 +24,7 @@ from typing import NamedTuple
 from html_to_markdown import ConversionError
 from html_to_markdown._html_to_markdown import ConversionOptions, TierStrategy, convert
 
+from transforms.fences import fenced, language_of, span, unescape
 from transforms.math_spans import find_math
 
 # Elements nested deeper than this are no forum post; quotes in quotes would multiply the text by their depth.
@@ -49,8 +50,6 @@ _QUICK, _CAREFUL = _options(TierStrategy.TIER1), _options(TierStrategy.TIER2)
 # Case is spelt out where every body is searched: without the flag the search jumps from < to <.
 _CODE_TAG = re.compile(r"<(/?)([Pp][Rr][Ee]|[Cc][Oo][Dd][Ee])(?=[\s/>])([^<>]*)>")
 _CODE_END = re.compile("</[PpCc][RrOo]")  # no code element without one
-_LANGUAGE = re.compile(r"\blang(?:uage)?-([A-Za-z0-9+#._-]{1,32})")
-_NO_LANGUAGE = frozenset({"none", "default", "all"})
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<[/!?]?[A-Za-z-][^<>]*>")
 _BLOCK_TAG = re.compile(
@@ -65,8 +64,6 @@ _CONTAINER_PREFIX = re.compile(r"(?:[ >]|[-*+] |\d+[.)] )*")
 _QUOTE_AFTER_QUOTE = re.compile(r"</blockquote>\s*+(?=<blockquote[\s>])")
 _MATH_SCRIPT = re.compile(r"<script\b(?:(?!math/tex)[^<>])*+math/tex([^<>]*+)>", re.IGNORECASE)
 _STEM = re.compile(r"QXCODE(\d{1,9})X", re.ASCII)
-_LONG_NUMBER = re.compile(r"&#[0-9]{8,};?")  # no character has such a number, and Python refuses to read long ones
-_BACKTICKS = re.compile("`+")
 _MANY_BREAKS = re.compile(r"\n{3,}")
 _MANY_QUOTED_BREAKS = re.compile(r"^((?:> ?)++)\n(?:(?:> ?)++\n)++", re.MULTILINE)
 # Posts closed before 2013 begin with a quote that links to what they repeat.
@@ -193,8 +190,8 @@ def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
         for line in body[start:end].split("\n"):
             line = line.strip(" \t")
             if line:
-                written.append(f"{stem}{len(lines)}M")
-                lines.append(_unescape(line))
+                written.append(f"{stem}{len(lines)}MQ")
+                lines.append(unescape(line))
         parts.append("\n".join(written))
         at = end
     parts.append(body[at:])
@@ -203,7 +200,7 @@ def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
 
 def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem: str) -> str | None:
     """The mathematics in the place of its placeholders; None unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)M")
+    placeholder = re.compile(stem + r"(\d+)MQ")
     if sorted(int(number) for number in placeholder.findall(text)) != list(range(len(math))):
         return None
     lines = text.split("\n")
@@ -220,7 +217,10 @@ def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem
 
 
 def _unused_stem(body: str) -> str:
-    """What placeholders begin with; the body holds it nowhere."""
+    """What placeholders begin with; the body holds it nowhere.
+
+    They end in Q, the one letter that no accent behind it can change: NFC makes one character of S and U+0301.
+    """
     if "QXCODE" not in body:
         return "QXCODE0X"
     used = {int(number) for number in _STEM.findall(body)}
@@ -250,17 +250,10 @@ def _code(body: str, opened: re.Match[str], closed: re.Match[str]) -> _Code:
     if block:
         first = _CODE_TAG.search(inner)
         attributes = opened[3] + " " + (first[3] if first and first[2].lower() == "code" else "")
-        found = _LANGUAGE.search(attributes)
-        language = found[1] if found and found[1] not in _NO_LANGUAGE else ""
+        language = language_of(attributes)
         inner = inner.removeprefix("\n")  # HTML: a line end right after <pre> is not part of it
-    text = _unescape(_TAG.sub("", _BREAK.sub("\n", inner))) if "<" in inner else _unescape(inner)
+    text = unescape(_TAG.sub("", _BREAK.sub("\n", inner))) if "<" in inner else unescape(inner)
     return _Code(opened.start(), closed.end(), block, language, text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _unescape(text: str) -> str:
-    if "&" not in text:
-        return text
-    return html.unescape(_LONG_NUMBER.sub("\ufffd", text) if "&#" in text else text)
 
 
 def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
@@ -268,7 +261,7 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
     at = 0
     for number, code in enumerate(codes):
         parts.append(body[at : code.start])
-        parts.append(f"<p>{stem}{number}B</p>" if code.block else f"{stem}{number}S")
+        parts.append(f"<p>{stem}{number}BQ</p>" if code.block else f"{stem}{number}SQ")
         at = code.end
     parts.append(body[at:])
     return "".join(parts)
@@ -276,7 +269,7 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
 
 def _put_back(text: str, codes: list[_Code], stem: str) -> str:
     """The code in the place of its placeholders. Raises _NoPlaceError unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)([BS])")
+    placeholder = re.compile(stem + r"(\d+)([BS])Q")
     numbers = sorted(int(found[1]) for found in placeholder.finditer(text))
     if numbers != list(range(len(codes))):
         raise _NoPlaceError
@@ -289,7 +282,7 @@ def _put_back(text: str, codes: list[_Code], stem: str) -> str:
             lines.extend(_fenced(codes[int(found[1])], line[: found.start()], line[found.end() :]))
         else:
             in_table = line.lstrip("> ").startswith("|")
-            lines.append(placeholder.sub(lambda each: _span(codes[int(each[1])].text, in_table), line))  # noqa: B023
+            lines.append(placeholder.sub(lambda each: span(codes[int(each[1])].text, in_table), line))  # noqa: B023
     return "\n".join(lines)
 
 
@@ -297,27 +290,7 @@ def _fenced(code: _Code, prefix: str, suffix: str) -> list[str]:
     """The lines of a fenced block. prefix: what the container wrote before it, such as `> ` or `- `."""
     if suffix.strip() or not _CONTAINER_PREFIX.fullmatch(prefix):
         raise _NoPlaceError
-    following = re.sub(r"[^ >]", " ", prefix)
-    fence = _fence(code.text, at_least=3)
-    code_lines = code.text.removesuffix("\n").split("\n") if code.text else []
-    return [prefix + fence + code.language, *(following + line for line in code_lines), following + fence]
-
-
-def _fence(text: str, at_least: int) -> str:
-    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
-    return "`" * max(at_least, longest + 1)
-
-
-def _span(text: str, in_table: bool) -> str:
-    """A code span; a Markdown reader takes one space off both ends if both have one, so such text gets another."""
-    text = text.replace("\n", " ")
-    if not text:
-        return ""
-    if in_table:
-        text = text.replace("|", "\\|")  # the one escape that a table reader undoes inside code
-    fence = _fence(text, at_least=1)
-    padded = text[0] == "`" or text[-1] == "`" or (text[0] == text[-1] == " " and bool(text.strip(" ")))
-    return f"{fence} {text} {fence}" if padded else f"{fence}{text}{fence}"
+    return fenced(code.text, code.language, prefix, re.sub(r"[^ >]", " ", prefix))
 
 
 def _nests_too_deeply(body: str) -> bool:
@@ -337,12 +310,12 @@ def _flatten(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
     at = 0
     for code in codes:
         parts.append(_stripped(body[at : code.start], prose))
-        parts.append("\n\n" + "\n".join(_fenced(code, "", "")) + "\n\n" if code.block else _span(code.text, False))
+        parts.append("\n\n" + "\n".join(_fenced(code, "", "")) + "\n\n" if code.block else span(code.text))
         at = code.end
     parts.append(_stripped(body[at:], prose))
     return "".join(parts).strip()
 
 
 def _stripped(fragment: str, prose: Callable[[str], str]) -> str:
-    text = _unescape(_TAG.sub("", _BLOCK_TAG.sub("\n", fragment)))
+    text = unescape(_TAG.sub("", _BLOCK_TAG.sub("\n", fragment)))
     return _FENCE_LINE.sub(r"\1\\\2", _MANY_BREAKS.sub("\n\n", prose(text)))
