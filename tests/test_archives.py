@@ -213,11 +213,19 @@ def test_several_folders_in_one_archive(tmp_path: Path) -> None:
         assert streams(path, wanted) == {index: (sizes[index], None) for index in wanted}
 
 
+def test_ppmd_is_refused_since_its_decoder_may_end_the_process(tmp_path: Path) -> None:
+    ppmd = [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 24}]
+    path = archive(tmp_path / "beer.stackexchange.com.7z", {"Posts.xml": posts(row(1))}, filters=ppmd)
+    (member,) = members(str(path), Limits())
+    assert member.problem
+    assert member.problem[0] is Reason.WRONG_FORMAT
+    assert "unpack it with 7z" in member.problem[1]
+
+
 CODECS = {
     "lzma": [{"id": py7zr.FILTER_LZMA, "preset": 1}],
     "lzma2": [{"id": py7zr.FILTER_LZMA2, "preset": 1}],
     "bzip2": [{"id": py7zr.FILTER_BZIP2}],
-    "ppmd": [{"id": py7zr.FILTER_PPMD, "order": 6, "mem": 24}],
     "deflate": [{"id": py7zr.FILTER_DEFLATE}],
     "zstandard": [{"id": py7zr.FILTER_ZSTD, "level": 3}],
     "x86 before lzma2": [{"id": py7zr.FILTER_X86}, {"id": py7zr.FILTER_LZMA2, "preset": 1}],

@@ -271,7 +271,7 @@ def test_same_bytes_for_workers_ranges_and_buckets_of_posts(tmp_path: Path) -> N
     laws.assert_same_bytes(tmp_path / "one", tmp_path / "cut")
     laws.assert_same_bytes(tmp_path / "one", tmp_path / "two")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.ingest._num_posts_buckets", lambda files, bucket_bytes: 3)
+        patch.setattr("pipelines.ingest_plan._num_posts_buckets", lambda files, bucket_bytes: 3)
         ingest(place, tmp_path / "three")
     laws.assert_same_bytes(tmp_path / "one", tmp_path / "three")
 

@@ -35,7 +35,9 @@ _MAX_DICTIONARY_BYTES = 1 << 30  # 7-Zip's ultra preset takes 64 MB; a decoder a
 # What a damaged archive makes py7zr and the codecs below it raise.
 _DAMAGE = (ArchiveError, lzma.LZMAError, zlib.error, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
            AttributeError, AssertionError, struct.error, OverflowError, MemoryError)  # fmt: skip
-_LZMA, _LZMA2, _PPMD = b"\x03\x01\x01", b"\x21", b"\x03\x04\x01"
+_LZMA, _LZMA2 = b"\x03\x01\x01", b"\x21"
+# Its decoder (pyppmd 1.3.1) fails on sound archives and ends the process on others.
+_PPMD = b"\x03\x04\x01"
 _TABLES = "badges|comments|posthistory|postlinks|posts|tags|users|votes"
 _HOST = re.compile(rf"(?P<site>(?:[a-z0-9-]+\.)+(?:com|net|org))(?:-(?:{_TABLES}))?\.7z", re.IGNORECASE)
 _DECODED_BYTES = 1 << 18  # at a time: so much is lost before a damaged byte
@@ -147,6 +149,8 @@ def _member(index: int, entry: Any, size: int, limits: Limits) -> Member:
         problem = Reason.UNSAFE_NAME, "a link, not a file"
     elif name.startswith("/") or ":" in name or ".." in name.split("/") or "\0" in name:
         problem = Reason.UNSAFE_NAME, "its name leads out of the archive"
+    elif any(coder["method"] == _PPMD for coder in _coders(entry)):
+        problem = Reason.WRONG_FORMAT, "packed with PPMd, which is not read; unpack it with 7z and give the folder"
     elif _dictionary_bytes(entry) > _MAX_DICTIONARY_BYTES:
         problem = Reason.BOMB, f"wants a dictionary of {_dictionary_bytes(entry)} bytes, limit {_MAX_DICTIONARY_BYTES}"
     else:
@@ -160,16 +164,18 @@ def _member(index: int, entry: Any, size: int, limits: Limits) -> Member:
 def _dictionary_bytes(entry: Any) -> int:
     """The memory that a decoder of this member would allocate, by its coders' properties."""
     largest = 0
-    for coder in entry.folder.coders if entry.folder else ():
+    for coder in _coders(entry):
         properties = coder.get("properties") or b""
         if coder["method"] == _LZMA and len(properties) >= 5:
             largest = max(largest, int.from_bytes(properties[1:5], "little"))
         elif coder["method"] == _LZMA2 and properties:
             bits = properties[0]
             largest = max(largest, (2 | bits & 1) << (bits // 2 + 11))
-        elif coder["method"] == _PPMD and len(properties) >= 5:
-            largest = max(largest, int.from_bytes(properties[1:5], "little"))
     return largest
+
+
+def _coders(entry: Any) -> list[dict[str, Any]]:
+    return entry.folder.coders if entry.folder else []
 
 
 def read_members(place: str, wanted: Sequence[int]) -> Iterator[tuple[int, IO[bytes]]]:
