@@ -1,8 +1,8 @@
 """Peak memory of ingestions larger than the memory they may use: all processes together, sampled.
 
-    .venv/bin/python -m benchmarks.memory [--gigabytes 5.5] [--memory 1GB] [--kinds dump 7z reddit] [--workers 1 2]
+    .venv/bin/python -m benchmarks.memory [--gigabytes 5.6] [--kinds dump 7z reddit] [--bounds 1GB:1 1.1GB:2]
 
-Each kind of input is generated at about the size asked for (unpacked): `dump` is a folder of Posts, Comments, Votes and
+A bound is --memory and, behind a colon, --workers. Each kind of input is generated at about the size asked for (unpacked): `dump` is a folder of Posts, Comments, Votes and
 PostLinks, `7z` the same in one archive, `reddit` a month of submissions and comments, in Zstandard. What counts is
 resident memory (VmRSS), sampled every 50 ms and added up over the process and its children; pages that processes share
 count in each of them.
@@ -108,25 +108,24 @@ def measure(kind: str, dump: Path, size: int, memory: str, workers: int) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gigabytes", type=float, default=5.5)
-    parser.add_argument("--memory", nargs="+", default=["1GB"])
+    parser.add_argument("--gigabytes", type=float, default=5.6)
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--bounds", nargs="+", default=["1GB:1", "1.1GB:2"])
     arguments = parser.parse_args()
     lines = [
         "Peak of resident memory of all processes together, sampled every 50 ms. MB are those of the unpacked input.",
         "",
-        "| input | MB | over the bound | workers asked for | --memory | peak MB | of the bound | rows | seconds |",
+        "| input | MB | over the bound | workers | --memory | peak MB | of the bound | rows | seconds |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for kind in arguments.kinds:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
             dump = Path(folder) / "input"
             size = make_input(kind, dump, int(arguments.gigabytes * 1e9))
-            for memory in arguments.memory:
-                for workers in arguments.workers:
-                    lines.append(measure(kind, dump, size, memory, workers))
-                    print(lines[-1], file=sys.stderr, flush=True)
+            for bound in arguments.bounds:
+                memory, _, workers = bound.partition(":")
+                lines.append(measure(kind, dump, size, memory, int(workers)))
+                print(lines[-1], file=sys.stderr, flush=True)
     write_result("memory", "Ingest in bounded memory", lines, ["apache-beam", "pyarrow"])
 
 
