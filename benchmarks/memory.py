@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.memory [--gigabytes 5.6] [--kinds dump 7z reddit] [--bounds 1GB:1 1.1GB:2]
 
 A bound is a value of --memory and, behind a colon, the workers. Each kind of input is generated at about the size asked
-for (unpacked): `dump` is a folder of Posts, Comments, Votes and PostLinks, `7z` the same in one archive, `reddit` a month
-of submissions and comments, in Zstandard. What counts is resident memory (VmRSS), sampled every 50 ms and added up over
+for (unpacked): `dump` is a folder of Posts, Comments, Votes and PostLinks, `7z` the same in one archive, `reddit` a
+month of submissions and comments, in Zstandard. What counts is resident memory (VmRSS), sampled every 50 ms and added up over
 the process and its children; pages that processes share count in each of them.
 """
 
