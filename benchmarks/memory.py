@@ -4,7 +4,7 @@
 
 A bound is a value of --memory and, behind a colon, the workers. Each kind of input is generated at about the size asked
 for (unpacked): `dump` is a folder of Posts, Comments, Votes and PostLinks, `7z` the same in one archive, `reddit` a
-month of submissions and comments, in Zstandard. What counts is resident memory (VmRSS), sampled every 50 ms and added up over
+month of submissions and comments, in Zstandard. What counts is resident memory, sampled every 50 ms and added up over
 the process and its children; pages that processes share count in each of them.
 """
 
@@ -29,6 +29,7 @@ from pipelines.memory import parse_size
 from transforms.manifest import load_manifest
 
 _EVERY_S = 0.05
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _REDDIT_ROW_BYTES = 1500  # of a generated row, about
 _QUICKLY = [{"id": py7zr.FILTER_LZMA2, "preset": 1}]
 KINDS = ("dump", "7z", "reddit")
@@ -51,23 +52,15 @@ def make_input(kind: str, folder: Path, num_bytes: int) -> int:
 
 def resident_bytes(root: int) -> int:
     """Of a process and all below it."""
-    parents: dict[int, int] = {}
-    sizes: dict[int, int] = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit():
-            try:
-                status = (folder / "status").read_text()
-            except OSError:  # it ended
-                continue
-            fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-            parents[int(folder.name)] = int(fields["PPid"])
-            sizes[int(folder.name)] = int(fields.get("VmRSS", "0 kB").split()[0]) * 1024
-    total = 0
-    for process in sizes:
-        ancestor = process
-        while ancestor not in (0, 1, root):
-            ancestor = parents.get(ancestor, 0)
-        total += sizes[process] if ancestor == root else 0
+    total, waiting = 0, [Path("/proc") / str(root)]
+    while waiting:
+        process = waiting.pop()
+        try:
+            total += int((process / "statm").read_text().split()[1]) * _PAGE_BYTES
+            children = [task.read_text() for task in process.glob("task/*/children")]
+        except OSError:  # it ended
+            continue
+        waiting += [Path("/proc") / number for text in children for number in text.split()]
     return total
 
 
