@@ -19,6 +19,7 @@ from transforms.sources.json_rows import Row, UnusableError
 from transforms.sources.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.row_values import body_of, count_at, id_of, tags_of, text_at, to_time, value_at
+from transforms.sources.unpack import USUAL_LIMITS, Limits
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
@@ -27,13 +28,17 @@ _COUNTED = ("id", "created", "score", "ups", "downs")
 
 @dataclass(frozen=True)
 class RowSet:
-    """What a file of rows does not say of itself. author_secret: a key of up to 64 bytes, or None."""
+    """What a file of rows does not say of itself. author_secret: a key of up to 64 bytes, or None.
+
+    limits: of what a Parquet file may unpack to; other packed files are unpacked before their rows are read.
+    """
 
     file: str  # name below the input the user gave
     site: str | None
     max_record_bytes: int
     mapping: RowMapping
     author_secret: bytes | None = None
+    limits: Limits = USUAL_LIMITS
 
 
 def check_site(site: str | None, file: str) -> None:
