@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from transforms.fates import Drop, Reason
 from transforms.ids import canonical_json
 from transforms.schema import PostKind
+from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.json_rows import Row, UnusableError
 from transforms.sources.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.records import Record
@@ -134,7 +135,8 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     text, flattened = body_of(body, mapping.body)
     if not text:
         raise UnusableError(Reason.EMPTY, "no text")
-    notes = [*["flattened-html"] * flattened, *_absent(row, mapping, fields)]
+    created = to_time(value_at(row, fields.created), mapping.time, "created")
+    notes = [*["flattened-html"] * flattened, *[ODD_DATE] * is_odd(created), *_absent(row, mapping, fields)]
     title, url = text_at(row, fields.title, "title"), text_at(row, fields.url, "url")
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
@@ -155,7 +157,7 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         source=mapping.source,
         site=thread.split(":", 2)[1] if thread else _site(row, rows),
         url=url,
-        created=to_time(value_at(row, fields.created), mapping.time, "created"),
+        created=created,
         edited=to_time(value_at(row, fields.edited), mapping.time, "edited"),
         license=text_at(row, fields.license, "license"),
         author_key=None if author in (None, "") else _author_key(author, row, rows),
