@@ -130,6 +130,12 @@ def test_fields_that_a_mapping_names_and_no_row_has_are_noted() -> None:
     ]  # fmt: skip
 
 
+def test_times_that_no_forum_has_are_noted() -> None:
+    (question,) = read(H4, {**PREFERENCE, "date": "2999/01/01", "answers": []})
+    assert isinstance(question, Record)
+    assert question.note == "odd-date"
+
+
 def test_rows_that_want_a_mapping_say_so() -> None:
     mapping = plain_documents("jsonl")
     (dropped,) = read(mapping, {"id": 1, "body": "a"})

@@ -18,6 +18,7 @@ from transforms.fates import Drop, Reason
 from transforms.sources.mapped_rows import RowSet
 from transforms.sources.parquet import PLAIN, check_file, read_rows
 from transforms.sources.records import Record
+from transforms.sources.unpack import USUAL_LIMITS
 
 CORPUS = RowSet("c.parquet", "news", 10_000, PLAIN)
 
@@ -120,3 +121,31 @@ def test_a_folder_as_a_whole(tmp_path: Path) -> None:
 def test_a_file_without_the_fields() -> None:
     found = read(written([{"body": "a"}, {"body": "b"}]))
     assert [item.reason for item in found if isinstance(item, Drop)] == [Reason.MISSING_FIELD] * 2
+
+
+def test_bombs_are_stopped() -> None:
+    """A page of 80 MB in a few kB, by the footer; a value that a dictionary repeats, as it is read."""
+    page, repeated = io.BytesIO(), io.BytesIO()
+    pq.write_table(pa.table({"text": ["z" * (80 << 20)]}), page, compression="zstd", use_dictionary=False)
+    problem = check_file(page, USUAL_LIMITS)
+    assert problem
+    assert problem[0] is Reason.BOMB
+    assert check_file(page) is None
+    column = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["x" * (1 << 20)]))
+    pq.write_table(pa.table({"text": column}), repeated, compression="zstd", dictionary_pagesize_limit=1 << 30)
+    *kept, stopped = read_rows(repeated, 0, None, RowSet("f", None, 8 << 20, PLAIN))
+    assert isinstance(stopped, Drop)
+    assert stopped.reason is Reason.BOMB
+    assert f"{2000 - len(kept)} of 2000 rows" in stopped.detail
+    assert len(kept) < 100
+
+
+def test_a_row_is_not_as_large_as_its_dictionary() -> None:
+    """As pandas stores categories: each row of a batch has a number, and all of them one dictionary."""
+    sink = io.BytesIO()
+    texts = pa.array([f"text {number:04d} " * 10 for number in range(300)]).dictionary_encode()
+    pq.write_table(pa.table({"text": texts}), sink)
+    found = list(read_rows(sink, 0, None, RowSet("f", None, 1000, PLAIN)))
+    assert [item.text[:9] for item in found if isinstance(item, Record)] == [
+        f"text {number:04d}" for number in range(300)
+    ]

@@ -114,6 +114,12 @@ def test_flags_and_hidden_scores() -> None:
     assert (said.score, said.flags) == (None, ["controversial", "score_hidden", "submitter"])
 
 
+def test_times_that_no_forum_has_are_noted_and_whole_floats_are_scores() -> None:
+    notes = {created: one(submission("a", created_utc=created)).note for created in (1, 1_600_000_000, 5_000_000_000)}
+    assert notes == {1: "odd-date", 1_600_000_000: None, 5_000_000_000: "odd-date"}
+    assert one(comment("x", "a", score=3.0)).score == 3
+
+
 def test_authors_are_keys() -> None:
     ann, again, other = (one(comment("x", "a", author=name)).author_key for name in ("Ann", "aNN", "Ben"))
     assert ann == again != other

@@ -155,7 +155,7 @@ def _files(item: Input, place: str, name: str, limits: Limits) -> list[InputFile
     """The one file at a place, or the tables in the archive there."""
     with places.open_input(place) as file:
         is_archive = file.read(len(archives.MAGIC)) == archives.MAGIC
-    return _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name)]
+    return _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name, limits)]
 
 
 def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
@@ -197,7 +197,7 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
     return found
 
 
-def _describe(item: Input, place: str, name: str) -> InputFile:
+def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
     with places.open_input(place) as file:
         magic = file.read(18)
     for start, (what, advice) in _PACKED.items():
@@ -217,7 +217,7 @@ def _describe(item: Input, place: str, name: str) -> InputFile:
         problem = check_json_head(head)
     else:
         mapped_rows.check_site(item.site, place)
-        problem = _parquet_problem(place) if source == parquet.SOURCE else check_json_head(head)
+        problem = _parquet_problem(place, limits) if source == parquet.SOURCE else check_json_head(head)
     if damage and not head.strip():
         problem = damage.reason, str(damage)
     size, digest = places.size(place), places.sha256(place)
@@ -226,9 +226,9 @@ def _describe(item: Input, place: str, name: str) -> InputFile:
     )
 
 
-def _parquet_problem(place: str) -> tuple[Reason, str] | None:
+def _parquet_problem(place: str, limits: Limits) -> tuple[Reason, str] | None:
     with places.open_input(place) as file:
-        return parquet.check_file(file)
+        return parquet.check_file(file, limits)
 
 
 def _head(place: str) -> tuple[bytes, DamageError | None]:

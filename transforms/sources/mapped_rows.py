@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from transforms.fates import Drop, Reason
 from transforms.ids import canonical_json
 from transforms.schema import PostKind
+from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.json_rows import Row, UnusableError
 from transforms.sources.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.row_values import body_of, count_at, id_of, tags_of, text_at, to_time, value_at
+from transforms.sources.unpack import USUAL_LIMITS, Limits
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
@@ -27,13 +29,17 @@ _COUNTED = ("id", "created", "score", "ups", "downs")
 
 @dataclass(frozen=True)
 class RowSet:
-    """What a file of rows does not say of itself. author_secret: a key of up to 64 bytes, or None."""
+    """What a file of rows does not say of itself. author_secret: a key of up to 64 bytes, or None.
+
+    limits: of what a Parquet file may unpack to; other packed files are unpacked before their rows are read.
+    """
 
     file: str  # name below the input the user gave
     site: str | None
     max_record_bytes: int
     mapping: RowMapping
     author_secret: bytes | None = None
+    limits: Limits = USUAL_LIMITS
 
 
 def check_site(site: str | None, file: str) -> None:
@@ -129,7 +135,8 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     text, flattened = body_of(body, mapping.body)
     if not text:
         raise UnusableError(Reason.EMPTY, "no text")
-    notes = [*["flattened-html"] * flattened, *_absent(row, mapping, fields)]
+    created = to_time(value_at(row, fields.created), mapping.time, "created")
+    notes = [*["flattened-html"] * flattened, *[ODD_DATE] * is_odd(created), *_absent(row, mapping, fields)]
     title, url = text_at(row, fields.title, "title"), text_at(row, fields.url, "url")
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
@@ -150,7 +157,7 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         source=mapping.source,
         site=thread.split(":", 2)[1] if thread else _site(row, rows),
         url=url,
-        created=to_time(value_at(row, fields.created), mapping.time, "created"),
+        created=created,
         edited=to_time(value_at(row, fields.edited), mapping.time, "edited"),
         license=text_at(row, fields.license, "license"),
         author_key=None if author in (None, "") else _author_key(author, row, rows),

@@ -19,6 +19,7 @@ from typing import IO
 from transforms.clean import repair
 from transforms.fates import Drop, Reason
 from transforms.schema import PostKind
+from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.json_rows import Row, UnusableError, read_rows
 from transforms.sources.records import Record
 
@@ -173,7 +174,7 @@ def _record(
         author_key=None if secret is None else _author_key(row.get("author"), secret),
         score=score,
         accepted_id=None,
-        note=None,
+        note=ODD_DATE if is_odd(created) else None,
         flags=flags,
         authors=_authors(row.get("author")),
     )
@@ -250,6 +251,8 @@ def _score(row: Row) -> int | None:
     score = row.get("score")
     if score is None:
         return None
+    if isinstance(score, float) and score.is_integer():
+        score = int(score)  # a dump that went through a table with gaps
     if isinstance(score, bool) or not isinstance(score, int) or not -(1 << 62) < score < 1 << 62:
         raise UnusableError(Reason.MISSING_FIELD, "score is not an integer")
     return score
