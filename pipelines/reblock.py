@@ -20,11 +20,13 @@ import zstandard
 
 from pipelines.command import console, run_command
 from transforms import places
+from transforms.sources import archives, parquet
 from transforms.sources.pieces import read_chunk
 from transforms.sources.unpack import CHUNK_BYTES, Limits, open_unpacked
 
 BLOCK_BYTES = 64 << 20
 _LEVEL = 3
+_FORMATS = {archives.MAGIC: "a .7z archive", parquet.MAGIC: "Parquet"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits
     """Writes `source` as files of at least block_bytes of whole lines into the new folder `output`.
 
     The folder appears when all of it is written. Raises ValueError when `output` is there, is not local, or `source` is
-    XML, whose rows need no lines (ingest cuts it by itself). Memory: a chunk, however long a line is.
+    XML, Parquet or an archive, which have no lines (ingest cuts them by itself). Memory: a chunk, however long a line.
     """
     if block_bytes < 1:
         raise ValueError(f"block_bytes must be at least 1, got {block_bytes}")
@@ -55,8 +57,8 @@ def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits
     num_bytes = 0
     with open_unpacked(source, limits or Limits()) as stream:
         chunks = _Chunks(stream)
-        if chunks.head().lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
-            raise ValueError(f"{source} is XML, which has no lines to cut at; give it to agora ingest as it is")
+        if what := _without_lines(chunks.head()):
+            raise ValueError(f"{source} is {what}, which has no lines to cut at; give it to agora ingest as it is")
         while block := chunks.block(block_bytes):
             name = f"{stem}-{len(files):05d}.jsonl.zst"
             with places.AtomicFile(places.join(partial, name)) as file:
@@ -70,6 +72,13 @@ def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits
         raise ValueError(f"{source} holds nothing that could be read: {chunks.damage or 'it is empty'}")
     os.rename(places.local_path(partial), places.local_path(output))
     return Reblocked(tuple(files), num_bytes, chunks.damage)
+
+
+def _without_lines(head: bytes) -> str | None:
+    """What a file that begins so is, where it is not lines of text."""
+    if head.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        return "XML"
+    return next((what for magic, what in _FORMATS.items() if head.startswith(magic)), None)
 
 
 class _Chunks:

@@ -66,10 +66,14 @@ def test_a_damaged_file_gives_what_there_is_and_says_so(tmp_path: Path) -> None:
 
 def test_refusals(tmp_path: Path) -> None:
     (tmp_path / "p.xml").write_bytes(b"\xef\xbb\xbf<posts>\n</posts>")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1\x15\x04")
+    (tmp_path / "a.7z").write_bytes(b"7z\xbc\xaf\x27\x1c\x00\x04")
     (tmp_path / "empty").write_bytes(b"")
     (tmp_path / "there").mkdir()
     for source, output, message in (
         ("p.xml", "out", "is XML"),
+        ("t.parquet", "out", "is Parquet, which has no lines"),
+        ("a.7z", "out", r"is a \.7z archive, which has no lines"),
         ("empty", "out", "holds nothing"),
         ("empty", "there", "there already"),
     ):
