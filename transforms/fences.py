@@ -18,6 +18,14 @@ def unescape(text: str) -> str:
     return html.unescape(_LONG_NUMBER.sub("\ufffd", text) if "&#" in text else text)
 
 
+def placeholder(stem: str, number: int, block: bool) -> str:
+    """What stands for a piece of code while the text around it is converted and repaired.
+
+    It ends in Q, the one letter that no accent behind it can change: NFC makes one character of S and U+0301.
+    """
+    return f"{stem}{number}{'B' if block else 'S'}Q"
+
+
 def language_of(attributes: str) -> str:
     """The language that the attributes of a `<pre>` or `<code>` name, such as "py" of class="lang-py"; or none."""
     found = _LANGUAGE.search(attributes)

@@ -24,7 +24,8 @@ from typing import NamedTuple
 from html_to_markdown import ConversionError
 from html_to_markdown._html_to_markdown import ConversionOptions, TierStrategy, convert
 
-from transforms.fences import fenced, language_of, span, unescape
+from transforms import plain_html
+from transforms.fences import fenced, language_of, placeholder, span, unescape
 from transforms.math_spans import find_math
 
 # Elements nested deeper than this are no forum post; quotes in quotes would multiply the text by their depth.
@@ -107,19 +108,33 @@ def to_markdown(body: str, prose: Callable[[str], str] = str, strip_edit_labels:
 
     strip_edit_labels: `EDIT:`, `**Update 2:**` and the like are taken off the beginnings of lines; what follows stays.
     """
+    body = tidied(body)
+    finish = (lambda text: _EDIT_LABEL.sub(r"\1", prose(text))) if strip_edit_labels else prose
+    plain = plain_html.convert(body)
+    if plain is not None and finish(plain.prose) == plain.prose:
+        return Markdown(plain.text, flattened=False)
+    return by_converter(body, finish)
+
+
+def tidied(body: str) -> str:
+    """The body with LF as its line ends and without a duplicate's banner."""
     body = body.replace("\r\n", "\n").replace("\r", "\n") if "\r" in body else body
     if "uplicate" in body[:200]:
         body = body[banner.end() :] if (banner := _BANNER.match(body)) else body
+    return body
+
+
+def by_converter(body: str, prose: Callable[[str], str]) -> Markdown:
+    """The general path, for any body that is tidied."""
     if "math/tex" in body:
         body = _with_delimiters(body)
     codes = _find_code(body) if _CODE_END.search(body) else []
-    finish = (lambda text: _EDIT_LABEL.sub(r"\1", prose(text))) if strip_edit_labels else prose
     if not _nests_too_deeply(body):
         try:
-            return Markdown(_convert(body, codes, finish), flattened=False)
+            return Markdown(_convert(body, codes, prose), flattened=False)
         except (_NoPlaceError, ConversionError):
             pass
-    return Markdown(_flatten(body, codes, finish), flattened=True)
+    return Markdown(_flatten(body, codes, prose), flattened=True)
 
 
 def _with_delimiters(body: str) -> str:
@@ -203,8 +218,8 @@ def _with_math_placeholders(body: str, stem: str) -> tuple[str, list[str]]:
 
 def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem: str) -> str | None:
     """The mathematics in the place of its placeholders; None unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)MQ")
-    if sorted(int(number) for number in placeholder.findall(text)) != list(range(len(math))):
+    stands = re.compile(stem + r"(\d+)MQ")
+    if sorted(int(number) for number in stands.findall(text)) != list(range(len(math))):
         return None
     lines = text.split("\n")
     for index, line in enumerate(lines):
@@ -215,15 +230,12 @@ def _put_math_back(text: str, math: list[str], prose: Callable[[str], str], stem
                 line = prose(math[int(found[1])])
                 return line.replace("|", "\\|") if in_table else line
 
-            lines[index] = placeholder.sub(original, line)
+            lines[index] = stands.sub(original, line)
     return "\n".join(lines)
 
 
 def _unused_stem(body: str) -> str:
-    """What placeholders begin with; the body holds it nowhere.
-
-    They end in Q, the one letter that no accent behind it can change: NFC makes one character of S and U+0301.
-    """
+    """What placeholders begin with; the body holds it nowhere."""
     if "QXCODE" not in body:
         return "QXCODE0X"
     used = {int(number) for number in _STEM.findall(body)}
@@ -264,7 +276,8 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
     at = 0
     for number, code in enumerate(codes):
         parts.append(body[at : code.start])
-        parts.append(f"<p>{stem}{number}BQ</p>" if code.block else f"{stem}{number}SQ")
+        name = placeholder(stem, number, code.block)
+        parts.append(f"<p>{name}</p>" if code.block else name)
         at = code.end
     parts.append(body[at:])
     return "".join(parts)
@@ -272,20 +285,20 @@ def _with_placeholders(body: str, codes: list[_Code], stem: str) -> str:
 
 def _put_back(text: str, codes: list[_Code], stem: str) -> str:
     """The code in the place of its placeholders. Raises _NoPlaceError unless each stands there exactly once."""
-    placeholder = re.compile(stem + r"(\d+)([BS])Q")
-    numbers = sorted(int(found[1]) for found in placeholder.finditer(text))
+    stands = re.compile(stem + r"(\d+)([BS])Q")
+    numbers = sorted(int(found[1]) for found in stands.finditer(text))
     if numbers != list(range(len(codes))):
         raise _NoPlaceError
     lines: list[str] = []
     for line in text.split("\n"):
-        found = placeholder.search(line) if stem in line else None
+        found = stands.search(line) if stem in line else None
         if found is None:
             lines.append(line)
         elif found[2] == "B":
             lines.extend(_fenced(codes[int(found[1])], line[: found.start()], line[found.end() :]))
         else:
             in_table = line.lstrip("> ").startswith("|")
-            lines.append(placeholder.sub(lambda each: span(codes[int(each[1])].text, in_table), line))  # noqa: B023
+            lines.append(stands.sub(lambda each: span(codes[int(each[1])].text, in_table), line))  # noqa: B023
     return "\n".join(lines)
 
 
