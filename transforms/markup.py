@@ -50,6 +50,8 @@ _QUICK, _CAREFUL = _options(TierStrategy.TIER1), _options(TierStrategy.TIER2)
 
 # Case is spelt out where every body is searched: without the flag the search jumps from < to <.
 _CODE_TAG = re.compile(r"<(/?)([Pp][Rr][Ee]|[Cc][Oo][Dd][Ee])(?=[\s/>])([^<>]*)>")
+# Bodies with none of these have no code, quotes, lists, tables or scripts.
+_WITH_CARE = re.compile(r"<(?:/?[bB][lL]|/?[uUoOdD][lL]\b|/?[tT]|/[pP][rR]|/[cC][oO]|/[sS][cC])")
 _CODE_END = re.compile("</[PpCc][RrOo]")  # no code element without one
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<[/!?]?[A-Za-z-][^<>]*>")
@@ -126,14 +128,17 @@ def tidied(body: str) -> str:
 
 def by_converter(body: str, prose: Callable[[str], str]) -> Markdown:
     """The general path, for any body that is tidied."""
-    if "math/tex" in body:
-        body = _with_delimiters(body)
-    codes = _find_code(body) if _CODE_END.search(body) else []
-    if not _nests_too_deeply(body):
-        try:
+    codes: list[_Code] = []
+    try:
+        if not ("$" in body or "\\" in body or _WITH_CARE.search(body)):
+            return Markdown(_prose_of(body, _options_for(body), prose).strip(), flattened=False)
+        if "math/tex" in body:
+            body = _with_delimiters(body)
+        codes = _find_code(body) if _CODE_END.search(body) else []
+        if not _nests_too_deeply(body):
             return Markdown(_convert(body, codes, prose), flattened=False)
-        except (_NoPlaceError, ConversionError):
-            pass
+    except (_NoPlaceError, ConversionError):
+        pass
     return Markdown(_flatten(body, codes, prose), flattened=True)
 
 
@@ -159,11 +164,10 @@ def _convert(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
     separated = "</blockquote>" in body and _QUOTE_AFTER_QUOTE.search(body)
     if separated:  # the converter would join two quotes
         body = _QUOTE_AFTER_QUOTE.sub(f"</blockquote><p>{stem}Q</p>", body)
-    careful = len(body) > _QUICK_CHARS or 'title=""' in body
+    options = _options_for(body)
     if "<t" in body or "<T" in body:  # a cell that spans a million columns would be written a million times
         body = _SPAN_ATTRIBUTE.sub("data-span", body)
-        careful = True
-    options = _CAREFUL if careful else _QUICK
+        options = _CAREFUL
     math: list[str] = []
     text = None
     if "$" in body or "\\" in body:
@@ -180,6 +184,10 @@ def _convert(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
     return text.strip()
 
 
+def _options_for(body: str) -> ConversionOptions:
+    return _CAREFUL if len(body) > _QUICK_CHARS or 'title=""' in body else _QUICK
+
+
 def _prose_of(body: str, options: ConversionOptions, prose: Callable[[str], str]) -> str:
     """The Markdown of a body without code."""
     result = convert(body, options)
@@ -187,13 +195,15 @@ def _prose_of(body: str, options: ConversionOptions, prose: Callable[[str], str]
     if content is None or result.warnings:
         raise _NoPlaceError
     text = prose(content)
-    if "`" in text or "~" in text:  # prose that looks like a fence would swallow what follows
+    if ("`" in text and "```" in text) or ("~" in text and "~~~" in text):
+        # Prose that looks like a fence would swallow what follows.
         text = _FENCE_LINE.sub(r"\1\\\2", text)
     if "\n\n\n" in text:
         text = _MANY_BREAKS.sub("\n\n", text)
     if "\n>" in text:  # the converter leaves no blank line between a paragraph and a quote, and two within one
-        text = _MANY_QUOTED_BREAKS.sub("\n\\1\n", f"\n{text}")
-        text = _BEFORE_QUOTE.sub("\n\\1\n\n", text)[1:]
+        if ">\n>" in text or "> \n>" in text:
+            text = _MANY_QUOTED_BREAKS.sub("\n\\1\n", f"\n{text}")[1:]
+        text = _BEFORE_QUOTE.sub("\n\\1\n\n", f"\n{text}")[1:]
     return text
 
 
