@@ -25,7 +25,7 @@ setup(
         "datasketch>=2",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3",
-        "html-to-markdown>=3.21,<3.22",  # transforms/plain_html.py writes what this one does
+        "html-to-markdown>=3.21,<4",
         "py7zr>=1.1,<2",
         "orjson>=3.10",
         "sentencepiece>=0.2",

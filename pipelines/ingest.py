@@ -78,8 +78,12 @@ def run(
     plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
     if manifest := building.begin(output, plan.dataset, replace):
         return manifest
-    memory.check_disk(output, plan.scratch_bytes)
-    ranges, reuse = _ranges(plan)
+    try:
+        memory.check_disk(output, plan.scratch_bytes)
+        ranges, reuse = _ranges(plan)
+    except ValueError:
+        building.abandon(output)
+        raise
     if settings.memory:
         memory.give_back_freed()
     with beam_pipeline(plan.within.workers, beam_args) as p:
@@ -125,10 +129,11 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
         accounts.check(account, [file.name for file in files], settings.max_drop_rate, settings.allow_damaged)
     except ValueError as error:
         building.abandon(output)
-        error.add_note(
-            f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all this; "
-            "its rejects/ folder then says which rows were left out, and why."
-        )
+        if any(account.of_file(file.name)["kept"] for file in files):
+            error.add_note(
+                f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all "
+                "this; its rejects/ folder then says which rows were left out, and why."
+            )
         raise
 
 

@@ -24,7 +24,6 @@ from typing import NamedTuple
 from html_to_markdown import ConversionError
 from html_to_markdown._html_to_markdown import ConversionOptions, TierStrategy, convert
 
-from transforms import plain_html
 from transforms.fences import fenced, language_of, placeholder, span, unescape
 from transforms.math_spans import find_math
 
@@ -110,36 +109,22 @@ def to_markdown(body: str, prose: Callable[[str], str] = str, strip_edit_labels:
 
     strip_edit_labels: `EDIT:`, `**Update 2:**` and the like are taken off the beginnings of lines; what follows stays.
     """
-    body = tidied(body)
-    finish = (lambda text: _EDIT_LABEL.sub(r"\1", prose(text))) if strip_edit_labels else prose
-    plain = plain_html.convert(body)
-    if plain is not None and finish(plain.prose) == plain.prose:
-        return Markdown(plain.text, flattened=False)
-    return by_converter(body, finish)
-
-
-def tidied(body: str) -> str:
-    """The body with LF as its line ends and without a duplicate's banner."""
     body = body.replace("\r\n", "\n").replace("\r", "\n") if "\r" in body else body
     if "uplicate" in body[:200]:
         body = body[banner.end() :] if (banner := _BANNER.match(body)) else body
-    return body
-
-
-def by_converter(body: str, prose: Callable[[str], str]) -> Markdown:
-    """The general path, for any body that is tidied."""
+    finish = (lambda text: _EDIT_LABEL.sub(r"\1", prose(text))) if strip_edit_labels else prose
     codes: list[_Code] = []
     try:
         if not ("$" in body or "\\" in body or _WITH_CARE.search(body)):
-            return Markdown(_prose_of(body, _options_for(body), prose).strip(), flattened=False)
+            return Markdown(_prose_of(body, _options_for(body), finish).strip(), flattened=False)
         if "math/tex" in body:
             body = _with_delimiters(body)
         codes = _find_code(body) if _CODE_END.search(body) else []
         if not _nests_too_deeply(body):
-            return Markdown(_convert(body, codes, prose), flattened=False)
+            return Markdown(_convert(body, codes, finish), flattened=False)
     except (_NoPlaceError, ConversionError):
         pass
-    return Markdown(_flatten(body, codes, prose), flattened=True)
+    return Markdown(_flatten(body, codes, finish), flattened=True)
 
 
 def _with_delimiters(body: str) -> str:

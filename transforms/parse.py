@@ -123,7 +123,7 @@ def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
         else:
             kind = parquet if file.source == parquet.SOURCE else jsonl
             mapping = spec.mapping or kind.PLAIN
-            rows = RowSet(file.name, file.site, spec.max_record_bytes, mapping, spec.author_secret)
+            rows = RowSet(file.name, file.site, spec.max_record_bytes, mapping, spec.author_secret, spec.limits)
             yield from kind.read_rows(stream, piece.start, piece.end, rows)
 
 

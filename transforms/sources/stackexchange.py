@@ -24,6 +24,7 @@ from transforms.clean import repair
 from transforms.fates import Drop, Reason
 from transforms.markup import to_markdown
 from transforms.schema import PostKind
+from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.pieces import Piece, pieces
 from transforms.sources.records import Record
 from transforms.sources.xml_rows import MalformedError, read_row
@@ -72,9 +73,6 @@ _OTHER_TYPES = {
     "15": "collective discussion",
     "17": "collective collection",
 }
-
-# Forums of the web are younger and this century's dumps end before; a post dated elsewhere is kept and counted.
-_PLAUSIBLE = range(946_684_800_000, 4_102_444_800_000)  # 2000 to 2099, in milliseconds
 
 
 class UnusableError(ValueError):
@@ -246,7 +244,7 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     if not body.text:
         raise UnusableError(Reason.EMPTY, "no text in Body")
     accepted = _number(row, "AcceptedAnswerId") if not answer and row.get("AcceptedAnswerId") else None
-    notes = ["flattened-html"] * body.flattened + ["odd-date"] * (created not in _PLAUSIBLE)
+    notes = ["flattened-html"] * body.flattened + [ODD_DATE] * is_odd(created)
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
@@ -296,7 +294,7 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         author_key=_author_key(row.get("UserId"), dump),
         score=_number(row, "Score"),
         accepted_id=None,
-        note=None if created in _PLAUSIBLE else "odd-date",
+        note=ODD_DATE if is_odd(created) else None,
         authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
     )
 
