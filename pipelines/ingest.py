@@ -25,7 +25,7 @@ from transforms.accounts import Account
 from transforms.join_marks import JoinMarks
 from transforms.manifest import RUN, Manifest
 from transforms.parse import FileRange, Parse, cut, is_cached
-from transforms.reblock import Unpack, UnpackArchives, by_archive
+from transforms.reblock import Unpack, by_archive
 from transforms.regroup import RegroupBeside
 from transforms.sources.inputs import SOURCES, Input, InputFile, find_files
 from transforms.sources.unpack import Limits
@@ -37,13 +37,7 @@ _LARGE_SHARD_BYTES = 512 << 20
 
 def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan) -> None:
     """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row."""
-    single, archives = by_archive(ranges)
-    spread = p | "Ranges" >> beam.Create(single) | "Spread" >> beam.Reshuffle()
-    if plan.shared:
-        spread = spread | "Unpack" >> Unpack(plan.reblock)
-    unpacked = p | "Archives" >> beam.Create(archives) | "SpreadArchives" >> beam.Reshuffle()
-    members = unpacked | "UnpackArchives" >> UnpackArchives(plan.reblock)
-    every = (spread, members) | "AllRanges" >> beam.Flatten()
+    every = p | "Ranges" >> beam.Create(by_archive(ranges)) | "Unpack" >> Unpack(plan.reblock)
     tables, marks, comments, half_read, read = every | "Parse" >> Parse(plan.parse)
     scratch, num_buckets, spill = plan.reblock.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
     joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)

@@ -78,7 +78,7 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """All that an ingestion's graph is built from. shared: large packed files are worth a copy for several workers."""
+    """All that an ingestion's graph is built from."""
 
     files: Sequence[InputFile]
     within: memory.MemoryPlan
@@ -87,7 +87,6 @@ class IngestPlan:
     dataset: DatasetSpec
     target: Target
     reblock: Reblock
-    shared: bool
     scratch_bytes: int
 
 
@@ -120,8 +119,7 @@ def plan_ingest(
             scratch,
             within.run_bytes,
         ),
-        reblock=Reblock(scratch, within.range_bytes, settings.limits),
-        shared=shared,
+        reblock=Reblock(scratch, within.range_bytes, settings.limits, shared),
         scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
     )
 

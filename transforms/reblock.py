@@ -27,11 +27,16 @@ _WORTH_SHARING = 8 << 20
 
 @dataclass(frozen=True)
 class Reblock:
-    """scratch: where blocks go. block_bytes: of unpacked data in each, about what a worker parses at a time."""
+    """scratch: where blocks go. block_bytes: of unpacked data in each, about what a worker parses at a time.
+
+    shared: a large packed file is worth a copy, since several workers wait for its rows. An archive always is: its
+    tables can only be read one behind the other.
+    """
 
     scratch: str
     block_bytes: int
     limits: Limits = USUAL_LIMITS
+    shared: bool = True
 
 
 def reblock(piece: FileRange, how: Reblock) -> Iterator[FileRange]:
@@ -40,7 +45,8 @@ def reblock(piece: FileRange, how: Reblock) -> Iterator[FileRange]:
     Names of blocks come from the file's content, so a retry writes the same ones.
     """
     file = piece.file
-    if piece.cached or not file.packed or not file.readable or file.bytes < min(_WORTH_SHARING, how.block_bytes):
+    small = file.bytes < min(_WORTH_SHARING, how.block_bytes)
+    if not how.shared or piece.cached or not file.packed or not file.readable or small:
         yield piece
         return
     name = hashlib.sha256(f"{file.name}\n{file.sha256}".encode()).hexdigest()[:32]
@@ -50,16 +56,16 @@ def reblock(piece: FileRange, how: Reblock) -> Iterator[FileRange]:
         yield replace(piece, start=start, end=end, blocks=blocks)
 
 
-def by_archive(ranges: Iterable[FileRange]) -> tuple[list[FileRange], list[tuple[FileRange, ...]]]:
-    """(ranges of files that stand by themselves, for each archive the ranges of its tables that must be unpacked)."""
-    single: list[FileRange] = []
+def by_archive(ranges: Iterable[FileRange]) -> list[tuple[FileRange, ...]]:
+    """What is unpacked together: the ranges of an archive's tables; every other range by itself."""
+    alone: list[tuple[FileRange, ...]] = []
     archives: dict[str, list[FileRange]] = {}
     for piece in ranges:
         if piece.file.member is None or piece.cached:
-            single.append(piece)
+            alone.append((piece,))
         else:
             archives.setdefault(piece.file.place, []).append(piece)
-    return single, [tuple(pieces) for pieces in archives.values()]
+    return [*alone, *map(tuple, archives.values())]
 
 
 def unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
@@ -83,29 +89,26 @@ def _problem(blocks: Blocks, table: stackexchange.Table) -> tuple[Reason, str] |
         return stackexchange.check_head(stream.read(min(blocks.num_bytes, _HEAD_BYTES)), table)
 
 
-class UnpackArchives(beam.PTransform):
-    """Tuples of FileRanges, each of the tables in one archive, to FileRanges of their blocks. One worker an archive.
-
-    Memory: a chunk, and the dictionary that the archive was packed with.
-    """
-
-    def __init__(self, how: Reblock) -> None:
-        super().__init__()
-        self._how = how
-
-    def expand(self, archives: beam.PCollection) -> beam.PCollection:
-        return archives | beam.FlatMap(unpack_archive, self._how) | "SpreadTables" >> beam.Reshuffle()
+def unpack(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
+    """What `by_archive` gave, as ranges that any worker can parse."""
+    if pieces[0].file.member is None or pieces[0].cached:
+        yield from reblock(pieces[0], how)
+    else:
+        yield from unpack_archive(pieces, how)
 
 
 class Unpack(beam.PTransform):
-    """FileRanges to FileRanges, those of large packed files cut into many. A file is unpacked by one worker.
+    """Tuples of FileRanges, as `by_archive` makes them, to FileRanges spread over the workers. One unpacks each tuple.
 
-    Memory: a chunk, and the window that the file was packed with (up to 2 GiB for Reddit's monthly dumps).
+    Memory: a chunk, and what the file was packed with: an archive's dictionary, a window (up to 2 GiB for Reddit's
+    monthly dumps).
     """
 
     def __init__(self, how: Reblock) -> None:
         super().__init__()
         self._how = how
 
-    def expand(self, ranges: beam.PCollection) -> beam.PCollection:
-        return ranges | beam.FlatMap(reblock, self._how) | "SpreadBlocks" >> beam.Reshuffle()
+    def expand(self, pieces: beam.PCollection) -> beam.PCollection:
+        return (
+            pieces | "Spread" >> beam.Reshuffle() | beam.FlatMap(unpack, self._how) | "SpreadRanges" >> beam.Reshuffle()
+        )

@@ -56,7 +56,8 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
-_POST_TYPES = {"1": PostKind.QUESTION, "2": PostKind.ANSWER}
+_QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
+_POST_TYPES = {"1": _QUESTION, "2": _ANSWER}
 _OTHER_TYPES = {
     "0": "placeholder",
     "3": "orphaned tag wiki",
@@ -235,7 +236,7 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     if kind is None:
         raise UnusableError(Reason.NOT_A_POST, _OTHER_TYPES.get(post_type, "unknown PostTypeId"))
     number = post_number(row, "Id")
-    answer = kind is PostKind.ANSWER
+    answer = kind == _ANSWER
     question = post_number(row, "ParentId") if answer else number
     prefix = id_prefix(dump.site)
     created = required_time(row, "CreationDate")
@@ -250,7 +251,7 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         doc_id=f"{prefix}{number}",
         thread_id=f"{prefix}{question}",
         parent_id=f"{prefix}{question}" if answer else None,
-        kind=kind.value,
+        kind=kind,
         text=body.text,
         title=repair(row["Title"]).strip() if not answer and "Title" in row else None,
         tags=() if answer else _tags(row.get("Tags", "")),
@@ -264,7 +265,7 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         score=score,
         accepted_id=f"{prefix}{accepted}" if accepted is not None else None,
         note=" ".join(notes) or None,
-        flags=[flag for flag, name in _FLAGS if row.get(name)],
+        flags=_flags(row),
         authors=(row.get("OwnerUserId", ""), row.get("OwnerDisplayName", "")),
     )
 
@@ -281,7 +282,7 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         doc_id=f"{parent}/c{number}",  # its post's id is in it, so that no other thread can hold it
         thread_id=parent,
         parent_id=parent,
-        kind=PostKind.COMMENT.value,
+        kind=_COMMENT,
         text=text,
         title=None,
         tags=(),
@@ -299,8 +300,9 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     )
 
 
-# Flags of posts by the attribute that says when it became so; sorted.
-_FLAGS = (("closed", "ClosedDate"), ("community-owned", "CommunityOwnedDate"))
+def _flags(row: Mapping[str, str]) -> list[str]:
+    """Sorted. An attribute says since when a post is what its flag says."""
+    return ["closed"] * bool(row.get("ClosedDate")) + ["community-owned"] * bool(row.get("CommunityOwnedDate"))
 
 
 def required(row: Mapping[str, str], name: str) -> str:
@@ -311,7 +313,7 @@ def required(row: Mapping[str, str], name: str) -> str:
 
 def _number(row: Mapping[str, str], name: str) -> int:
     value = required(row, name)
-    if not _NUMBER.fullmatch(value):
+    if not (value.isdecimal() and value.isascii() and len(value) <= 18) and not _NUMBER.fullmatch(value):
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not an integer")
     return int(value)
 
