@@ -70,12 +70,16 @@ def run(
     settings = settings or IngestSettings()
     files = find_files(inputs, settings.limits)
     plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
+    if plan.parse.parse_cache:
+        plan.parse.parse_cache.check()
+    if replace:  # what stands there is not given up for a run that cannot be made
+        memory.check_disk(output, plan.scratch_bytes)
     if manifest := building.begin(output, plan.dataset, replace):
         return manifest
     try:
         memory.check_disk(output, plan.scratch_bytes)
         ranges, reuse = _ranges(plan)
-    except ValueError:
+    except (ValueError, OSError):
         building.abandon(output)
         raise
     if settings.memory:

@@ -252,6 +252,17 @@ def test_a_decoder_is_handed_no_more_than_it_needs(tmp_path: Path, codec: str, m
     assert list(found.values()) == list(files.values())
 
 
+def test_an_archive_for_two_sites_is_read_for_both_and_twice_for_one_is_refused(tmp_path: Path) -> None:
+    path = archive(tmp_path / "beer.stackexchange.com.7z", {"Posts.xml": posts(row(1), row(2))})
+    settings = IngestSettings(num_shards=1)
+    both = [Input(str(path), site="a.example"), Input(str(path), site="b.example")]
+    manifest = run(both, str(tmp_path / "out"), settings)
+    assert {post["site"] for post in laws.all_rows(tmp_path / "out")} == {"a.example", "b.example"}
+    assert [entry["kept"] for entry in manifest.inputs] == [2, 2]
+    with pytest.raises(ValueError, match="among the inputs twice"):
+        find_files([Input(str(path)), Input(str(path), site="beer.stackexchange.com")])
+
+
 def test_bombs(tmp_path: Path) -> None:
     bomb = archive(tmp_path / "bomb.7z", {"Posts.xml": posts(row(1)), "Votes.xml": b" " * (80 << 20)})
     good = write(tmp_path / "Posts.xml", posts(row(2)))

@@ -34,7 +34,7 @@ from transforms.verify import verify_file
 _VERSION = 2
 _COMPLETE = "complete.json"
 _OURS = re.compile(
-    rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}-(?:\d{{16}}|end)\.arrow(?:\.json)?|complete\.json)"
+    rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}(?:-(?:\d{{16}}|end))?\.arrow(?:\.json)?|complete\.json)"
 )
 
 # What is known only where rows are used: the file's name and the number of buckets.
@@ -157,12 +157,15 @@ def _end_to_end(parts: Sequence[Part]) -> list[Part]:
     for part in parts:
         starting.setdefault(part.start, []).append(part)
     chains: list[list[Part]] = [[]]
+    reached: set[int | None] = set()
     while chains:
         chain = chains.pop()
         at = chain[-1].end if chain else 0
         if at is None:
             return chain
-        chains += [[*chain, part] for part in starting.get(at, ())]
+        if at not in reached:
+            chains += [[*chain, part] for part in starting.get(at, ())]
+        reached.add(at)
     return []
 
 

@@ -59,12 +59,12 @@ def reblock(piece: FileRange, how: Reblock) -> Iterator[FileRange]:
 def by_archive(ranges: Iterable[FileRange]) -> list[tuple[FileRange, ...]]:
     """What is unpacked together: the ranges of an archive's tables; every other range by itself."""
     alone: list[tuple[FileRange, ...]] = []
-    archives: dict[str, list[FileRange]] = {}
+    archives: dict[tuple[str, str | None], list[FileRange]] = {}  # one may be given for two sites
     for piece in ranges:
         if piece.file.member is None or piece.cached:
             alone.append((piece,))
         else:
-            archives.setdefault(piece.file.place, []).append(piece)
+            archives.setdefault((piece.file.place, piece.file.site), []).append(piece)
     return [*alone, *map(tuple, archives.values())]
 
 

@@ -70,7 +70,9 @@ class RemoveList:
 
     def digest(self, key: bytes | None = None) -> str:
         """Names the list. With the author secret as its key, nobody without it can try names against it."""
-        return hashlib.blake2b(self.hashes, key=key or b"", digest_size=8, person=b"agora-remove").hexdigest()
+        return hashlib.blake2b(
+            self.hashes + self.numbers, key=key or b"", digest_size=8, person=b"agora-remove"
+        ).hexdigest()
 
     def post(self, doc_id: str, url: str | None) -> int | None:
         """The number of the entry that names this post by id or URL, or None."""

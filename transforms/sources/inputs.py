@@ -90,16 +90,16 @@ def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[Inpu
     if not inputs:
         raise ValueError("nothing to ingest: name a dump, a folder or a JSONL file")
     found = [(item, place, name) for item in inputs for place, name in _places(item)]
-    _refuse_twice(found)
     files = [file for item, place, name in found for file in _files(item, place, name, limits)]
+    _refuse_twice(files)
     files.sort(key=lambda file: (file.name, file.sha256, file.site or ""))
     return _with_unique_names(files)
 
 
-def _refuse_twice(found: Sequence[tuple[Input, str, str]]) -> None:
+def _refuse_twice(files: Sequence[InputFile]) -> None:
     """Every row of a file that is read twice would be its own duplicate."""
-    times = Counter((item.site, places.absolute(place)) for item, place, _ in found)
-    if twice := sorted(place for (_, place), number in times.items() if number > 1):
+    times = Counter((file.site, places.absolute(file.place), file.member) for file in files)
+    if twice := sorted(place for (_, place, _), number in times.items() if number > 1):
         raise ValueError(f"{twice[0]} is among the inputs twice; name it, or the folder that it is in, once")
 
 
