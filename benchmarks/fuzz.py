@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from types import FunctionType
 
 import ftfy
+import pyarrow as pa
 
 from benchmarks.generate import ROOT, read_rows, source_files
 from transforms import strict_yaml
@@ -32,11 +33,11 @@ from transforms.clean import CONFIG, repair
 from transforms.fates import Drop
 from transforms.markup import to_markdown
 from transforms.math_spans import find_math
-from transforms.sources import jsonl, marks, reddit, stackexchange
+from transforms.sources import jsonl, marks, post_tables, reddit, stackexchange
 from transforms.sources.mapped_rows import RowSet
 from transforms.sources.mapping import RowMapping
 from transforms.sources.records import FILE_REASONS, Record, to_table
-from transforms.sources.xml_rows import MalformedError, read_by_grammar, read_plain_row
+from transforms.sources.xml_rows import MalformedError, read_plain, read_row
 
 SLOW_S = 2.0  # for an input of some kilobytes
 LIMIT = 1 << 20
@@ -96,10 +97,17 @@ def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
     return bytes(data)
 
 
+def _records_and_drops(found: Sequence[Record | Drop]) -> tuple[list[Record], list[Drop]]:
+    return [item for item in found if isinstance(item, Record)], [item for item in found if isinstance(item, Drop)]
+
+
+def _by_offset(table: pa.Table) -> pa.Table:
+    return table.sort_by([("offset", "ascending"), ("reason", "ascending")])
+
+
 def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
     """Every record can be stored, and there are as many outcomes as rows (None: not known)."""
-    records = [item for item in found if isinstance(item, Record)]
-    drops = [item for item in found if isinstance(item, Drop)]
+    records, drops = _records_and_drops(found)
     to_table("fuzz", records, drops, 4)  # fails for text that is not Unicode and numbers beyond 64 bits
     if num_rows is not None:
         rows = len(records) + sum(drop.reason not in FILE_REASONS for drop in drops)
@@ -118,17 +126,23 @@ def fuzz_stackexchange(data: bytes) -> None:
         *stackexchange.read_posts(io.BytesIO(text), cut, None, dump),
     ]
     assert parts == whole, "two ranges gave other rows than the whole file"
+    by_record = to_table("fuzz", *_records_and_drops(whole), 4)
+    found = list(post_tables.read_tables(io.BytesIO(text), 0, None, dump, 4, 3, LIMIT))
+    others = [item for item in found if not isinstance(item, pa.Table)]
+    tables = [item for item in found if isinstance(item, pa.Table)]
+    by_table = pa.concat_tables([*tables, to_table("fuzz", *_records_and_drops(others), 4)])
+    assert _by_offset(by_table) == _by_offset(by_record), "tables hold other rows than records"
 
 
 def fuzz_xml_rows(data: bytes) -> None:
-    """The short way through a row gives what the grammar gives, or nothing."""
-    row = data.partition(b"<")[2].partition(b"<")[0]
-    short = read_plain_row(row)
-    try:
-        exact = read_by_grammar(row)
-    except (MalformedError, UnicodeDecodeError):
-        exact = None
-    assert short is None or short == exact, "the short way differs from the grammar"
+    """Plain rows are read as the grammar reads them, or not at all."""
+    rows = data.split(b"<")[1:]
+    for row, plain in zip(rows, read_plain(rows), strict=True):
+        try:
+            exact = read_row(row)
+        except (MalformedError, UnicodeDecodeError):
+            exact = None
+        assert plain is None or plain.attributes() == exact, "a plain row differs from the grammar"
 
 
 def fuzz_jsonl(data: bytes) -> None:
@@ -194,8 +208,8 @@ def _xml() -> list[bytes]:
 
 
 def _bodies() -> list[bytes]:
-    bodies = [read_plain_row(row[1:]) or {} for row in _xml()]
-    return [body["Body"].encode() for body in bodies if body.get("Body")]
+    bodies = (read_row(row[1:]).get("Body", "") for row in _xml())
+    return [body.encode() for body in bodies if body]
 
 
 def _votes() -> list[bytes]:

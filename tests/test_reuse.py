@@ -14,7 +14,7 @@ from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
 from transforms import parse_cache
 from transforms.manifest import RUN, load_manifest
-from transforms.sources import stackexchange
+from transforms.sources import post_tables
 
 
 def settings(**given: object) -> IngestSettings:
@@ -37,9 +37,9 @@ def test_a_rerun_reads_new_files_only(tmp_path: Path, monkeypatch: pytest.Monkey
     renamed = first.rename(tmp_path / "in" / "renamed.xml")
     ingest(tmp_path / "scratch", renamed, second, settings=settings(num_shards=3))
     opened: list[str] = []
-    read = stackexchange.read_posts
+    read = post_tables.read_tables
     monkeypatch.setattr(
-        stackexchange, "read_posts", lambda *given: opened.append(given[3].file) or read(*given)  # type: ignore[func-returns-value]
+        post_tables, "read_tables", lambda *given: opened.append(given[3].file) or read(*given)  # type: ignore[func-returns-value]
     )  # fmt: skip
     ingest(tmp_path / "two", renamed, second, settings=settings(num_shards=3, reuse=cache))
     laws.assert_same_bytes(tmp_path / "scratch", tmp_path / "two")
@@ -62,7 +62,7 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
     cache = str(tmp_path / "cache")
     ingest(tmp_path / "whole", dump, settings=settings())
     starts: list[int] = []
-    read = stackexchange.read_posts
+    read = post_tables.read_tables
 
     def dying(*given: object) -> object:
         if len(starts) == 2:
@@ -70,11 +70,11 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
         starts.append(given[1])  # type: ignore[arg-type]
         return read(*given)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stackexchange, "read_posts", dying)
+    monkeypatch.setattr(post_tables, "read_tables", dying)
     with pytest.raises(OSError, match="the disk is gone"):
         ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     before, starts[:] = set(starts), []
-    monkeypatch.setattr(stackexchange, "read_posts", lambda *given: starts.append(given[1]) or read(*given))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(post_tables, "read_tables", lambda *given: starts.append(given[1]) or read(*given))  # type: ignore[func-returns-value]
     ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     assert told(tmp_path / "out") == {"reused": [], "read": {"a.xml": "2 of its ranges were read before"}}
     assert len(before) == 2

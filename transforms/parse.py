@@ -17,7 +17,7 @@ from transforms.ids import fingerprint
 from transforms.join_marks import comments_table
 from transforms.parse_cache import CachedPart, ParseCache, account_of, read_part
 from transforms.removal import RemoveList, keep_out
-from transforms.sources import jsonl, marks, parquet, reddit, stackexchange
+from transforms.sources import jsonl, marks, parquet, post_tables, reddit, stackexchange
 from transforms.sources.blocks import Blocks, open_blocks
 from transforms.sources.inputs import InputFile
 from transforms.sources.mapped_rows import RowSet
@@ -108,15 +108,15 @@ def sites_of(files: Sequence[InputFile]) -> list[str]:
     return sorted({file.site or "" for file in files})
 
 
-def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
-    """Every record that begins in the range, and what is wrong with the file as a whole."""
+def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[pa.Table | Record | Drop]:
+    """Every record that begins in the range, some in PARSED tables, and what is wrong with the file as a whole."""
     file = piece.file
     yield from _problem(piece)
     if not file.readable:
         return
     with _open_range(piece, spec) as stream:
         if file.source == stackexchange.SOURCE:
-            yield from stackexchange.read_posts(stream, piece.start, piece.end, _table_of(piece, spec))
+            yield from _read_posts(stream, piece, spec)
         elif file.source == reddit.SOURCE:
             months = reddit.Dump(file.name, spec.max_record_bytes, spec.author_secret)
             yield from reddit.read_posts(stream, piece.start, piece.end, months)
@@ -125,6 +125,14 @@ def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
             mapping = spec.mapping or kind.PLAIN
             rows = RowSet(file.name, file.site, spec.max_record_bytes, mapping, spec.author_secret, spec.limits)
             yield from kind.read_rows(stream, piece.start, piece.end, rows)
+
+
+def _read_posts(stream: IO[bytes], piece: FileRange, spec: ParseSpec) -> Iterator[pa.Table | Record | Drop]:
+    """Tables, unless there is a remove list: it is matched with each record's authors, which no table holds."""
+    dump = _table_of(piece, spec)
+    if spec.remove.num_entries:
+        return stackexchange.read_posts(stream, piece.start, piece.end, dump)
+    return post_tables.read_tables(stream, piece.start, piece.end, dump, spec.num_buckets, BATCH_ROWS, spec.batch_chars)
 
 
 def read_marks_range(piece: FileRange, spec: ParseSpec) -> Iterator[marks.Columns | Drop]:
@@ -153,14 +161,16 @@ def _table_of(piece: FileRange, spec: ParseSpec) -> stackexchange.Dump:
 
 
 def batched(
-    parsed: Iterable[Record | Drop], file: str, num_buckets: int, batch_chars: int = 8 << 20
+    parsed: Iterable[pa.Table | Record | Drop], file: str, num_buckets: int, batch_chars: int = 8 << 20
 ) -> Iterator[pa.Table]:
-    """PARSED tables of about BATCH_ROWS rows. Memory: one table, its text bounded."""
+    """PARSED tables of about BATCH_ROWS rows, of the records and drops among them. Memory: one table, bounded."""
     records: list[Record] = []
     drops: list[Drop] = []
     num_chars = 0
     for item in parsed:
-        if isinstance(item, Record):
+        if isinstance(item, pa.Table):
+            yield item
+        elif isinstance(item, Record):
             records.append(item)
             num_chars += len(item.text)
         else:
@@ -243,12 +253,19 @@ def _tables(table: pa.Table, piece: FileRange, spec: ParseSpec) -> Iterator[pa.T
         yield beam.pvalue.TaggedOutput(MARKS, posts)
 
 
-def _counted(parsed: Iterable[Record | Drop], file: str, account: Account) -> Iterator[Record | Drop]:
+def _counted(
+    parsed: Iterable[pa.Table | Record | Drop], file: str, account: Account
+) -> Iterator[pa.Table | Record | Drop]:
     num_rows = 0
     for item in parsed:
-        num_rows += isinstance(item, Record) or item.reason not in FILE_REASONS
-        if isinstance(item, Drop) and item.entry is not None:
-            account.removed(item.entry)
+        if isinstance(item, pa.Table):
+            num_rows += item.num_rows
+        elif isinstance(item, Record):
+            num_rows += 1
+        else:
+            num_rows += item.reason not in FILE_REASONS
+            if item.entry is not None:
+                account.removed(item.entry)
         yield item
     account.read(file, num_rows)
 

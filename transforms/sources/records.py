@@ -6,7 +6,7 @@ could not be used, and one per damaged file). Every record that is found becomes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pyarrow as pa
@@ -101,12 +101,11 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
     tables = []
     if records:
         columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
-        bucket = {thread: bucket_of("shard", thread, num_buckets) for thread in set(columns["thread_id"])}
-        buckets = [bucket[thread] for thread in columns["thread_id"]]
-        tables.append(_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
+        buckets = buckets_of(columns["thread_id"], num_buckets)
+        tables.append(parsed_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
     if drops:
         tables.append(
-            _table(
+            parsed_table(
                 {
                     "offset": [drop.offset for drop in drops],
                     "file": [drop.file for drop in drops],
@@ -119,6 +118,12 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
             )
         )
     return pa.concat_tables(tables) if tables else PARSED.empty_table()
+
+
+def buckets_of(thread_ids: Sequence[str], num_buckets: int) -> list[int]:
+    """The bucket of each record by its thread."""
+    bucket = {thread: bucket_of("shard", thread, num_buckets) for thread in set(thread_ids)}
+    return [bucket[thread] for thread in thread_ids]
 
 
 def _bucket_of_drop(drop: Drop, num_buckets: int) -> int:
@@ -141,9 +146,14 @@ def placed(rows: pa.Table, file: str, num_buckets: int) -> pa.Table:
     return whole.append_column("bucket", pa.array(buckets, pa.int32())).select(PARSED.names)
 
 
-def _table(columns: dict[str, Sequence[object]], num_rows: int) -> pa.Table:
-    arrays = [
-        pa.array(columns[field.name], field.type) if field.name in columns else pa.nulls(num_rows, field.type)
-        for field in PARSED
-    ]
-    return pa.Table.from_arrays(arrays, schema=PARSED)
+def parsed_table(columns: Mapping[str, Sequence[object] | pa.Array], num_rows: int) -> pa.Table:
+    """PARSED rows of these columns; the others are null."""
+    return pa.Table.from_arrays(
+        [_array(columns.get(field.name), field.type, num_rows) for field in PARSED], schema=PARSED
+    )
+
+
+def _array(values: Sequence[object] | pa.Array | None, kind: pa.DataType, num_rows: int) -> pa.Array:
+    if values is None:
+        return pa.nulls(num_rows, kind)
+    return values if isinstance(values, pa.Array) else pa.array(values, kind)

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
-from typing import IO, TypeVar
+from typing import IO, NamedTuple, TypeVar
 
 from transforms.clean import repair
 from transforms.fates import Drop, Reason
@@ -27,9 +27,10 @@ from transforms.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.pieces import Piece, pieces
 from transforms.sources.records import Record
-from transforms.sources.xml_rows import MalformedError, read_row
+from transforms.sources.xml_rows import MalformedError, PlainRow, read_plain, read_row
 
 SOURCE = "stackexchange"
+FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
 
 T = TypeVar("T")
 
@@ -53,6 +54,9 @@ _SITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+# Rows are unescaped so many bytes at a time; a Drop, of which there may be many in a row, counts as a short one.
+_BLOCK_BYTES = 200_000
+_ROW_BYTES = 100
 _EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -96,6 +100,9 @@ class Dump:
     strip_edit_labels: bool = False
 
 
+ToRecord = Callable[[Mapping[str, str], int, Dump], T]
+
+
 def check_site(site: str | None, file: str) -> None:
     """Raises ValueError unless `site` is the host of a forum."""
     if site is None or not _SITE.fullmatch(site):
@@ -108,6 +115,11 @@ def check_site(site: str | None, file: str) -> None:
 def id_prefix(site: str) -> str:
     """What stands before the number in the ids of a site's posts."""
     return f"{SOURCE}:{site}:"
+
+
+def url_before(site: str, answer: bool) -> str:
+    """What stands before the number in a post's address."""
+    return f"https://{site}/{'a' if answer else 'questions'}/"
 
 
 def table_of(head: bytes, name: str) -> Table:
@@ -151,23 +163,51 @@ def _without_prolog(head: bytes) -> bytes:
     return rest
 
 
+class RawRow(NamedTuple):
+    """A row of a table as it stands in the file, from after its `<`. offset: of that `<`."""
+
+    data: bytes
+    offset: int
+
+
 def read_posts(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Record | Drop]:
     """The posts or comments whose `<` lies in [start, end) of their table, in order, each as a Record or a Drop.
 
     A comment comes without its thread, which its row does not name: thread_id is that of the post it stands under.
     """
-    return read_rows(stream, start, end, dump, _to_comment if dump.table is Table.COMMENTS else _to_record)
+    return read_rows(stream, start, end, dump, to_comment if dump.table is Table.COMMENTS else to_post)
 
 
 def read_rows(
-    stream: IO[bytes],
-    start: int,
-    end: int | None,
-    dump: Dump,
-    to_record: Callable[[Mapping[str, str], int, Dump], T],
-    base: int = 0,
+    stream: IO[bytes], start: int, end: int | None, dump: Dump, to_record: ToRecord[T], base: int = 0
 ) -> Iterator[T | Drop]:
-    """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop.
+    """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop."""
+    for item, plain in plain_rows(raw_rows(stream, start, end, dump, base)):
+        yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, dump)
+
+
+def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, PlainRow | None]]:
+    """Rows with what `read_plain` reads of them, and drops, in order. Memory: a block of rows."""
+    for block in _blocks(found):
+        plain = iter(read_plain([item.data for item in block if isinstance(item, RawRow)]))
+        yield from ((item, None if isinstance(item, Drop) else next(plain)) for item in block)
+
+
+def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:
+    block: list[RawRow | Drop] = []
+    num_bytes = 0
+    for item in found:
+        block.append(item)
+        num_bytes += _ROW_BYTES if isinstance(item, Drop) else len(item.data)
+        if num_bytes >= _BLOCK_BYTES:
+            yield block
+            block, num_bytes = [], 0
+    if block:
+        yield block
+
+
+def raw_rows(stream: IO[bytes], start: int, end: int | None, dump: Dump, base: int = 0) -> Iterator[RawRow | Drop]:
+    """The rows whose `<` lies in [start, end) of a table, in order, and what is no row as a Drop.
 
     The range that holds the last `<` of the file also says, as a Drop of the whole file, when the file ends early.
     base: of the stream's first byte in the file.
@@ -184,13 +224,13 @@ def read_rows(
             detail = f"{piece.num_bytes} bytes, limit {dump.max_record_bytes}"
             yield Drop(dump.file, offset, None, Reason.OVERSIZED, detail)
         elif data.startswith(b"row ") and not (piece.last and not data.rstrip().endswith(b"/>")):
-            yield _read_row(data, offset, dump, to_record)
+            yield RawRow(data, offset)
         elif data.startswith(markup) and not (piece.last and b">" not in data):
             closed = data.startswith(closing)
         elif piece.last:
             yield Drop(dump.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
         elif re.match(rb"row\s", data):
-            yield _read_row(data, offset, dump, to_record)
+            yield RawRow(data, offset)
         else:
             detail = "markup that is neither a row nor the root element"
             yield Drop(dump.file, offset, None, Reason.MALFORMED, detail)
@@ -209,17 +249,18 @@ def _after(offset: int) -> int:
     return offset + 1 if offset else 0
 
 
-def _read_row(data: bytes, offset: int, dump: Dump, to_record: Callable[[Mapping[str, str], int, Dump], T]) -> T | Drop:
+def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, dump: Dump) -> T | Drop:
+    """What `to_record` makes of a row, or a Drop that says why it is of no use. plain: of `read_plain`."""
     row: Mapping[str, str] = {}
     try:
-        row = read_row(data)
-        return to_record(row, offset, dump)
+        row = plain.attributes() if plain else read_row(raw.data)
+        return to_record(row, raw.offset, dump)
     except UnicodeDecodeError as error:
-        return Drop(dump.file, offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
+        return Drop(dump.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
     except MalformedError as error:
-        return Drop(dump.file, offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
+        return Drop(dump.file, raw.offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
     except UnusableError as error:
-        return Drop(dump.file, offset, _row_id(row, dump), error.reason, str(error))
+        return Drop(dump.file, raw.offset, _row_id(row, dump), error.reason, str(error))
 
 
 def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
@@ -230,7 +271,7 @@ def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
     return f"{SOURCE}:{dump.site}:{below}{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
 
 
-def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
+def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     post_type = required(row, "PostTypeId")
     kind = _POST_TYPES.get(post_type)
     if kind is None:
@@ -245,7 +286,7 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     if not body.text:
         raise UnusableError(Reason.EMPTY, "no text in Body")
     accepted = _number(row, "AcceptedAnswerId") if not answer and row.get("AcceptedAnswerId") else None
-    notes = ["flattened-html"] * body.flattened + [ODD_DATE] * is_odd(created)
+    notes = [FLATTENED] * body.flattened + [ODD_DATE] * is_odd(created)
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
@@ -254,23 +295,23 @@ def _to_record(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         kind=kind,
         text=body.text,
         title=repair(row["Title"]).strip() if not answer and "Title" in row else None,
-        tags=() if answer else _tags(row.get("Tags", "")),
+        tags=() if answer else tags(row.get("Tags", "")),
         source=SOURCE,
         site=dump.site,
-        url=f"https://{dump.site}/{'a' if answer else 'questions'}/{number}",
+        url=f"{url_before(dump.site, answer)}{number}",
         created=created,
         edited=required_time(row, "LastEditDate") if row.get("LastEditDate") else None,
         license=row.get("ContentLicense") or None,
-        author_key=_author_key(row.get("OwnerUserId"), dump),
+        author_key=author_key(row.get("OwnerUserId"), dump),
         score=score,
         accepted_id=f"{prefix}{accepted}" if accepted is not None else None,
         note=" ".join(notes) or None,
-        flags=_flags(row),
+        flags=flags(row.get("ClosedDate"), row.get("CommunityOwnedDate")),
         authors=(row.get("OwnerUserId", ""), row.get("OwnerDisplayName", "")),
     )
 
 
-def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
+def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     number, post = post_number(row, "Id"), post_number(row, "PostId")
     created = required_time(row, "CreationDate")
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
@@ -292,7 +333,7 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         created=created,
         edited=None,
         license=row.get("ContentLicense") or None,
-        author_key=_author_key(row.get("UserId"), dump),
+        author_key=author_key(row.get("UserId"), dump),
         score=_number(row, "Score"),
         accepted_id=None,
         note=ODD_DATE if is_odd(created) else None,
@@ -300,9 +341,9 @@ def _to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     )
 
 
-def _flags(row: Mapping[str, str]) -> list[str]:
-    """Sorted. An attribute says since when a post is what its flag says."""
-    return ["closed"] * bool(row.get("ClosedDate")) + ["community-owned"] * bool(row.get("CommunityOwnedDate"))
+def flags(closed: object, community_owned: object) -> list[str]:
+    """Sorted. The attributes say since when a post is what its flags say; where they are empty, it is not."""
+    return ["closed"] * bool(closed) + ["community-owned"] * bool(community_owned)
 
 
 def required(row: Mapping[str, str], name: str) -> str:
@@ -346,7 +387,7 @@ def required_time(row: Mapping[str, str], name: str) -> int:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a time in ISO 8601") from None
 
 
-def _tags(value: str) -> list[str]:
+def tags(value: str) -> list[str]:
     """`<a><b>` in dumps until 2024, `|a|b|` since."""
     parts = value.strip("|").split("|") if value.startswith("|") else value.strip("<>").split("><")
     return [_tag(part) for part in parts if part]
@@ -355,7 +396,7 @@ def _tags(value: str) -> list[str]:
 _tag = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them
 
 
-def _author_key(owner: str | None, dump: Dump) -> str | None:
+def author_key(owner: str | None, dump: Dump) -> str | None:
     if dump.author_secret is None or not owner:
         return None
     name = f"{SOURCE}:{dump.site}:{owner}".encode()

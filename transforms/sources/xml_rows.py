@@ -1,15 +1,19 @@
 """The rows of a dump's XML tables: attributes and their escapes, without an XML parser.
 
-A row is one empty element with attributes, so two regular expressions are its whole grammar. `read_row` takes a short
-way for rows as dumps write them, on bytes, and the grammar for all others; `read_plain_row` equals `read_by_grammar`
-wherever it gives an answer, and tests hold them against each other. No entity is ever defined here, so none can be
-expanded: one beyond the five of XML makes its row malformed.
+A row is one empty element with attributes, so two regular expressions are its whole grammar: `read_row`. Rows as dumps
+write them are read by `read_plain`, many at a time and on their bytes; it gives what `read_row` gives or nothing, and
+tests hold the two against each other. No entity is ever defined here, so none can be expanded: one beyond the five of
+XML makes its row malformed.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
 
 _ATTRIBUTE = r"""\s+([A-Za-z_:][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)')"""
 _EACH_ATTRIBUTE = re.compile(_ATTRIBUTE, re.ASCII)
@@ -19,20 +23,26 @@ _PLAIN_END = re.compile(rb" */>")
 
 # Not allowed in XML 1.0 (section 2.2). Lone surrogates cannot come out of UTF-8.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
-_CONTROLS = bytes(range(0x20))
-_NONCHARACTERS = (b"\xef\xbf\xbe", b"\xef\xbf\xbf")
+_NONCHARACTERS = ("\ufffe".encode(), "\uffff".encode())
 
 _NAMED = {"lt": "<", "gt": ">", "quot": '"', "apos": "'", "amp": "&"}
 _REFERENCE = re.compile(r"&(?:#x([0-9A-Fa-f]{1,8});|#([0-9]{1,8});|(\w+);)?")
-# The references that dumps are made of, beside &amp;.
-_COMMON = (
-    (b"&lt;", b"<"),
-    (b"&gt;", b">"),
-    (b"&#xA;", b"\n"),
-    (b"&quot;", b'"'),
-    (b"&#xD;", b"\r"),
-    (b"&apos;", b"'"),
-)
+
+# In plain rows these stand for the end of a row and for &quot; until the rows are cut at their quotes. XML allows
+# neither, so no row holds them by itself.
+_ROW_END, _QUOTE = b"\x02", b"\x01"
+# The references that dumps are made of.
+_PLAIN_REFERENCES = {
+    b"&lt;": b"<",
+    b"&gt;": b">",
+    b"&amp;": b"&",
+    b"&#xA;": b"\n",
+    b"&#xD;": b"\r",
+    b"&#x9;": b"\t",
+    b"&quot;": _QUOTE,
+    b"&apos;": b"'",
+}
+_LONGEST = 8  # bytes that are looked at from an & on
 
 
 class MalformedError(ValueError):
@@ -43,60 +53,76 @@ class MalformedError(ValueError):
         self.number = number
 
 
-def read_row(row: bytes) -> dict[str, str]:
-    """The attributes of a row, from after its `<`, as an XML parser gives them.
+class PlainRow(NamedTuple):
+    """The attributes of a row. values: their UTF-8, to be read by `text`."""
 
-    Raises UnicodeDecodeError for bytes that are not UTF-8, MalformedError for a row that is not well-formed.
+    names: tuple[str, ...]
+    values: list[bytes]
+
+    def attributes(self) -> dict[str, str]:
+        return dict(zip(self.names, map(text, self.values), strict=True))
+
+
+def text(value: bytes) -> str:
+    """The text of a plain row's value."""
+    return value.decode().replace("\x01", '"')
+
+
+def read_plain(rows: Sequence[bytes]) -> list[PlainRow | None]:
+    """What `read_row` gives of each row, or None for one that is not written as dumps write them.
+
+    Fastest for some 100 kB of rows at a time, which processors hold in their second cache.
     """
-    found = read_plain_row(row)
-    return read_by_grammar(row) if found is None else found
+    rows = [row.rstrip(b" \r\n\t") for row in rows]
+    block = _ROW_END.join(rows)
+    if not _is_plain(block, len(rows) - 1):
+        if len(rows) < 2:
+            return [None] * len(rows)
+        half = len(rows) // 2
+        return read_plain(rows[:half]) + read_plain(rows[half:])
+    unescaped, unknown = _unescape_plain(block) if b"&" in block else (block, ())
+    found = [_cut(row) for row in unescaped.split(_ROW_END)]
+    for at in unknown:
+        found[block.count(_ROW_END, 0, at)] = None
+    return found
 
 
-def read_plain_row(row: bytes) -> dict[str, str] | None:
-    """What `read_by_grammar` gives, or None for a row that is not written as dumps write them."""
-    row = row.rstrip()
-    if _holds_control_or_noncharacter(row):
-        return None
+def _is_plain(block: bytes, num_controls: int) -> bool:
+    """UTF-8 of characters that XML allows, with no white space but blanks (in values, other becomes blanks)."""
+    if np.count_nonzero(np.frombuffer(block, np.uint8) < 0x20) != num_controls:
+        return False
+    if block.isascii():
+        return True
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return False
+    return not (_NONCHARACTERS[0][:1] in block and any(character in block for character in _NONCHARACTERS))
+
+
+def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
+    """(the block without its references, the places of those that are none of `_PLAIN_REFERENCES`)."""
+    characters = np.frombuffer(block + bytes(_LONGEST), np.uint8)
+    places = np.flatnonzero(characters == ord("&"))
+    # The eight bytes from each place of the block on as one number: a view, of which only those of an & are read.
+    ahead = np.ndarray(len(block), ">u8", characters.data, strides=(1,))[places].astype(np.uint64)
+    unescaped, stays = characters.copy(), np.ones(len(characters), bool)
+    num_known = 0
+    for reference, character in _PLAIN_REFERENCES.items():
+        there = ahead >> np.uint64(8 * (_LONGEST - len(reference))) == int.from_bytes(reference, "big")
+        begins = places[there]
+        unescaped[begins] = ord(character)
+        for step in range(1, len(reference)):
+            stays[begins + step] = False
+        num_known += len(begins)
+    unknown = places[stays[places + 1]] if num_known < len(places) else places[:0]
+    return unescaped[: len(block)][stays[: len(block)]].tobytes(), unknown.tolist()
+
+
+def _cut(row: bytes) -> PlainRow | None:
     parts = row.split(b'"')  # names at even places, values at odd ones
     names = _names(tuple(parts[0::2]))
-    if names is None or len(parts) % 2 == 0:
-        return None
-    values = parts[1::2]
-    try:
-        if b"&" not in row:
-            return {name: value.decode() for name, value in zip(names, values, strict=True)}
-        found: dict[str, str] = {}
-        for name, value in zip(names, values, strict=True):
-            if b"&" in value:
-                unescaped = _unescape_common(value)
-                if unescaped is None:
-                    return None
-                value = unescaped
-            found[name] = value.decode()
-        return found
-    except UnicodeDecodeError:
-        return None
-
-
-def _holds_control_or_noncharacter(row: bytes) -> bool:
-    """True too for white space other than blanks, which becomes blanks in values."""
-    return len(row.translate(None, _CONTROLS)) != len(row) or (
-        _NONCHARACTERS[0][:2] in row and any(character in row for character in _NONCHARACTERS)
-    )
-
-
-def _unescape_common(value: bytes) -> bytes | None:
-    """The value without its references, when all are common ones."""
-    ampersands = value.count(b"&amp;")  # replaced last, so that what they set free is not read again
-    left = value.count(b"&") - ampersands
-    # Exact as soon as every & began one of the references replaced so far: replacing one cannot make another.
-    for reference, character in _COMMON:
-        if not left:
-            return value.replace(b"&amp;", b"&") if ampersands else value
-        shorter = value.replace(reference, character)
-        left -= (len(value) - len(shorter)) // (len(reference) - 1)
-        value = shorter
-    return None if left else value.replace(b"&amp;", b"&")
+    return None if names is None or len(parts) % 2 == 0 else PlainRow(names, parts[1::2])
 
 
 # A table's rows are written in a few ways, so what stands between their values is read once for each of them.
@@ -109,10 +135,13 @@ def _names(between: tuple[bytes, ...]) -> tuple[str, ...] | None:
     return names if len(names) == len(found) == len(set(names)) else None
 
 
-def read_by_grammar(row: bytes) -> dict[str, str]:
-    """The same by the grammar of XML alone."""
-    text = row.decode()
-    whole = _ROW.fullmatch(text)
+def read_row(row: bytes) -> dict[str, str]:
+    """The attributes of a row, from after its `<`, as an XML parser gives them.
+
+    Raises UnicodeDecodeError for bytes that are not UTF-8, MalformedError for a row that is not well-formed.
+    """
+    decoded = row.decode()
+    whole = _ROW.fullmatch(decoded)
     if whole is None:
         raise MalformedError('not of the form <row name="value" … />')
     pairs = [(name, double or single) for name, double, single in _EACH_ATTRIBUTE.findall(whole[1])]
@@ -120,7 +149,7 @@ def read_by_grammar(row: bytes) -> dict[str, str]:
     if len(found) != len(pairs):
         raise MalformedError("an attribute stands twice in the row")
     number = found.get("Id", "")
-    if _ILLEGAL.search(text):
+    if _ILLEGAL.search(decoded):
         raise MalformedError("a character that XML does not allow, such as NUL", number)
     try:
         return {name: unescape(value) for name, value in found.items()}
