@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.generate import repeat
 from benchmarks.harness import Contender, announce, run_once, timed, write_result
-from pipelines import ingest
+from pipelines import ingest, nursery
 from transforms.sources.inputs import Input
 
 START_POSTS = 100
@@ -28,6 +28,7 @@ def run(posts: Path, workers: int) -> None:
     shutil.rmtree(output, ignore_errors=True)
     with timed() as timer:
         manifest = ingest.run([Input(str(posts), "stackexchange", "bench.example.org")], str(output), workers=workers)
+        nursery.stop()  # the CPU seconds of workers are known when all have ended
     announce(timer, posts.stat().st_size, manifest.rows)
     shutil.rmtree(output)
 

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import sys
+import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import grpc
 import typer
 from rich.console import Console
 from rich.markup import escape
+
+from pipelines import nursery
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
@@ -24,6 +30,13 @@ USER_ERROR = 2
 _WORKERS = re.compile(
     r"^(?:RuntimeError: )?(?:ValueError: |\w+: (?=\[Errno ))((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
     re.MULTILINE | re.DOTALL,
+)
+# How Beam tells that a worker is gone.
+_DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
+_GRACE_S = 5  # in which Beam mostly finds out by itself
+_KILLED = (
+    "a worker process was killed, most likely by the system for want of memory; give ingest a bound with --memory, or "
+    "fewer --workers, and run the same command again"
 )
 console = Console(stderr=True, highlight=False)
 
@@ -47,8 +60,9 @@ def run_app(app: typer.Typer, name: str) -> None:
     with status 2; anything else is a defect of ours and shows its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    # A worker's exception is raised here as well; logged, it would be shown twice, and with a trace.
-    logging.getLogger("apache_beam.runners.common").setLevel(logging.CRITICAL)
+    # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
+    logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
+    threading.excepthook = _in_thread
     ours, beams = _split(sys.argv[1:])
     try:
         app(args=ours, prog_name=name, obj=beams)
@@ -56,8 +70,27 @@ def run_app(app: typer.Typer, name: str) -> None:
         message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)
         if message is None:
             raise
-        console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+        _say(message)
         raise SystemExit(USER_ERROR) from error
+
+
+def _in_thread(arguments: threading.ExceptHookArgs) -> None:
+    """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but hangs."""
+    if _DIED.search(str(arguments.exc_value)):
+        threading.Thread(target=_end_soon, daemon=True).start()
+    elif not isinstance(arguments.exc_value, grpc.RpcError):
+        threading.__excepthook__(arguments)
+
+
+def _end_soon() -> None:
+    time.sleep(_GRACE_S)
+    _say(_KILLED)
+    nursery.stop()
+    os._exit(USER_ERROR)
+
+
+def _say(message: str) -> None:
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
 
 
 def _of_worker(error: RuntimeError) -> str | None:
@@ -67,21 +100,22 @@ def _of_worker(error: RuntimeError) -> str | None:
     """
     found = _WORKERS.findall(str(error))
     if not found:
-        return None
+        return _KILLED if _DIED.search(str(error)) else None
     message, step = found[-1]
-    if f"[Errno {errno.ENOSPC}]" in message:
-        message += "; free some space, or name an --output on another disk, and run the same command again"
-    elif message.startswith("[Errno"):
-        message += "; check the path"
-    return "\n".join([f"{message} (in the step {step})", *getattr(error, "__notes__", [])])
+    return "\n".join([f"{_advised(message)} (in the step {step})", *getattr(error, "__notes__", [])])
 
 
 def _message(error: BaseException) -> str:
     """The error with its notes, and without the trace that Beam appends to what a worker raised."""
-    first = str(error).split("\n\nTraceback (most recent call last)")[0]
-    if isinstance(error, OSError) and error.filename is not None:
-        first = f"{error.filename}: {error.strerror}; check the path"
+    first = _advised(str(error).split("\n\nTraceback (most recent call last)")[0])
     return "\n".join([first, *getattr(error, "__notes__", [])]) or type(error).__name__
+
+
+def _advised(message: str) -> str:
+    """What the system says of a file, with what to do about it."""
+    if f"[Errno {errno.ENOSPC}]" in message:
+        return f"{message}; free some space, or name an --output on another disk, and run the same command again"
+    return f"{message}; check the path" if message.startswith("[Errno") else message
 
 
 def run_command(command: Callable[..., Any]) -> None:

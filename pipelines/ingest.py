@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import apache_beam as beam
 import typer
 
-from pipelines import memory
+from pipelines import memory, nursery
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
 from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
 from pipelines.io import scratch_place
@@ -68,6 +68,8 @@ def run(
     are dropped than max_drop_rate allows, and when another dataset is at `output` and `replace` is False.
     """
     settings = settings or IngestSettings()
+    if workers > 1 and not (beam_args or settings.memory):
+        nursery.ready()  # it imports while the inputs are looked through
     files = find_files(inputs, settings.limits)
     plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
     if plan.parse.parse_cache:

@@ -26,6 +26,7 @@ _TIMES = 8
 _SPILLED_PER_INPUT = 1.3  # an Arrow row over its text: ids, times, offsets
 _MAX_PARTS = 512  # whoever merges them opens as many files
 _USUAL_BUCKET_BYTES = 128 << 20  # that a worker sorts at once where no bound is given
+_FEW_RANGES, _LEAST_RANGE = 16, 4 << 20
 _SPILL_BYTES = 64 << 20  # where memory is not bounded
 
 # What packed forum dumps usually unpack to, times their size. Estimates, for room: nothing else depends on them.
@@ -75,7 +76,7 @@ def plan(
     """
     if memory is None:
         num_parts = min(_MAX_PARTS, _num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))
-        return MemoryPlan(workers, range_bytes, num_parts=num_parts)
+        return MemoryPlan(workers, _shared(range_bytes, workers, unpacked_bytes), num_parts=num_parts)
     bound = parse_size(memory)
     for number in range(workers, 0, -1):
         processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
@@ -100,12 +101,19 @@ def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked
         )
     return MemoryPlan(
         workers=workers,
-        range_bytes=range_bytes,
+        range_bytes=_shared(range_bytes, workers, unpacked_bytes),
         spill_bytes=bucket_bytes,
         batch_chars=min(8 << 20, each // (4 * _TIMES)),
         num_parts=num_parts,
         run_bytes=max(1 << 12, min(1 << 20, each // (24 * num_parts))),
     )
+
+
+def _shared(range_bytes: int, workers: int, unpacked_bytes: int) -> int:
+    """Smaller ranges where each worker would have few, so that none waits long for the last of another."""
+    while workers > 1 and range_bytes > _LEAST_RANGE and unpacked_bytes < _FEW_RANGES * workers * range_bytes:
+        range_bytes //= 2
+    return range_bytes
 
 
 def _num_parts(bucket_bytes: int, num_shards: int, unpacked_bytes: int) -> int:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import difflib
 import logging
-import os
-import sys
 from collections.abc import Sequence
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from pipelines import nursery
 
 
 def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> beam.Pipeline:
@@ -33,9 +33,7 @@ def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> beam.Pipel
     environment = None
     if workers > 1:
         flags.append(f"--direct_num_workers={workers}")
-        environment = SubprocessSDKEnvironment.from_command_string(
-            f"exec {sys.executable} -m pipelines.worker {os.getpid()}"
-        )
+        environment = SubprocessSDKEnvironment.from_command_string(nursery.ready())
     return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(flags))
 
 

@@ -1,16 +1,27 @@
-"""A local Beam worker process: Beam's own, but quiet, and gone when its parent is gone.
+"""Local Beam workers: processes forked from one that has imported everything, which takes Python more than a second.
 
-Beam starts one per `--workers`. Its stock entry point logs at INFO to the terminal and outlives a killed parent, which
-could then write into the folder that a new run has taken over.
+    driver ── starts ── nursery: imports, then forks a worker for each connection
+      └── Beam ── `ask_worker.py`, for each worker: connects, hands on its environment, waits for the worker's end
+
+A worker is Beam's own, but quiet, and gone when the driver is gone: it could otherwise write into a folder that a new
+run has taken over. Forking is safe because the nursery has one thread and has not used gRPC.
 """
 
 from __future__ import annotations
 
+import gc
+import importlib
+import json
 import logging
 import os
+import select
+import signal
+import socket
 import sys
 import threading
 import time
+import traceback
+from pathlib import Path
 
 logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
 
@@ -26,11 +37,55 @@ def leave_with(parent: int) -> None:
     os._exit(1)
 
 
+def serve(listener: socket.socket) -> None:
+    """Forks a worker for each connection, until the driver, which holds our standard input open, has ended.
+
+    Workers that have not ended by then are killed.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver
+    gc.freeze()  # so that workers do not copy what they share by looking for garbage in it
+    nursery = os.getpid()
+    workers: set[int] = set()
+    while sys.stdin not in select.select([listener, sys.stdin], [], [])[0]:
+        connection, _ = listener.accept()
+        worker = os.fork()
+        if not worker:
+            listener.close()
+            work(connection, nursery)
+        connection.close()
+        workers = {known for known in workers if os.waitpid(known, os.WNOHANG) == (0, 0)} | {worker}
+    for worker in workers:
+        os.kill(worker, signal.SIGKILL)
+        os.waitpid(worker, 0)
+
+
+def work(connection: socket.socket, nursery: int) -> None:
+    """Runs a worker in the environment that it was asked for, and ends the process."""
+    threading.Thread(target=leave_with, args=(nursery,), daemon=True).start()
+    try:
+        asked = json.loads(connection.makefile("rb").readline())
+        os.environ.update(asked["environment"])
+        os.chdir(asked["folder"])
+        sdk_worker_main.main([])
+        connection.sendall(b"\n")
+    except BaseException:
+        traceback.print_exc()
+    finally:  # not by sys.exit: the interpreter would take everything down that it shares with the nursery
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
+
+
 def main() -> None:
-    """The one argument is the process that started us: by now it may be dead, and our parent another."""
-    program, parent = sys.argv
-    threading.Thread(target=leave_with, args=(int(parent),), daemon=True).start()
-    sdk_worker_main.main([program])
+    """Arguments: the listening socket's descriptor, and modules that workers need."""
+    _, descriptor, *modules = sys.argv
+    for module in modules:
+        importlib.import_module(module)
+    with socket.socket(fileno=int(descriptor)) as listener:
+        serve(listener)
+        place = Path(listener.getsockname())
+    place.unlink(missing_ok=True)
+    place.parent.rmdir()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
+import signal
+import subprocess
 import sys
 
 import apache_beam as beam
@@ -11,6 +14,7 @@ import typer
 
 from pipelines.command import USER_ERROR, run_app
 from pipelines.options import beam_pipeline
+from tests.conftest import ROOT
 
 
 def fail(kind: str) -> None:
@@ -18,6 +22,8 @@ def fail(kind: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     if kind == "forbidden":
         raise PermissionError(errno.EACCES, "Permission denied", "/data/x")
+    if kind == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
     if kind == "user":
         raise ValueError("two lines,\nboth told")
     raise AttributeError("'X' has no attribute 'y'")
@@ -61,3 +67,11 @@ def test_a_defect_shows_its_trace(workers: int, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sys, "argv", ["agora"])
     with pytest.raises((AttributeError, RuntimeError), match="no attribute"):
         run_app(app_of("defect", workers), "agora")
+
+
+def test_a_killed_worker_ends_the_run() -> None:
+    code = "from tests.test_command import *; sys.argv[1:] = []; run_app(app_of('killed', 2), 'agora')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == USER_ERROR
+    assert done.stderr.count("error: a worker process was killed, most likely by the system for want of memory") == 1
+    assert "Traceback" not in done.stderr

@@ -2,31 +2,47 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
 
+from pipelines import nursery
 from tests.conftest import ROOT
 
 SECONDS = 30  # far more than either wait takes
 
 
 def children(parent: int) -> list[int]:
-    """The worker processes that a process started."""
+    """The processes that a process started."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             started_by = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-            command = (folder / "cmdline").read_bytes()
         except (FileNotFoundError, ProcessLookupError):  # it ended while we looked
             continue
-        if started_by == parent and b"pipelines.worker" in command:
+        if started_by == parent:
             found.append(int(folder.name))
     return found
+
+
+def command_of(process: int) -> bytes:
+    try:
+        return (Path("/proc") / str(process) / "cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
+def workers_of(driver: int) -> tuple[list[int], list[int]]:
+    """(workers, those that wait for them and the process that workers are forked from)."""
+    beside = [child for child in children(driver) if b"worker" in command_of(child)]
+    return [worker for child in beside for worker in children(child)], beside
 
 
 def running(process: int) -> bool:
@@ -42,17 +58,19 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     command += ["--output", str(tmp_path / "out"), "--workers", "2"]
     parent = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + SECONDS
-    workers: list[int] = []
+    workers, beside = workers_of(parent.pid)
     while len(workers) < 2 and time.monotonic() < deadline and parent.poll() is None:
-        workers = children(parent.pid)
+        workers, beside = workers_of(parent.pid)
         time.sleep(0.01)
     assert len(workers) == 2
-    parent.kill()  # most likely while the workers still import
+    assert len(beside) == 3
+    parent.kill()
     parent.wait()
     deadline = time.monotonic() + SECONDS
-    while any(map(running, workers)) and time.monotonic() < deadline:
+    while any(map(running, [*workers, *beside])) and time.monotonic() < deadline:
         time.sleep(0.05)
-    left = [worker for worker in workers if running(worker)]
+    left = [process for process in [*workers, *beside] if running(process)]
+    assert not list(Path(tempfile.gettempdir()).glob(f"agora-workers-{parent.pid}-*"))
     for worker in left:
         os.kill(worker, 9)
     assert not left
@@ -79,3 +97,30 @@ def test_a_busy_worker_ends_with_its_parent() -> None:
     if left:
         os.kill(worker, 9)
     assert not left
+
+
+@pytest.mark.parametrize("end", [0, 3])
+def test_who_asks_for_a_worker_learns_how_it_ended(end: int, tmp_path: Path) -> None:
+    place = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(place))
+        listener.listen()
+        command = [sys.executable, "-I", "-S", str(ROOT / "pipelines" / "ask_worker.py"), str(place)]
+        asker = subprocess.Popen(command, cwd=tmp_path, env={"A": "é\udcff", "LC_CTYPE": "C.UTF-8"})
+        connection, _ = listener.accept()
+        asked = json.loads(connection.makefile("rb").readline())
+        assert asked == {"environment": {"A": "é\udcff", "LC_CTYPE": "C.UTF-8"}, "folder": str(tmp_path)}
+        if not end:
+            connection.sendall(b"\n")
+        connection.close()
+    assert (asker.wait(SECONDS) == 0) is (end == 0)
+
+
+def test_a_nursery_is_started_once_and_anew_when_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = nursery.ready()
+    assert nursery.ready() == first
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "3")  # heeded only by a process that begins
+    second = nursery.ready()
+    assert second != first
+    nursery.stop()
+    assert nursery.ready() not in (first, second)
