@@ -19,6 +19,7 @@ FOLDER = HERE.parent / ".cache" / "peers"
 REQUIREMENTS = (
     *("datatrove", "orjson", "regex", "spacy", "tokenizers", "xxhash"),
     *("ftfy", "html-to-markdown", "html2text", "markdownify", "resiliparse", "selectolax", "tqdm"),
+    *("py-data-juicer", "aiohttp", "ray", "torch"),  # data-juicer would fetch the last three when it runs
 )
 
 

@@ -71,8 +71,8 @@ def build(p: beam.Pipeline, files: Sequence[ShardFile], layers: Sequence[Layer])
         name = layer.name.capitalize()
         (
             p
-            | f"{name}Shards" >> beam.Create(layer.missing(files))
-            | f"{name}Spread" >> beam.Reshuffle()  # names only: texts are read where they are worked on
+            # Names only: texts are read where they are worked on.
+            | f"{name}Shards" >> beam.Create(layer.missing(files), reshuffle=True)
             | name >> layer.transform
         )
 

@@ -37,7 +37,7 @@ _LARGE_SHARD_BYTES = 512 << 20
 
 def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan) -> None:
     """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row."""
-    every = p | "Ranges" >> beam.Create(by_archive(ranges)) | "Unpack" >> Unpack(plan.reblock)
+    every = p | "Ranges" >> beam.Create(by_archive(ranges), reshuffle=True) | "Unpack" >> Unpack(plan.reblock)
     tables, marks, comments, half_read, read = every | "Parse" >> Parse(plan.parse)
     scratch, num_buckets, spill = plan.reblock.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
     joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)

@@ -109,6 +109,4 @@ class Unpack(beam.PTransform):
         self._how = how
 
     def expand(self, pieces: beam.PCollection) -> beam.PCollection:
-        return (
-            pieces | "Spread" >> beam.Reshuffle() | beam.FlatMap(unpack, self._how) | "SpreadRanges" >> beam.Reshuffle()
-        )
+        return pieces | beam.FlatMap(unpack, self._how) | "SpreadRanges" >> beam.Reshuffle()

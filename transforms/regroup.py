@@ -121,7 +121,7 @@ def _buckets_beside(index: int, names: Sequence[str], others: Sequence[str], pla
 
 
 def _numbers(pipeline: beam.Pipeline, num_buckets: int) -> beam.PCollection:
-    return pipeline | "EveryBucket" >> beam.Create(range(num_buckets)) | "Spread" >> beam.Reshuffle()
+    return pipeline | "EveryBucket" >> beam.Create(range(num_buckets), reshuffle=True)  # over the workers
 
 
 class Regroup(beam.PTransform):
