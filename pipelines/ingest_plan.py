@@ -17,7 +17,7 @@ from transforms.reblock import Reblock
 from transforms.sources import jsonl, parquet, reddit, stackexchange
 from transforms.sources.inputs import InputFile
 from transforms.sources.mapping import RowMapping
-from transforms.sources.unpack import USUAL_LIMITS, Limits
+from transforms.sources.unpack import USUAL_LIMITS, Limits, window_bytes
 from transforms.thread_rules import ThreadRules
 from transforms.threads import Target
 
@@ -95,7 +95,7 @@ def plan_ingest(
 ) -> IngestPlan:
     """Raises ValueError for settings that do not fit the files, or a bound on memory that nothing fits."""
     num_shards, unpacked = settings.num_shards, _unpacked_bytes(files)
-    window = max(file.window_bytes for file in files)
+    window = max(map(_window_bytes, files)) if settings.memory else 0
     within = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
     shared = within.workers > 1 or on_cluster
     parse = _parse_spec(settings, files, num_shards, within)
@@ -122,6 +122,12 @@ def plan_ingest(
         reblock=Reblock(scratch, within.range_bytes, settings.limits, shared),
         scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
     )
+
+
+def _window_bytes(file: InputFile) -> int:
+    """What its decoder holds in memory."""
+    unpacked_here = file.packed and file.member is None and file.readable
+    return max(file.dictionary_bytes, window_bytes(file.place) if unpacked_here else 0)
 
 
 def _blocks_bytes(files: Sequence[InputFile], shared: bool) -> int:

@@ -86,7 +86,7 @@ _REDDIT_AUTHOR = {
     "author_flair_css_class": NAME,
     "author_flair_richtext": [{"e": "text", "t": NAME}],
     "author_created_utc": int(NUMBER),
-    "distinguished": f"{NAME}-1",  # a role in one word, which Reddit and no author sets, is stored as a flag
+    "distinguished": NAME,
     "approved_by": NAME,
     "banned_by": NAME,
     "mod_note": MAIL,

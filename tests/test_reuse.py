@@ -12,7 +12,7 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
-from transforms import parse_cache
+from transforms import parse_cache, places
 from transforms.manifest import RUN, load_manifest
 from transforms.sources import post_tables
 
@@ -74,11 +74,16 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
     with pytest.raises(OSError, match="the disk is gone"):
         ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     before, starts[:] = set(starts), []
+    (folder,) = {path.parent for path in Path(cache).rglob("*.arrow")}
+    left = [folder / f"{places.TEMPORARY}killed", folder / f"{7:016d}-{9:016d}.arrow"]
+    for path in left:
+        path.write_bytes(b"")
     monkeypatch.setattr(post_tables, "read_tables", lambda *given: starts.append(given[1]) or read(*given))  # type: ignore[func-returns-value]
     ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     assert told(tmp_path / "out") == {"reused": [], "read": {"a.xml": "2 of its ranges were read before"}}
     assert len(before) == 2
     assert before.isdisjoint(starts)
+    assert not any(path.exists() for path in left)  # what a killed run leaves goes when its file is complete
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "out")
     # Cut in another way, what the two runs left is still the file once.
     starts.clear()

@@ -169,10 +169,20 @@ def test_blocks_of_a_damaged_file_end_with_its_damage(tmp_path: Path) -> None:
         assert stream.read() == b""
 
 
-def test_the_window_is_known_before_a_byte_is_unpacked() -> None:
-    assert window_bytes(long_window(TEXT)[:18]) == 1 << 31
-    assert window_bytes(zst(TEXT)[:18]) == len(TEXT)  # the frame says how much it holds
-    assert window_bytes(gzip.compress(TEXT)[:18]) == window_bytes(long_window(TEXT)[:5]) == window_bytes(b"") == 0
+def test_the_window_is_known_before_a_byte_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    for data, window in {
+        long_window(TEXT): 1 << 31,
+        zst(TEXT): len(TEXT),  # the frame says how much it holds
+        zst(TEXT[:9]) + SKIPPABLE + long_window(TEXT) + zst(TEXT): 1 << 31,
+        zst(TEXT)[:-5] + long_window(TEXT): len(TEXT),  # no frame is found behind a damaged one
+        gzip.compress(TEXT): 0,
+        long_window(TEXT)[:5]: 0,
+        TEXT: 0,
+        b"": 0,
+    }.items():
+        path.write_bytes(data)
+        assert window_bytes(str(path)) == window
 
 
 def test_limits_are_checked() -> None:

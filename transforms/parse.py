@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from importlib.metadata import version
 from typing import IO
 
 import apache_beam as beam
@@ -59,6 +60,7 @@ class ParseSpec:
             del values[name]
         secret = hashlib.blake2b(self.author_secret or b"", person=b"agora-digest").hexdigest()
         settings = {**values, "author_secret": self.author_secret and secret, "remove": self.remove.digest()}
+        settings["libraries"] = {name: version(name) for name in ("ftfy", "html-to-markdown")}
         return ParseCache(self.cache, fingerprint(settings))
 
 

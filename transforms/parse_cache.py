@@ -114,10 +114,17 @@ class ParseCache:
         places.write_atomically(places.join(folder, path + ".json"), json.dumps(asdict(part), sort_keys=True).encode())
 
     def complete(self, file: InputFile) -> None:
-        """Says that all byte ranges of a file are in the cache; of one that could not be read, none are."""
+        """Says that all byte ranges of a file are in the cache, and removes what killed runs have left beside them.
+
+        Of a file that could not be read nothing is.
+        """
         folder = self.folder(file)
-        if whole := [asdict(part) for part in _end_to_end(self._parts(folder))]:
-            places.write_atomically(places.join(folder, _COMPLETE), json.dumps(whole).encode())
+        if not (whole := _end_to_end(self._parts(folder))):
+            return
+        places.write_atomically(places.join(folder, _COMPLETE), json.dumps([asdict(part) for part in whole]).encode())
+        named = {_COMPLETE, *(part.path for part in whole), *(f"{part.path}.json" for part in whole)}
+        for name in set(places.list_files(folder)) - named:
+            places.remove(places.join(folder, name))
 
     def _parts(self, folder: str) -> list[Part]:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]

@@ -13,7 +13,7 @@ from transforms.fates import Reason
 from transforms.sources import archives, jsonl, mapped_rows, parquet, reddit, stackexchange
 from transforms.sources.json_rows import check_head as check_json_head
 from transforms.sources.pieces import read_chunk
-from transforms.sources.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked, window_bytes
+from transforms.sources.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked
 
 SOURCES = (stackexchange.SOURCE, reddit.SOURCE, jsonl.SOURCE, parquet.SOURCE)
 
@@ -75,7 +75,7 @@ class InputFile:
     problem: tuple[Reason, str] | None
     table: stackexchange.Table | None = None  # Stack Exchange only: which of a dump's tables it is
     member: int | None = None  # its number in the archive at `place`, for a file in an archive
-    window_bytes: int = 0  # what its decoder holds in memory
+    dictionary_bytes: int = 0  # what unpacking its archive holds in memory
 
     @property
     def readable(self) -> bool:
@@ -186,9 +186,20 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
         problem = member.problem or (None if member.bytes else (Reason.EMPTY_FILE, "no content"))
         table = stackexchange.table_of(b"", file_name)
         source, size = stackexchange.SOURCE, member.bytes
-        window = member.dictionary_bytes
         found.append(
-            InputFile(place, label, source, own_site, size, identity, True, problem, table, member.index, window)
+            InputFile(
+                place,
+                label,
+                source,
+                own_site,
+                size,
+                identity,
+                True,
+                problem,
+                table,
+                member.index,
+                member.dictionary_bytes,
+            )
         )
     if not found and not places.is_folder(item.path):
         names = [member.name for member in members[:5]]
@@ -221,9 +232,7 @@ def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
     if damage and not head.strip():
         problem = damage.reason, str(damage)
     size, digest = places.size(place), places.sha256(place)
-    return InputFile(
-        place, name, source, site, size, digest, is_packed(magic), problem, table, None, window_bytes(magic)
-    )
+    return InputFile(place, name, source, site, size, digest, is_packed(magic), problem, table)
 
 
 def _parquet_problem(place: str, limits: Limits) -> tuple[Reason, str] | None:

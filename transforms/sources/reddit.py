@@ -42,6 +42,7 @@ _TAKEN_DOWN = ("[removed]", "[ removed by ", "[removed by ")
 _LONGEST_NOTICE = 200
 
 _TRUE_FLAGS = ("locked", "over_18", "spoiler", "stickied")
+_DISTINGUISHED = frozenset({"admin", "moderator", "special"})  # whom Reddit says that a post was written for
 _LAST_SECOND = 253402300799  # the end of the year 9999
 
 
@@ -261,7 +262,7 @@ def _score(row: Row) -> int | None:
 def _flags(row: Row) -> list[str]:
     flags = [name for name in _TRUE_FLAGS if row.get(name) is True]
     distinguished = row.get("distinguished")
-    if isinstance(distinguished, str) and distinguished.isalpha():
+    if isinstance(distinguished, str) and distinguished in _DISTINGUISHED:
         flags.append(f"distinguished:{distinguished}")
     return flags
 

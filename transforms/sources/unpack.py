@@ -10,6 +10,7 @@ Memory: one block, and the window that the file was packed with: up to 2 GiB for
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import io
 import zlib
@@ -75,19 +76,24 @@ def is_packed(head: bytes) -> bool:
     return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or _is_skippable(head)
 
 
-def window_bytes(head: bytes) -> int:
-    """The memory that unpacking takes beside a block, by the first 18 bytes of a file: the window of its first frame.
+def window_bytes(place: str) -> int:
+    """The memory that unpacking a file takes beside a block: the largest window of its frames, whose headers it reads.
 
-    A frame that says how much it holds needs no more than that.
+    A frame that says how much it holds needs no more than that. Time: a pass over the packed bytes of Zstandard files.
     """
-    if not head.startswith(ZSTD_MAGIC):
-        return 0
-    try:
-        frame = zstandard.get_frame_parameters(head)
-    except zstandard.ZstdError:  # too short, or damaged: it will be told when it is read
-        return 0
-    sized = frame.content_size != zstandard.CONTENTSIZE_UNKNOWN
-    return min(frame.window_size, frame.content_size) if sized else frame.window_size
+    largest = 0
+    with (
+        places.open_input(place) as file,
+        contextlib.suppress(DamageError, zstandard.ZstdError),
+    ):  # told when it is read
+        if is_packed(file.read(4)):
+            file.seek(0)
+            for is_header, unit in _frame_units(file):
+                if is_header:
+                    frame = zstandard.get_frame_parameters(unit)
+                    sized = frame.content_size != zstandard.CONTENTSIZE_UNKNOWN
+                    largest = max(largest, min(frame.window_size, frame.content_size) if sized else frame.window_size)
+    return largest
 
 
 def open_unpacked(place: str, limits: Limits = NO_LIMITS) -> IO[bytes]:
@@ -117,23 +123,18 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
     decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
-    frame = None
-    for unit in _frame_units(file):
-        if unit.startswith(ZSTD_MAGIC) and frame is None:
+    for is_header, unit in _frame_units(file):
+        if is_header:
             frame = decompressor.decompressobj()
-        if frame is None:
-            continue  # a skippable frame
         try:
             if data := frame.decompress(unit):
                 yield data
         except zstandard.ZstdError as error:
             raise DamageError(f"Zstandard: {error}") from None
-        if frame.eof:
-            frame = None
 
 
-def _frame_units(file: IO[bytes]) -> Iterator[bytes]:
-    """Header, blocks and checksum of every frame, each by itself; skippable frames as empty units."""
+def _frame_units(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
+    """(True, header), then (False, unit) for each block and the checksum, of every frame that is not to be skipped."""
     while magic := file.read(4):
         if _is_skippable(magic):
             left = int.from_bytes(_exactly(file, 4), "little")
@@ -146,7 +147,7 @@ def _frame_units(file: IO[bytes]) -> Iterator[bytes]:
         flags = descriptor[0]
         single_segment = bool(flags & 0x20)
         size_bytes = (1 if single_segment else 0, 2, 4, 8)[flags >> 6]
-        yield magic + descriptor + _exactly(file, (not single_segment) + (0, 1, 2, 4)[flags & 3] + size_bytes)
+        yield True, magic + descriptor + _exactly(file, (not single_segment) + (0, 1, 2, 4)[flags & 3] + size_bytes)
         last = False
         while not last:
             header = _exactly(file, 3)
@@ -154,9 +155,9 @@ def _frame_units(file: IO[bytes]) -> Iterator[bytes]:
             last, kind, size = bool(number & 1), number >> 1 & 3, number >> 3
             if kind == _RESERVED_BLOCK or size > 128 << 10:
                 raise DamageError("Zstandard: a damaged block")
-            yield header + _exactly(file, 1 if kind == _RLE_BLOCK else size)
+            yield False, header + _exactly(file, 1 if kind == _RLE_BLOCK else size)
         if flags & 0x04:
-            yield _exactly(file, 4)
+            yield False, _exactly(file, 4)
 
 
 def _is_skippable(magic: bytes) -> bool:
