@@ -33,7 +33,7 @@ from transforms.clean import CONFIG, repair
 from transforms.fates import Drop
 from transforms.markup import to_markdown
 from transforms.math_spans import find_math
-from transforms.sources import jsonl, marks, post_tables, reddit, stackexchange
+from transforms.sources import jsonl, marks, post_rows, post_tables, reddit, stackexchange
 from transforms.sources.mapped_rows import RowSet
 from transforms.sources.mapping import RowMapping
 from transforms.sources.records import FILE_REASONS, Record, to_table
@@ -118,12 +118,12 @@ def fuzz_stackexchange(data: bytes) -> None:
     """Any bytes as a Posts.xml, whole and in two ranges: the same outcomes."""
     dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None)
     text = b"<posts>" + data + b"</posts>"
-    whole = list(stackexchange.read_posts(io.BytesIO(text), 0, None, dump))
+    whole = list(post_rows.read_posts(io.BytesIO(text), 0, None, dump))
     check_records(whole, None)
     cut = len(text) // 2
     parts = [
-        *stackexchange.read_posts(io.BytesIO(text), 0, cut, dump),
-        *stackexchange.read_posts(io.BytesIO(text), cut, None, dump),
+        *post_rows.read_posts(io.BytesIO(text), 0, cut, dump),
+        *post_rows.read_posts(io.BytesIO(text), cut, None, dump),
     ]
     assert parts == whole, "two ranges gave other rows than the whole file"
     by_record = to_table("fuzz", *_records_and_drops(whole), 4)

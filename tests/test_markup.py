@@ -16,8 +16,9 @@ from markdown_it import MarkdownIt
 from transforms.clean import repair
 from transforms.markup import to_markdown
 from transforms.math_spans import find_math
+from transforms.sources.post_rows import read_posts
 from transforms.sources.records import Record
-from transforms.sources.stackexchange import Dump, read_posts
+from transforms.sources.stackexchange import Dump
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -1,4 +1,4 @@
-"""Tables of posts and comments hold what `stackexchange` reads row by row, whatever the rows are."""
+"""Tables of posts and comments hold what `post_rows` reads row by row, whatever the rows are."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.fates import Drop
+from transforms.sources.post_rows import read_posts
 from transforms.sources.post_tables import read_tables
 from transforms.sources.records import PARSED, Record, to_table
-from transforms.sources.stackexchange import Dump, Table, read_posts
+from transforms.sources.stackexchange import Dump, Table
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 NUM_BUCKETS = 7

@@ -18,7 +18,7 @@ from transforms.ids import fingerprint
 from transforms.join_marks import comments_table
 from transforms.parse_cache import CachedPart, ParseCache, account_of, read_part
 from transforms.removal import RemoveList, keep_out
-from transforms.sources import jsonl, marks, parquet, post_tables, reddit, stackexchange
+from transforms.sources import jsonl, marks, parquet, post_rows, post_tables, reddit, stackexchange
 from transforms.sources.blocks import Blocks, open_blocks
 from transforms.sources.inputs import InputFile
 from transforms.sources.mapped_rows import RowSet
@@ -133,7 +133,7 @@ def _read_posts(stream: IO[bytes], piece: FileRange, spec: ParseSpec) -> Iterato
     """Tables, unless there is a remove list: it is matched with each record's authors, which no table holds."""
     dump = _table_of(piece, spec)
     if spec.remove.num_entries:
-        return stackexchange.read_posts(stream, piece.start, piece.end, dump)
+        return post_rows.read_posts(stream, piece.start, piece.end, dump)
     return post_tables.read_tables(stream, piece.start, piece.end, dump, spec.num_buckets, BATCH_ROWS, spec.batch_chars)
 
 

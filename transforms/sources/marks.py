@@ -20,15 +20,8 @@ import pyarrow.compute as pc
 
 from transforms.fates import Drop
 from transforms.sources.pieces import read_chunk
-from transforms.sources.stackexchange import (
-    ID_LIMIT,
-    Dump,
-    Table,
-    post_number,
-    read_rows,
-    required_time,
-    type_number,
-)
+from transforms.sources.post_rows import post_number, required_time, type_number
+from transforms.sources.stackexchange import ID_LIMIT, Dump, Table, read_rows
 from transforms.sources.unpack import DamageError
 
 # A mark on its way to the post it names, and for each post a row that says in which thread it stands.

@@ -2,7 +2,7 @@
 
 An ordinary row is one of which a regular expression sees that it is of use and what its numbers and times mean. Its
 values go into columns as they stand, and ids, addresses, numbers and times are made of whole columns. Every other row
-is read by `stackexchange`, which says what a row means: tests hold both ways against each other.
+is read by `post_rows`, which says what a row means: tests hold both ways against each other.
 """
 
 from __future__ import annotations
@@ -20,23 +20,9 @@ from transforms.clean import repair
 from transforms.fates import Drop
 from transforms.markup import to_markdown
 from transforms.schema import TIME, PostKind
+from transforms.sources.post_rows import FLATTENED, author_key, flags, tags, to_comment, to_post, url_before
 from transforms.sources.records import Record, buckets_of, parsed_table
-from transforms.sources.stackexchange import (
-    FLATTENED,
-    SOURCE,
-    Dump,
-    Table,
-    author_key,
-    flags,
-    id_prefix,
-    plain_rows,
-    raw_rows,
-    read_row_as,
-    tags,
-    to_comment,
-    to_post,
-    url_before,
-)
+from transforms.sources.stackexchange import SOURCE, Dump, Table, id_prefix, plain_rows, raw_rows, read_row_as
 from transforms.sources.xml_rows import PlainRow, text
 
 _POST = (
@@ -91,7 +77,7 @@ class _Comment(NamedTuple):
 def read_tables(
     stream: IO[bytes], start: int, end: int | None, dump: Dump, num_buckets: int, max_rows: int, max_chars: int
 ) -> Iterator[pa.Table | Record | Drop]:
-    """What `stackexchange.read_posts` reads, in no stated order: ordinary rows in PARSED tables, the others one by one.
+    """What `post_rows.read_posts` reads, in no stated order: ordinary rows in PARSED tables, the others one by one.
 
     Memory: a table of at most max_rows rows, and max_chars characters but for its last row's.
     """
