@@ -13,12 +13,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
+import apache_beam as beam
 import grpc
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from pipelines import nursery
+from pipelines.options import at_work
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
@@ -31,12 +33,15 @@ _WORKERS = re.compile(
     r"^(?:RuntimeError: )?(?:ValueError: |\w+: (?=\[Errno ))((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
     re.MULTILINE | re.DOTALL,
 )
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+_PATH_WRONG = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG)
 # How Beam tells that a worker is gone.
 _DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
 _GRACE_S = 5  # in which Beam mostly finds out by itself
-_KILLED = (
-    "a worker process was killed, most likely by the system for want of memory; give ingest a bound with --memory, or "
-    "fewer --workers, and run the same command again"
+_LOST = (
+    "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
+    "give ingest a bound with --memory, or fewer --workers, and run the same command again"
 )
 console = Console(stderr=True, highlight=False)
 
@@ -77,16 +82,19 @@ def run_app(app: typer.Typer, name: str) -> None:
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:
     """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but hangs."""
     if _DIED.search(str(arguments.exc_value)):
-        threading.Thread(target=_end_soon, daemon=True).start()
+        threading.Thread(target=_end_with, args=[at_work()], daemon=True).start()
     elif not isinstance(arguments.exc_value, grpc.RpcError):
         threading.__excepthook__(arguments)
 
 
-def _end_soon() -> None:
+def _end_with(pipeline: beam.Pipeline | None) -> None:
+    """Ends the process if a pipeline that has lost a worker goes on waiting for it."""
     time.sleep(_GRACE_S)
-    _say(_KILLED)
-    nursery.stop()
-    os._exit(USER_ERROR)
+    if pipeline is not None and at_work() is pipeline:
+        console.show_cursor(True)
+        _say(_LOST)
+        nursery.stop()
+        os._exit(USER_ERROR)
 
 
 def _say(message: str) -> None:
@@ -100,7 +108,7 @@ def _of_worker(error: RuntimeError) -> str | None:
     """
     found = _WORKERS.findall(str(error))
     if not found:
-        return _KILLED if _DIED.search(str(error)) else None
+        return _LOST if _DIED.search(str(error)) else None
     message, step = found[-1]
     return "\n".join([f"{_advised(message)} (in the step {step})", *getattr(error, "__notes__", [])])
 
@@ -113,9 +121,10 @@ def _message(error: BaseException) -> str:
 
 def _advised(message: str) -> str:
     """What the system says of a file, with what to do about it."""
-    if f"[Errno {errno.ENOSPC}]" in message:
+    number = int(found[1]) if (found := _ERRNO.match(message)) else None
+    if number in _DISK_FULL:
         return f"{message}; free some space, or name an --output on another disk, and run the same command again"
-    return f"{message}; check the path" if message.startswith("[Errno") else message
+    return f"{message}; check the path" if number in _PATH_WRONG else message
 
 
 def run_command(command: Callable[..., Any]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
+import fcntl
 import os
 import shlex
+import shutil
 import socket
 import subprocess
 import sys
@@ -14,11 +17,13 @@ from typing import NamedTuple
 _ASK = Path(__file__).parent / "ask_worker.py"
 _PACKAGES = ("transforms", "tokenizer")  # what steps are made of
 _READ_AT_START = ("ARROW_", "MALLOC_")  # variables that a process heeds only when it begins
+_LONGEST_PLACE = 60  # of temporary files: a socket's path has 104 bytes at most
+_END_S = 5
 
 
 class _Nursery(NamedTuple):
     process: subprocess.Popen[bytes]
-    place: str  # of its socket
+    folder: str
     heeds: dict[str, str]
 
 
@@ -32,26 +37,37 @@ def ready() -> str:
         stop()
     if not _running:
         _running.append(_start(heeds))
-    return f"exec {shlex.join([sys.executable, '-I', '-S', str(_ASK), _running[0].place])}"
+    return f"exec {shlex.join([sys.executable, '-I', '-S', str(_ASK), _socket(_running[0].folder)])}"
 
 
+@atexit.register
 def stop() -> None:
-    """Ends the nursery. Its workers end with it."""
+    """Ends the nursery, and workers that have not ended."""
     for nursery in _running:
-        nursery.process.communicate()
+        try:
+            nursery.process.communicate(timeout=_END_S)  # its standard input ends
+        except subprocess.TimeoutExpired:
+            nursery.process.kill()
+            nursery.process.wait()
+        shutil.rmtree(nursery.folder, ignore_errors=True)
     _running.clear()
 
 
+def _socket(folder: str) -> str:
+    return str(Path(folder) / "socket")
+
+
 def _start(heeds: dict[str, str]) -> _Nursery:
-    # For this user alone. A socket's path is at most 104 bytes long.
-    folder = tempfile.mkdtemp(prefix=f"agora-workers-{os.getpid()}-", dir=min(tempfile.gettempdir(), "/tmp", key=len))
-    place = str(Path(folder) / "socket")
+    place = tempfile.gettempdir()
+    place = place if len(os.fsencode(place)) <= _LONGEST_PLACE else "/tmp"
+    folder = tempfile.mkdtemp(prefix=f"agora-workers-{os.getpid()}-", dir=place)  # for this user alone
     modules = sorted(name for name in sys.modules if name.partition(".")[0] in _PACKAGES)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(place)
+        listener.bind(_socket(folder))
         listener.listen(128)  # whoever asks waits until the nursery has imported everything
-        descriptor = listener.fileno()
-        command = [sys.executable, "-m", "pipelines.worker", str(descriptor), *modules]
-        # It ends when its standard input does, which is ours to hold open.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[descriptor])
-    return _Nursery(process, place, heeds)
+        descriptor = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, 3)  # where we have no standard input, it would be 0
+    command = [sys.executable, "-m", "pipelines.worker", str(descriptor), *modules]
+    # It ends when its standard input does, which is ours to hold open.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[descriptor])
+    os.close(descriptor)
+    return _Nursery(process, folder, heeds)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
@@ -14,14 +15,33 @@ from apache_beam.transforms.environments import SubprocessSDKEnvironment
 from pipelines import nursery
 
 
-def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> beam.Pipeline:
-    """A pipeline to be used in a `with` block, which runs it.
+@contextmanager
+def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> Iterator[beam.Pipeline]:
+    """A pipeline, which is run at the end of the block.
 
     Without a --runner flag it runs here, on FnApiRunner by name ("DirectRunner" may try to fetch another runner). More
     than one worker means as many processes: Python threads would share one core.
 
     Raises ValueError for a flag that Beam does not know (Beam itself only logs a warning), or for fewer workers than 1.
     """
+    pipeline = _pipeline(workers, beam_args)
+    _at_work.append(pipeline)
+    try:
+        with pipeline:
+            yield pipeline
+    finally:
+        _at_work.pop()
+
+
+_at_work: list[beam.Pipeline] = []
+
+
+def at_work() -> beam.Pipeline | None:
+    """The pipeline that is being built or run."""
+    return _at_work[-1] if _at_work else None
+
+
+def _pipeline(workers: int, beam_args: Sequence[str]) -> beam.Pipeline:
     if workers < 1:
         raise ValueError(f"--workers must be at least 1, got {workers}")
     flags = list(beam_args)

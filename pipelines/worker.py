@@ -4,7 +4,7 @@
       └── Beam ── `ask_worker.py`, for each worker: connects, hands on its environment, waits for the worker's end
 
 A worker is Beam's own, but quiet, and gone when the driver is gone: it could otherwise write into a folder that a new
-run has taken over. Forking is safe because the nursery has one thread and has not used gRPC.
+run has taken over. Forking is safe because the nursery runs Python in one thread only and has not used gRPC.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import select
+import shutil
 import signal
 import socket
 import sys
@@ -23,11 +24,14 @@ import time
 import traceback
 from pathlib import Path
 
+for _sent_to_all in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C is: the driver ends, and we with it
+    signal.signal(_sent_to_all, signal.SIG_IGN)
 logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
 
 from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
 
 _CHECK_S = 0.2
+BYTES = "latin-1"  # bytes as text, one character each: a name may be in any encoding
 
 
 def leave_with(parent: int) -> None:
@@ -42,7 +46,6 @@ def serve(listener: socket.socket) -> None:
 
     Workers that have not ended by then are killed.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the driver
     gc.freeze()  # so that workers do not copy what they share by looking for garbage in it
     nursery = os.getpid()
     workers: set[int] = set()
@@ -64,8 +67,8 @@ def work(connection: socket.socket, nursery: int) -> None:
     threading.Thread(target=leave_with, args=(nursery,), daemon=True).start()
     try:
         asked = json.loads(connection.makefile("rb").readline())
-        os.environ.update(asked["environment"])
-        os.chdir(asked["folder"])
+        os.environb.update({name.encode(BYTES): value.encode(BYTES) for name, value in asked["environment"].items()})
+        os.chdir(asked["folder"].encode(BYTES))
         sdk_worker_main.main([])
         connection.sendall(b"\n")
     except BaseException:
@@ -83,9 +86,8 @@ def main() -> None:
         importlib.import_module(module)
     with socket.socket(fileno=int(descriptor)) as listener:
         serve(listener)
-        place = Path(listener.getsockname())
-    place.unlink(missing_ok=True)
-    place.parent.rmdir()
+        folder = Path(listener.getsockname()).parent
+    shutil.rmtree(folder, ignore_errors=True)  # the driver may have been killed
 
 
 if __name__ == "__main__":

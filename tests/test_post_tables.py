@@ -54,7 +54,7 @@ _FIELDS = {
     **dict.fromkeys(["Body", "Title", "Text"], _TEXTS),
     "PostTypeId": ["1", "2", "2", "3", "6", "99", "01", ""],
     "Tags": ["", "<a>", "<a><b&amp;c>", "|a|b|", "||", "a", "<é>"],
-    "ContentLicense": ["CC BY-SA 4.0", ""],
+    "ContentLicense": ["CC BY-SA 4.0", "", '"C" & é'],
     "OwnerDisplayName": ["Jane", "\x00"],
 }
 _GOOD = {
@@ -72,7 +72,9 @@ def _rows(draw: st.DrawFn) -> bytes:
     for name in draw(st.lists(st.sampled_from(sorted(values)), max_size=1)):
         del values[name]
     quoted = "".join(f" {name}={quoteattr(value, _ESCAPES)}" for name, value in values.items())
-    return f"  <row{quoted} />\r\n".encode() + draw(st.sampled_from([b""] * 9 + [b"  <oops>", b'  <row Id="\xff" />']))
+    return f"  <row{quoted} />\r\n".encode() + draw(
+        st.sampled_from([b""] * 9 + [b"  <oops>", b'  <row Id="\xff" />', b'<row Id="6" /&gt;'])
+    )
 
 
 def _sorted(table: pa.Table) -> list[dict[str, object]]:

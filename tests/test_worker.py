@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+from subprocess import PIPE
+from typing import Any
 
 import pytest
 
 from pipelines import nursery
 from tests.conftest import ROOT
 
+WITH_ROOT = {**os.environ, "PYTHONPATH": str(ROOT)}
 SECONDS = 30  # far more than either wait takes
 
 
@@ -70,7 +74,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
     while any(map(running, [*workers, *beside])) and time.monotonic() < deadline:
         time.sleep(0.05)
     left = [process for process in [*workers, *beside] if running(process)]
-    assert not list(Path(tempfile.gettempdir()).glob(f"agora-workers-{parent.pid}-*"))
+    assert not leftovers(parent.pid)
     for worker in left:
         os.kill(worker, 9)
     assert not left
@@ -106,17 +110,19 @@ def test_who_asks_for_a_worker_learns_how_it_ended(end: int, tmp_path: Path) -> 
         listener.bind(str(place))
         listener.listen()
         command = [sys.executable, "-I", "-S", str(ROOT / "pipelines" / "ask_worker.py"), str(place)]
-        asker = subprocess.Popen(command, cwd=tmp_path, env={"A": "é\udcff", "LC_CTYPE": "C.UTF-8"})
+        asker = subprocess.Popen(command, cwd=tmp_path, env={b"A": b"\xe9\xff", b"LC_CTYPE": b"C.UTF-8"})
         connection, _ = listener.accept()
         asked = json.loads(connection.makefile("rb").readline())
-        assert asked == {"environment": {"A": "é\udcff", "LC_CTYPE": "C.UTF-8"}, "folder": str(tmp_path)}
+        assert asked == {"environment": {"A": "\xe9\xff", "LC_CTYPE": "C.UTF-8"}, "folder": str(tmp_path)}
         if not end:
             connection.sendall(b"\n")
         connection.close()
     assert (asker.wait(SECONDS) == 0) is (end == 0)
 
 
-def test_a_nursery_is_started_once_and_anew_when_it_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_nursery_is_started_once_and_anew_when_it_is_gone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / ("long" * 20)))  # where no socket can be
+    nursery.stop()
     first = nursery.ready()
     assert nursery.ready() == first
     monkeypatch.setenv("MALLOC_ARENA_MAX", "3")  # heeded only by a process that begins
@@ -124,3 +130,46 @@ def test_a_nursery_is_started_once_and_anew_when_it_is_gone(monkeypatch: pytest.
     assert second != first
     nursery.stop()
     assert nursery.ready() not in (first, second)
+
+
+def leftovers(driver: int) -> list[Path]:
+    return [path for place in {"/tmp", tempfile.gettempdir()} for path in Path(place).glob(f"agora-workers-{driver}-*")]
+
+
+RUN = """
+import apache_beam as beam, sys, time
+from pipelines.options import beam_pipeline
+
+def slow(number):
+    time.sleep(0.2)
+    return number
+
+if __name__ == "__main__":
+    print("begins", flush=True)
+    with beam_pipeline(2) as p:
+        p | beam.Create(range(int(sys.argv[1]))) | beam.Map(slow)
+    print("ended", flush=True)
+"""
+
+
+def test_workers_need_no_standard_input(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(RUN)
+    command = f"exec {sys.executable} {tmp_path / 'run.py'} 4 <&-"
+    done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, env=WITH_ROOT)
+    assert done.stdout.split() == ["begins", "ended"], done.stderr
+
+
+@pytest.mark.parametrize("after", [0.2, 4])
+def test_ctrl_c_leaves_nothing_and_is_told_once(after: float, tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(RUN)
+    command = [sys.executable, str(tmp_path / "run.py"), "1000"]
+    pipes: dict[str, Any] = {"stdout": PIPE, "stderr": PIPE, "text": True}
+    driver = subprocess.Popen(command, cwd=ROOT, env=WITH_ROOT, start_new_session=True, **pipes)
+    assert driver.stdout
+    assert driver.stdout.readline() == "begins\n"
+    time.sleep(after)
+    os.killpg(driver.pid, signal.SIGINT)
+    _, told = driver.communicate(timeout=SECONDS)
+    assert told.count("KeyboardInterrupt") <= 2
+    assert "worker.py" not in told
+    assert not leftovers(driver.pid)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.sax.saxutils import quoteattr
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.sources.pieces import pieces
-from transforms.sources.xml_rows import MalformedError, read_plain, read_row
+from transforms.sources.xml_rows import MalformedError, _names, read_plain, read_row
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 
@@ -41,6 +42,7 @@ def test_a_row_equals_a_parser(values: dict[str, str], space: str) -> None:
 
 _MARKS = [" D", "=", '"', "'", "/>", " ", ">", "\n", "\x00", "\ufffe", "\udcff", ';"']
 _ATTRIBUTES = [' A="x"', " B='y\"z'", ' C = "\'"', ' Id="7"', ' E="é&#38;"', ' F="\t"', 'é=""', ' A="&']
+_MARKS += ["/&gt;", "&quot;", "&#xA;"]
 _ATTRIBUTES += [' A="&lt;"', ' A="&amp;lt;&#xA;"', ' A="&b;"', ' A="&#1;"']
 _PIECES = st.sampled_from(_MARKS + _ATTRIBUTES)
 
@@ -50,6 +52,11 @@ def exact(row: bytes) -> dict[str, str] | None:
         return read_row(row)
     except (MalformedError, UnicodeDecodeError):
         return None
+
+
+@pytest.fixture(autouse=True)
+def _forget() -> None:
+    _names.cache_clear()
 
 
 def attributes(row: bytes) -> dict[str, str] | None:
@@ -80,6 +87,24 @@ def test_a_block_may_end_within_a_reference() -> None:
     assert read_plain([b'row Id="1" />', b'row Id="2" /> &']) == [(("Id",), [b"1"]), None]
     assert read_plain([b"&"]) == [None]
     assert read_plain([]) == []
+
+
+def test_what_ends_a_row_is_no_reference() -> None:
+    assert read_plain([b'row Id="1" /&gt;', b'row Id="2" />']) == [None, (("Id",), [b"2"])]
+
+
+def test_time_and_memory_are_those_of_the_rows() -> None:
+    strange = b'row Id="1" Body="' + b"&#39;" * 40_000 + b'" />'
+    started = time.process_time()
+    assert read_plain([strange] * 20) == [None] * 20
+    assert time.process_time() - started < 5  # it took a second for each
+    assert read_plain([b'row Id="1" Body="' + b"x" * (1 << 20) + b'" />', b'row Id="2" />']) == [
+        None,
+        (("Id",), [b"2"]),
+    ]
+    for number in range(100):
+        assert read_plain([b"row Id='%d' Body='%b' />" % (number, b"x" * 10_000)]) == [None]
+    assert _names.cache_info().currsize < 100
 
 
 def test_one_odd_row_leaves_the_others_plain() -> None:

@@ -83,7 +83,7 @@ class ParseCache:
             number = len(self._parts(folder))
             return [], f"{number} of its ranges were read before" if number else "not read before with these settings"
         parts = [_part(values) for values in json.loads(places.read_bytes(index))]
-        if any(not verify_file(places.join(folder, part.path), part.bytes, part.sha256) for part in parts):
+        if not all(self._is_sound(folder, part) for part in parts):
             places.remove(folder)
             return [], "its rows in the cache are damaged"
         return [CachedPart(file, places.join(folder, part.path), part) for part in parts], ""
@@ -119,12 +119,19 @@ class ParseCache:
         Of a file that could not be read nothing is.
         """
         folder = self.folder(file)
-        if not (whole := _end_to_end(self._parts(folder))):
+        parts = self._parts(folder)
+        whole = _end_to_end(parts)
+        if len(whole) < len(parts):  # of several cuts, one may be damaged
+            whole = _end_to_end([part for part in parts if self._is_sound(folder, part)])
+        if not whole:
             return
         places.write_atomically(places.join(folder, _COMPLETE), json.dumps([asdict(part) for part in whole]).encode())
         named = {_COMPLETE, *(part.path for part in whole), *(f"{part.path}.json" for part in whole)}
         for name in set(places.list_files(folder)) - named:
             places.remove(places.join(folder, name))
+
+    def _is_sound(self, folder: str, part: Part) -> bool:
+        return verify_file(places.join(folder, part.path), part.bytes, part.sha256)
 
     def _parts(self, folder: str) -> list[Part]:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]

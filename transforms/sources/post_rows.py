@@ -24,6 +24,7 @@ from transforms.sources.stackexchange import ID_LIMIT, SOURCE, Dump, Table, Unus
 FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_LONG_TAG = 100  # is none, and not remembered
 _EPOCH = datetime(1970, 1, 1)
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -179,7 +180,7 @@ def required_time(row: Mapping[str, str], name: str) -> int:
 def tags(value: str) -> list[str]:
     """`<a><b>` in dumps until 2024, `|a|b|` since."""
     parts = value.strip("|").split("|") if value.startswith("|") else value.strip("<>").split("><")
-    return [_tag(part) for part in parts if part]
+    return [_tag(part) if len(part) < _LONG_TAG else repair(part) for part in parts if part]
 
 
 _tag = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them

@@ -58,7 +58,7 @@ class _Post(NamedTuple):
     note: str | None
     title: str | None
     tags: Sequence[str]
-    license: bytes
+    license: str
     author_key: str | None
     flags: Sequence[str]
 
@@ -70,7 +70,7 @@ class _Comment(NamedTuple):
     score: bytes
     created: bytes
     text: str
-    license: bytes
+    license: str
     author_key: str | None
 
 
@@ -130,7 +130,7 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
         FLATTENED if markdown.flattened else None,
         None if question else repair(text(title)).strip(),
         () if question else tags(text(tag_list)),
-        licence,
+        text(licence),
         author_key(text(owner), dump) if dump.author_secret else None,
         flags(closed, community_owned) if closed or community_owned else (),
     )
@@ -145,7 +145,7 @@ def _comment(offset: int, row: PlainRow, dump: Dump) -> _Comment | None:
     if not written:
         return None
     key = author_key(text(author), dump) if dump.author_secret else None
-    return _Comment(offset, number, post, score, created, written, licence, key)
+    return _Comment(offset, number, post, score, created, written, text(licence), key)
 
 
 def _table(rows: Sequence[_Post | _Comment], dump: Dump, num_buckets: int) -> pa.Table:
@@ -201,7 +201,7 @@ def _of_comments(columns: Mapping[str, Sequence[Any]], dump: Dump) -> dict[str, 
 
 
 def _strings(values: Sequence[object]) -> pa.Array:
-    """The values, null where one is b""."""
+    """Values in text or UTF-8, null where one is empty."""
     return pa.array([value or None for value in values], pa.binary()).cast(pa.string())  # at once is far slower
 
 

@@ -43,6 +43,8 @@ _PLAIN_REFERENCES = {
     b"&apos;": b"'",
 }
 _LONGEST = 8  # bytes that are looked at from an & on
+_MOST_BYTES = 1 << 18
+_MOST_BETWEEN = 2000  # bytes between the values of a row, of which many are remembered
 
 
 class MalformedError(ValueError):
@@ -71,19 +73,22 @@ def text(value: bytes) -> str:
 def read_plain(rows: Sequence[bytes]) -> list[PlainRow | None]:
     """What `read_row` gives of each row, or None for one that is not written as dumps write them.
 
-    Fastest for some 100 kB of rows at a time, which processors hold in their second cache.
+    Fastest for some 100 kB of rows at a time, which processors hold in their second cache. Memory: up to 70 times the
+    rows, so that one of more than 256 kB is not looked at.
     """
     rows = [row.rstrip(b" \r\n\t") for row in rows]
     block = _ROW_END.join(rows)
-    if not _is_plain(block, len(rows) - 1):
+    if len(block) > _MOST_BYTES or not _is_plain(block, len(rows) - 1):
         if len(rows) < 2:
             return [None] * len(rows)
         half = len(rows) // 2
         return read_plain(rows[:half]) + read_plain(rows[half:])
-    unescaped, unknown = _unescape_plain(block) if b"&" in block else (block, ())
-    found = [_cut(row) for row in unescaped.split(_ROW_END)]
-    for at in unknown:
-        found[block.count(_ROW_END, 0, at)] = None
+    unescaped, odd = _unescape_plain(block) if b"&" in block else (block, ())
+    cut = map(_cut, unescaped.split(_ROW_END))
+    # What the row ends in must stand there by itself: a reference would be no markup.
+    found = [plain if raw.endswith(b"/>") else None for raw, plain in zip(rows, cut, strict=True)]
+    for row in odd:
+        found[row] = None
     return found
 
 
@@ -101,7 +106,7 @@ def _is_plain(block: bytes, num_controls: int) -> bool:
 
 
 def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
-    """(the block without its references, the places of those that are none of `_PLAIN_REFERENCES`)."""
+    """(the block without its references, the rows that have some which are none of `_PLAIN_REFERENCES`)."""
     characters = np.frombuffer(block + bytes(_LONGEST), np.uint8)
     places = np.flatnonzero(characters == ord("&"))
     # The eight bytes from each place of the block on as one number: a view, of which only those of an & are read.
@@ -115,14 +120,20 @@ def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
         for step in range(1, len(reference)):
             stays[begins + step] = False
         num_known += len(begins)
-    unknown = places[stays[places + 1]] if num_known < len(places) else places[:0]
-    return unescaped[: len(block)][stays[: len(block)]].tobytes(), unknown.tolist()
+    odd: Sequence[int] = ()
+    if num_known < len(places):
+        ends = np.flatnonzero(characters == _ROW_END[0])
+        odd = np.unique(np.searchsorted(ends, places[stays[places + 1]])).tolist()
+    return unescaped[: len(block)][stays[: len(block)]].tobytes(), odd
 
 
 def _cut(row: bytes) -> PlainRow | None:
     parts = row.split(b'"')  # names at even places, values at odd ones
-    names = _names(tuple(parts[0::2]))
-    return None if names is None or len(parts) % 2 == 0 else PlainRow(names, parts[1::2])
+    between = parts[0::2]
+    if len(parts) % 2 == 0 or sum(map(len, between)) > _MOST_BETWEEN:
+        return None
+    names = _names(tuple(between))
+    return None if names is None else PlainRow(names, parts[1::2])
 
 
 # A table's rows are written in a few ways, so what stands between their values is read once for each of them.
