@@ -85,6 +85,7 @@ def main() -> None:
         run_script(posts, output, clean if how == "inline" else str)
         if how == "process":
             process(output)
+    sys.stdout = sys.__stdout__  # data-juicer has made a log of it
     announce(timer, posts.stat().st_size, sum(1 for _ in rows(posts)))
 
 
