@@ -293,7 +293,7 @@ def marks_table(columns: Columns, site: int, file: int, num_buckets: int) -> pa.
 
 def posts_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int) -> pa.Table:
     """MARKS that say in which thread each kept post of a PARSED table of one site stands. prefix: of its ids."""
-    rows = parsed.filter(pc.is_null(parsed.column("reason")))
+    rows = parsed.select(["doc_id", "thread_id", "bucket"]).filter(pc.is_null(parsed.column("reason")))
     post, thread = (
         pc.utf8_slice_codeunits(rows.column(name), len(prefix)).cast(pa.int64()).to_numpy()
         for name in ("doc_id", "thread_id")

@@ -145,8 +145,13 @@ def read_rows(
 def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, PlainRow | None]]:
     """Rows with what `read_plain` reads of them, and drops, in order. Memory: a block of rows."""
     for block in _blocks(found):
-        plain = iter(read_plain([item.data for item in block if isinstance(item, RawRow)]))
-        yield from ((item, None if isinstance(item, Drop) else next(plain)) for item in block)
+        rows = [item for item in block if isinstance(item, RawRow)]
+        plain = read_plain([row.data for row in rows])
+        if len(rows) == len(block):
+            yield from zip(rows, plain, strict=True)
+        else:
+            of_rows = iter(plain)
+            yield from ((item, None if isinstance(item, Drop) else next(of_rows)) for item in block)
 
 
 def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:

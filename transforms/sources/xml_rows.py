@@ -130,7 +130,7 @@ def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
 def _cut(row: bytes) -> PlainRow | None:
     parts = row.split(b'"')  # names at even places, values at odd ones
     between = parts[0::2]
-    if len(parts) % 2 == 0 or sum(map(len, between)) > _MOST_BETWEEN:
+    if len(parts) % 2 == 0 or (len(row) > _MOST_BETWEEN and sum(map(len, between)) > _MOST_BETWEEN):
         return None
     names = _names(tuple(between))
     return None if names is None else PlainRow(names, parts[1::2])
