@@ -67,7 +67,7 @@ def _start(heeds: dict[str, str]) -> _Nursery:
         listener.listen(128)  # whoever asks waits until the nursery has imported everything
         descriptor = fcntl.fcntl(listener, fcntl.F_DUPFD_CLOEXEC, 3)  # where we have no standard input, it would be 0
     command = [sys.executable, "-m", "pipelines.worker", str(descriptor), *modules]
-    # It ends when its standard input does, which is ours to hold open.
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[descriptor])
+    # It ends when its standard input does, which is ours to hold open. Ctrl-C is for us, not for a session of its own.
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, pass_fds=[descriptor], start_new_session=True)
     os.close(descriptor)
     return _Nursery(process, folder, heeds)

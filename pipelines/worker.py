@@ -24,8 +24,6 @@ import time
 import traceback
 from pathlib import Path
 
-for _sent_to_all in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # as Ctrl-C is: the driver ends, and we with it
-    signal.signal(_sent_to_all, signal.SIG_IGN)
 logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
 
 from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
