@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import socket
 import sys
 
@@ -18,13 +17,15 @@ BYTES = "latin-1"  # as in `worker`
 
 def main() -> int:
     """0 when the worker has done its work; 1 when it has died, or there is no nursery."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends it without a trace, and so the driver's wait
+    environment = {name.decode(BYTES): value.decode(BYTES) for name, value in os.environb.items()}
+    asked = {"environment": environment, "folder": os.getcwdb().decode(BYTES)}
     with socket.socket(socket.AF_UNIX) as nursery:
-        nursery.connect(sys.argv[1])
-        environment = {name.decode(BYTES): value.decode(BYTES) for name, value in os.environb.items()}
-        asked = {"environment": environment, "folder": os.getcwdb().decode(BYTES)}
-        nursery.sendall(json.dumps(asked).encode() + b"\n")
-        return 0 if nursery.recv(1) else 1
+        try:
+            nursery.connect(sys.argv[1])
+            nursery.sendall(json.dumps(asked).encode() + b"\n")
+            return 0 if nursery.recv(1) else 1
+        except OSError:
+            return 1
 
 
 if __name__ == "__main__":

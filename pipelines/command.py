@@ -6,11 +6,13 @@ import errno
 import logging
 import os
 import re
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Annotated, Any
 
 import apache_beam as beam
@@ -68,6 +70,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
     logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
     threading.excepthook = _in_thread
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
     ours, beams = _split(sys.argv[1:])
     try:
         app(args=ours, prog_name=name, obj=beams)
@@ -77,6 +81,12 @@ def run_app(app: typer.Typer, name: str) -> None:
             raise
         _say(message)
         raise SystemExit(USER_ERROR) from error
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C ends the workers first: Beam would wait for them, and for those that it has asked for."""
+    nursery.stop()
+    raise KeyboardInterrupt
 
 
 def _in_thread(arguments: threading.ExceptHookArgs) -> None:

@@ -37,7 +37,8 @@ def ready() -> str:
         stop()
     if not _running:
         _running.append(_start(heeds))
-    return f"exec {shlex.join([sys.executable, '-I', '-S', str(_ASK), _socket(_running[0].folder)])}"
+    # Ctrl-C is for the driver, which ends the workers and with them whoever waits for one.
+    return f"trap '' INT; exec {shlex.join([sys.executable, '-I', '-S', str(_ASK), _socket(_running[0].folder)])}"
 
 
 @atexit.register

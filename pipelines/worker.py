@@ -9,6 +9,7 @@ run has taken over. Forking is safe because the nursery runs Python in one threa
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import importlib
 import json
@@ -68,7 +69,8 @@ def work(connection: socket.socket, nursery: int) -> None:
         os.environb.update({name.encode(BYTES): value.encode(BYTES) for name, value in asked["environment"].items()})
         os.chdir(asked["folder"].encode(BYTES))
         sdk_worker_main.main([])
-        connection.sendall(b"\n")
+        with contextlib.suppress(OSError):  # after Ctrl-C nobody waits any more
+            connection.sendall(b"\n")
     except BaseException:
         traceback.print_exc()
     finally:  # not by sys.exit: the interpreter would take everything down that it shares with the nursery

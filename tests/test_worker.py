@@ -137,18 +137,26 @@ def leftovers(driver: int) -> list[Path]:
 
 
 RUN = """
-import apache_beam as beam, sys, time
+import time
+import apache_beam as beam, typer
+from pipelines.command import run_app
 from pipelines.options import beam_pipeline
+
+app = typer.Typer(pretty_exceptions_enable=False)
 
 def slow(number):
     time.sleep(0.2)
     return number
 
-if __name__ == "__main__":
+@app.command()
+def command(number: int):
     print("begins", flush=True)
     with beam_pipeline(2) as p:
-        p | beam.Create(range(int(sys.argv[1]))) | beam.Map(slow)
+        p | beam.Create(range(number)) | beam.Map(slow)
     print("ended", flush=True)
+
+if __name__ == "__main__":
+    run_app(app, "run")
 """
 
 
@@ -170,5 +178,6 @@ def test_ctrl_c_leaves_nothing(after: float, tmp_path: Path) -> None:
     time.sleep(after)
     os.killpg(driver.pid, signal.SIGINT)
     _, told = driver.communicate(timeout=SECONDS)
-    assert "worker.py" not in told  # where it was stopped, the driver alone tells
+    assert "pipelines/worker.py" not in told  # where it was stopped, the driver alone tells
+    assert "ask_worker.py" not in told
     assert not leftovers(driver.pid)
