@@ -177,7 +177,10 @@ def test_ctrl_c_leaves_nothing(after: float, tmp_path: Path) -> None:
     assert driver.stdout.readline() == "begins\n"
     time.sleep(after)
     os.killpg(driver.pid, signal.SIGINT)
-    _, told = driver.communicate(timeout=SECONDS)
+    try:
+        _, told = driver.communicate(timeout=SECONDS)
+    finally:
+        driver.kill()
     assert "pipelines/worker.py" not in told  # where it was stopped, the driver alone tells
     assert "ask_worker.py" not in told
     assert not leftovers(driver.pid)
