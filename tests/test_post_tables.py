@@ -61,6 +61,11 @@ _GOOD = {
     "Id": "5", "PostTypeId": "1", "Score": "3", "CreationDate": "2020-01-02T03:04:05.678", "Title": "t", "PostId": "4",
     "Body": "<p>hello</p>", "Text": "hello `there`",
 }  # fmt: skip
+# What only some rows have; an answer has not all of it, and says so in vain.
+_EVERYTHING = {
+    "AcceptedAnswerId": "6", "LastEditDate": "2021-01-02T03:04:05.678", "Tags": "<a><b>", "ContentLicense": "CC BY-SA 4.0",
+    "OwnerUserId": "7", "UserId": "8", "ClosedDate": "2021-01-02T03:04:05.678",
+}  # fmt: skip
 _ESCAPES = {"\n": "&#xA;", "\r": "&#xD;", "\t": "&#x9;"}
 
 
@@ -68,7 +73,9 @@ _ESCAPES = {"\n": "&#xA;", "\r": "&#xD;", "\t": "&#x9;"}
 def _rows(draw: st.DrawFn) -> bytes:
     """A row that is good but for some of its fields."""
     other = draw(st.lists(st.sampled_from(sorted(_FIELDS)), max_size=4, unique=True))
-    values = _GOOD | {name: draw(st.sampled_from(_FIELDS[name])) for name in other}
+    good = draw(st.sampled_from([_GOOD, _GOOD | {"PostTypeId": "2", "ParentId": "4"}]))
+    full = draw(st.sampled_from([{}, _EVERYTHING]))
+    values = good | full | {name: draw(st.sampled_from(_FIELDS[name])) for name in other}
     for name in draw(st.lists(st.sampled_from(sorted(values)), max_size=1)):
         del values[name]
     quoted = "".join(f" {name}={quoteattr(value, _ESCAPES)}" for name, value in values.items())

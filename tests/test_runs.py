@@ -85,3 +85,15 @@ def test_disk_is_checked_before_the_run(tmp_path: Path, monkeypatch: pytest.Monk
     memory.check_disk(str(tmp_path / "not" / "there"), 5_000_000)
     with pytest.raises(ValueError, match=r"about 5\.1 MB of disk.*5\.0 MB are free"):
         memory.check_disk(str(tmp_path / "not" / "there"), 5_100_000)
+
+
+def test_no_worker_waits_long_for_the_last_range_of_another() -> None:
+    usual = 32 << 20
+    for num_bytes in (10**7, 5 * 10**8, 10**10):
+        for workers in (2, 3, 16):
+            ranges = memory.plan(None, workers, usual, 16, num_bytes).range_bytes
+            assert num_bytes >= 16 * workers * ranges or ranges == 4 << 20
+            assert ranges <= usual
+    assert memory.plan(None, 2, usual, 16, 10**10).range_bytes == usual
+    assert memory.plan(None, 1, usual, 16, 10**7).range_bytes == usual  # nobody waits
+    assert memory.plan(None, 2, 1000, 16, 10**7).range_bytes == 1000
