@@ -63,8 +63,8 @@ _GOOD = {
 }  # fmt: skip
 # What only some rows have; an answer has not all of it, and says so in vain.
 _EVERYTHING = {
-    "AcceptedAnswerId": "6", "LastEditDate": "2021-01-02T03:04:05.678", "Tags": "<a><b>", "ContentLicense": "CC BY-SA 4.0",
-    "OwnerUserId": "7", "UserId": "8", "ClosedDate": "2021-01-02T03:04:05.678",
+    "AcceptedAnswerId": "6", "LastEditDate": "2021-01-02T03:04:05.678", "Tags": "<a><b>", "OwnerUserId": "7",
+    "ContentLicense": "CC BY-SA 4.0", "UserId": "8", "ClosedDate": "2021-01-02T03:04:05.678",
 }  # fmt: skip
 _ESCAPES = {"\n": "&#xA;", "\r": "&#xD;", "\t": "&#x9;"}
 
