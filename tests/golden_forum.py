@@ -1,0 +1,142 @@
+"""The fixed input of the goldens, small and with something to do for every step, and the datasets made of it.
+
+The first questions of the embedded sample, those with planted faults, rows that no source should keep, and a few rows
+of the other sources.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
+from pipelines.ingest_plan import IngestSettings
+from tests import goldens
+from tests.conftest import ROOT, forum_rows
+from tests.goldens import Golden
+from transforms.langid import LanguageSettings
+from transforms.mix import Recipe, Stage
+from transforms.pairs import PairRule
+from transforms.sources.inputs import Input
+
+FORUM = ROOT / "examples" / "forum"
+QUESTIONS = 50
+PLANTED = ("mojibake", "control_text", "planted_tie", "exact_duplicates", "near_duplicates")
+PLANTED_EACH = 4
+RULE = PairRule("golden", 1, "score_plus_accepted", max_pairs_per_thread=4)
+RECIPE = Recipe(
+    name="golden",
+    version=1,
+    max_repeats=8,
+    stages=(
+        Stage("one", sequence_length=128, share_of_pool=0.8, alpha=1.0, shards=2),
+        Stage("two", sequence_length=256, share_of_pool=0.2, alpha=0.5, shards=1),
+    ),
+)
+ODD_POSTS = (
+    '<row Id="900001" PostTypeId="2" ParentId="999999" CreationDate="2020-01-01T00:00:00.000" Score="1" Body="?" />',
+    '<row Id="900002" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="?" Body="a &nope; b" />',
+    '<row Id="900003" PostTypeId="1" CreationDate="soon" Score="1" Title="When?" Body="&lt;p&gt;Soon.&lt;/p&gt;" />',
+    '<row Id="900004" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="" Body=" " />',
+    '<row Id="900005" PostTypeId="4" CreationDate="2020-01-01T00:00:00.000" Score="0" Body="A tag wiki." />',
+    '<row Id="900006" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="-2" Title="Bread &amp;amp; oil" '
+    'Tags="&lt;bread&gt;&lt;oil&gt;" OwnerDisplayName="Ann" Body="&lt;h2&gt;Steps&lt;/h2&gt;&lt;ol&gt;&lt;li&gt;Mix '
+    "&lt;b&gt;flour&lt;/b&gt;&lt;/li&gt;&lt;/ol&gt;&lt;pre&gt;&lt;code&gt;a &amp;lt; b&lt;/code&gt;&lt;/pre&gt;"
+    '&lt;blockquote&gt;&lt;p&gt;says who&lt;/p&gt;&lt;/blockquote&gt;&lt;p&gt;EDIT 2: schÃ¶n&lt;/p&gt;" />',
+)
+REDDIT = (
+    {"id": "a", "title": "A &amp; B", "selftext": "What *malt*?\n\n    code", "score": 5, "author": "Ann"},
+    {"id": "b", "title": "Gone", "selftext": "[deleted]", "score": 1, "author": "[deleted]"},
+    {"id": "c1", "link_id": "t3_a", "parent_id": "t3_a", "body": "Pale malt, I think.", "score": 3, "author": "Ben"},
+    {"id": "c2", "link_id": "t3_a", "parent_id": "t3_a", "body": "No, [dark](http://x.example).", "score": 9,
+     "author": "Cy", "edited": 1_600_000_900},
+    {"id": "c3", "link_id": "t3_a", "parent_id": "t1_c2", "body": "Thanks &gt;:)", "score": 1, "author": "Ann"},
+    {"id": "c4", "link_id": "t3_zz", "parent_id": "t3_zz", "body": "Under nothing.", "score": 1, "author": "Ben"},
+)  # fmt: skip
+CORPUS = (
+    {"id": 1, "text": "schÃ¶n \r\nund gut, so steht es hier geschrieben.", "title": "T", "created": "2020-01-02"},
+    {"text": "The bread rises slowly in a cold kitchen, and faster in a warm one.", "license": "CC0"},
+    {"id": 3},
+)
+
+
+def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
+    """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.VERSIONS."""
+    at = {name: str(folder / name) for name in (*goldens.VERSIONS, "layers")}
+    annotated = annotate.AnnotateSettings(LanguageSettings(str(lid_model)))
+    words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
+    ingested = IngestSettings(
+        num_shards=3,
+        author_secret=str(ROOT / "examples" / "author_secret.txt"),
+        max_drop_rate=1.0,
+        max_thread_posts=5,
+        strip_edit_labels=True,
+    )
+    ingest.run(write_inputs(folder / "dump"), at["documents"], ingested)
+    annotate.run(at["documents"], at["layers"], annotated)
+    pairs.run(at["documents"], at["layers"], at["pairs"], RULE)
+    tokenizer.run(at["documents"], at["layers"], at["tokenizer"], words)
+    tokenize.run(at["documents"], at["tokenizer"], at["tokens"], at["layers"])
+    tokenize.run(at["pairs"], at["tokenizer"], at["preference"])
+    curriculum.run(at["tokens"], at["layers"], at["curriculum"], RECIPE)
+    found: dict[str, Golden] = {}
+    for name in goldens.VERSIONS:
+        found[name] = goldens.golden_of(folder / name, found)
+    return found
+
+
+def write_inputs(folder: Path) -> list[Input]:
+    """A Stack Exchange dump of several tables, a Reddit month, a JSONL corpus."""
+    forum = folder / "forum"
+    posts = posts_rows()
+    ids = {match.group(1) for row in posts if (match := re.search(r'\bId="(\d+)"', row))}
+    write_table(forum, "Posts", [*posts, *ODD_POSTS])
+    for table in ("Votes", "Comments", "PostLinks"):
+        write_table(forum, table, [row for row in rows_of(table) if (re.findall(r'PostId="(\d+)"', row)[0]) in ids])
+    shared = {"subreddit": "Beer", "created_utc": 1_600_000_000}
+    write_lines(folder / "RS_2020-09", [{**shared, **row} for row in REDDIT if "title" in row])
+    write_lines(folder / "RC_2020-09", [{**shared, **row} for row in REDDIT if "body" in row])
+    write_lines(folder / "corpus.jsonl", CORPUS)
+    return [
+        Input(str(forum), "stackexchange", "golden.example"),
+        Input(str(folder / "RS_2020-09")),
+        Input(str(folder / "RC_2020-09")),
+        Input(str(folder / "corpus.jsonl"), "jsonl", "corpus"),
+    ]
+
+
+def posts_rows() -> list[str]:
+    """The first threads of the sample, and those of the first posts that each planted fault was planted in."""
+    truth = json.loads((ROOT / "examples" / "forum_truth.json").read_text("utf-8"))
+    planted = [truth[kind][:PLANTED_EACH] for kind in PLANTED]
+    ids = {str(post) for found in planted for item in found for post in (item if isinstance(item, list) else [item])}
+    first = set(forum_rows(QUESTIONS))
+    rows = rows_of("Posts")
+    wanted = {thread_of(row) for row in rows if row in first or attribute(row, "Id") in ids}
+    return [row for row in rows if thread_of(row) in wanted]
+
+
+def thread_of(row: str) -> str:
+    return attribute(row, "ParentId") or attribute(row, "Id")
+
+
+def attribute(row: str, name: str) -> str:
+    match = re.search(rf'\b{name}="(\d+)"', row)
+    return match.group(1) if match else ""
+
+
+def rows_of(table: str) -> list[str]:
+    return re.findall(r"<row [^>]*/>", (FORUM / f"{table}.xml").read_text("utf-8-sig"))
+
+
+def write_table(folder: Path, table: str, rows: Sequence[str]) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    name = table.lower()
+    lines = ['<?xml version="1.0" encoding="utf-8"?>', f"<{name}>", *(f"  {row}" for row in rows), f"</{name}>"]
+    (folder / f"{table}.xml").write_text("\r\n".join(lines), encoding="utf-8-sig", newline="")
+
+
+def write_lines(place: Path, rows: Sequence[object]) -> None:
+    place.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8", newline="")

@@ -1,0 +1,29 @@
+"""`python -m tests.regold`: writes the goldens anew, unless content changed under an unchanged version."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests import golden_forum, goldens
+from tests.conftest import LID_MODEL
+
+
+def main() -> int:
+    if not LID_MODEL.exists():
+        print(f"{LID_MODEL} is absent; `make models` fetches it", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        found = golden_forum.build(Path(folder), LID_MODEL)
+    try:
+        written = goldens.write(found)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(written or ["every golden stands as it was"]))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
