@@ -6,6 +6,7 @@ of the other sources.
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from collections.abc import Sequence
@@ -35,6 +36,10 @@ RECIPE = Recipe(
         Stage("two", sequence_length=256, share_of_pool=0.2, alpha=0.5, shards=1),
     ),
 )
+RICH = """<h2>Steps</h2><ol><li>Mix <b>flour</b></li></ol><pre><code>a &lt; b</code></pre>
+<blockquote><p>says who</p></blockquote><table><tr><th>a</th><th>b</th></tr><tr><td>1</td><td>2</td></tr></table>
+<ul><li>one<ul><li>two <kbd>x</kbd></li></ul></li></ul><p>$x_1 * y_2$ H<sub>2</sub>O <a href="http://x.example/a_b">
+link</a> <img src="i.png" alt="pic"><br><del>no</del><hr>1. not a list * at all</p><p>EDIT 2: schÃ¶n</p>"""
 ODD_POSTS = (
     '<row Id="900001" PostTypeId="2" ParentId="999999" CreationDate="2020-01-01T00:00:00.000" Score="1" Body="?" />',
     '<row Id="900002" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="?" Body="a &nope; b" />',
@@ -42,9 +47,7 @@ ODD_POSTS = (
     '<row Id="900004" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="" Body=" " />',
     '<row Id="900005" PostTypeId="4" CreationDate="2020-01-01T00:00:00.000" Score="0" Body="A tag wiki." />',
     '<row Id="900006" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="-2" Title="Bread &amp;amp; oil" '
-    'Tags="&lt;bread&gt;&lt;oil&gt;" OwnerDisplayName="Ann" Body="&lt;h2&gt;Steps&lt;/h2&gt;&lt;ol&gt;&lt;li&gt;Mix '
-    "&lt;b&gt;flour&lt;/b&gt;&lt;/li&gt;&lt;/ol&gt;&lt;pre&gt;&lt;code&gt;a &amp;lt; b&lt;/code&gt;&lt;/pre&gt;"
-    '&lt;blockquote&gt;&lt;p&gt;says who&lt;/p&gt;&lt;/blockquote&gt;&lt;p&gt;EDIT 2: schÃ¶n&lt;/p&gt;" />',
+    f'Tags="&lt;bread&gt;&lt;oil&gt;" OwnerDisplayName="Ann" Body="{html.escape(RICH)}" />',
 )
 REDDIT = (
     {"id": "a", "title": "A &amp; B", "selftext": "What *malt*?\n\n    code", "score": 5, "author": "Ann"},
@@ -57,6 +60,8 @@ REDDIT = (
 )  # fmt: skip
 CORPUS = (
     {"id": 1, "text": "schÃ¶n \r\nund gut, so steht es hier geschrieben.", "title": "T", "created": "2020-01-02"},
+    {"id": 4, "text": "Das ist schÃ¶n, ﬁne, ½ １２３ “so” e\u0301\u2028\x1b[1mfett\x1b[0m\x07 &lt;br&gt;"},
+    {"id": 5, "text": "請問這個麵團應該發酵多久？廚房很冷，我們還沒有買到溫度計。", "url": "https://x.example/5"},
     {"text": "The bread rises slowly in a cold kitchen, and faster in a warm one.", "license": "CC0"},
     {"id": 3},
 )

@@ -26,8 +26,8 @@ def changed(golden: Golden, **parts: str) -> Golden:
 
 def test_every_step_makes_what_its_golden_says(tmp_path: Path, lid_model: Path) -> None:
     found = golden_forum.build(tmp_path, lid_model)
-    lines = [problem.line for problem in goldens.problems(goldens.read(), found)]
-    assert not lines, "\n".join(lines)
+    if lines := [problem.line for problem in goldens.problems(goldens.read(), found)]:
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 def test_every_step_has_something_to_do() -> None:
