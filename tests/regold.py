@@ -10,14 +10,14 @@ from tests import golden_forum, goldens
 from tests.conftest import LID_MODEL
 
 
-def main() -> int:
+def main(folder: Path = goldens.FOLDER) -> int:
     if not LID_MODEL.exists():
         print(f"{LID_MODEL} is absent; `make models` fetches it", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        found = golden_forum.build(Path(folder), LID_MODEL)
+    with tempfile.TemporaryDirectory() as place:
+        found = golden_forum.build(Path(place), LID_MODEL)
     try:
-        written = goldens.write(found)
+        written = goldens.write(found, folder)
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1

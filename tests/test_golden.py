@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from tests import golden_forum, goldens
+from tests import golden_forum, goldens, regold
 from tests.conftest import ROOT
 from tests.forum import post, write_documents
 from tests.goldens import Golden
@@ -40,7 +40,8 @@ def test_every_version_stands_where_the_advice_says() -> None:
     for name, where in goldens.VERSIONS.items():
         constant, place = where.split(" in ")
         lines = (ROOT / place).read_text("utf-8").splitlines()
-        assert any(line.split("#")[0].strip() == f"{constant} = {read[name].version}" for line in lines), name
+        stands = any(line.split("#")[0].strip() == f"{constant} = {read[name].version}" for line in lines)
+        assert stands, f"{where} is not {read[name].version}, the version in the golden of {name}: {goldens.REGOLD}"
 
 
 # ------------------------------------------------------------------------------------- the rule, on made-up values
@@ -100,6 +101,19 @@ def test_new_goldens_are_refused_under_an_unchanged_version_and_nothing_is_writt
     assert len(goldens.write({"pairs": raised, "tokens": TOKENS}, tmp_path)) == 1
     assert goldens.read(tmp_path) == {"pairs": raised, "tokens": TOKENS}
     assert not goldens.write({"pairs": raised, "tokens": TOKENS}, tmp_path)
+
+
+def test_regold_ends_with_an_error_when_it_refuses(
+    tmp_path: Path, lid_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = {"pairs": PAIRS}
+    monkeypatch.setattr(golden_forum, "build", lambda place, model: made)
+    assert [regold.main(tmp_path), regold.main(tmp_path)] == [0, 0]
+    assert "every golden stands as it was" in capsys.readouterr().out
+    made["pairs"] = changed(PAIRS, **{"column margin": "m2"})
+    assert regold.main(tmp_path) == 1
+    assert "no golden was written:\nthe content of pairs changed" in capsys.readouterr().err
+    assert goldens.read(tmp_path) == {"pairs": PAIRS}
 
 
 # ------------------------------------------------------------------------------------- what a digest sees
