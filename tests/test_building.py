@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -122,3 +123,49 @@ def test_datasets_live_on_any_file_system() -> None:
         building.commit(place, SPEC, PATHS)
     assert find_problems(place) == []
     assert shards.read_shard(place, PATHS[1], ["doc_id"]).column("doc_id")[0].as_py() == "d000010"
+
+
+def cut_short(file: Path) -> None:
+    """The file without its last byte, as a full disk or a broken copy leaves it."""
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink])
+def test_a_damaged_dataset_is_not_taken_for_a_whole_one(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    build(tmp_path)
+    damage(tmp_path / PATHS[1])
+    laws.assert_refuses_other(lambda: build(tmp_path), f"is damaged: {PATHS[1]} should have")
+    build(tmp_path, replace=True)
+    laws.assert_sound(tmp_path)
+
+
+def test_a_shard_cut_short_is_not_finished(tmp_path: Path) -> None:
+    building.begin(str(tmp_path), SPEC)
+    write(tmp_path, PATHS[0])
+    cut_short(tmp_path / PATHS[0])
+    assert building.finished(str(tmp_path), PATHS[0]) is None
+
+
+def test_shards_finished_with_other_settings_or_inputs_are_not_kept(tmp_path: Path) -> None:
+    others = (
+        dataclasses.replace(SPEC, settings={"holdout": 0.5}),
+        dataclasses.replace(SPEC, inputs=({"name": "x", "sha256": "1"},)),
+    )
+    for number, other in enumerate(others):
+        place = tmp_path / str(number)
+        building.begin(str(place), SPEC)
+        write(place, PATHS[0])
+        building.begin(str(place), other)
+        assert building.finished(str(place), PATHS[0]) is None
+
+
+def test_a_commit_adds_counts_of_the_whole_and_does_not_depend_on_the_order_of_its_files(tmp_path: Path) -> None:
+    for name, paths in (("a", PATHS), ("b", PATHS[::-1])):
+        building.begin(str(tmp_path / name), SPEC)
+        for path in paths:
+            write(tmp_path / name, path, 10 * PATHS.index(path))
+        manifest = building.commit(
+            str(tmp_path / name), SPEC, paths, counts={"split": {"train": 1}, "forums": {"all": 2}}
+        )
+        assert manifest.counts == {"split": {"train": 21}, "forums": {"all": 2}}
+    laws.assert_same_bytes(tmp_path / "a", tmp_path / "b")

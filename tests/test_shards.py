@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.small_dataset import PATHS, build
 from transforms import shards
-from transforms.schema import DOCUMENTS
+from transforms.schema import DOCUMENTS, SPLIT
 
 
 @settings(max_examples=25, deadline=None)
@@ -52,3 +52,29 @@ def test_shards_open_without_our_code(tmp_path: Path) -> None:
     )
     assert loaded.num_rows == 20
     assert loaded[19]["doc_id"] == "d000019"
+
+
+@pytest.mark.parametrize("kind", ["tokens", "preference", "curriculum"])
+def test_token_shards_are_read_from_the_map_without_a_copy(tmp_path: Path, kind: str) -> None:
+    schema = pa.schema([pa.field("position", pa.int64(), nullable=False)])
+    shards.write_shard(str(tmp_path), PATHS[0], schema, [pa.table({"position": [0] * 200_000})], "f", kind)
+    before = pa.total_allocated_bytes()
+    table = shards.read_shard(str(tmp_path), PATHS[0])
+    assert table.nbytes >= 1_600_000
+    assert pa.total_allocated_bytes() - before < 100_000
+
+
+def test_other_ids_have_another_digest_wherever_one_ends(tmp_path: Path) -> None:
+    digests = {
+        shards.write_shard(
+            str(tmp_path),
+            PATHS[0],
+            SPLIT,
+            [pa.table({"doc_id": ids, "split": ["train"] * len(ids)})],
+            "f",
+            "split",
+            "doc_id",
+        ).ids_sha256
+        for ids in (["a", "bc"], ["ab", "c"], ["abc"], ["bc", "a"])
+    }
+    assert len(digests) == 4
