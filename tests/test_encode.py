@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
-from tests.forum import post
+from tests.forum import EPOCH, post
 from tests.small_tokenizer import small_encoder
 from tokenizer.encoder import Encoder
 from transforms.encode import count_groups, count_tokens, encode_documents, encode_groups, encode_texts
@@ -95,6 +96,15 @@ def test_groups_hold_each_text_once(encoder: Encoder) -> None:
     assert tally["totals"] == {"responses": 5, "pairs": 4}
     assert tally["groups_by_language"] == {"eng_Latn": 2}
     assert tally["tokens_by_language"] == {"eng_Latn": tokens}
+
+
+def test_a_response_has_the_facts_of_its_own_side(encoder: Encoder) -> None:
+    times = {"chosen": EPOCH, "rejected": EPOCH + dt.timedelta(days=1)}
+    row = pair_row("g", ("a", "first one", 5), ("b", "second", 3)) | {"rejected_accepted": True}
+    row |= {f"{side}_created": time for side, time in times.items()}
+    (group,) = encode_groups(pa.Table.from_pylist([row], schema=PAIRS), encoder).to_pylist()
+    found = [tuple(one[key] for key in ("score", "chars", "created", "accepted")) for one in group["responses"]]
+    assert found == [(5, 9, times["chosen"], False), (3, 6, times["rejected"], True)]
 
 
 def test_no_groups(encoder: Encoder) -> None:

@@ -49,6 +49,16 @@ def test_allocation_with_caps(rows: list[tuple[int, int]], part: float) -> None:
         assert abs(parts[name] - left * weights[name] / sum(weights[other] for other in free)) <= 1
 
 
+@given(st.dictionaries(st.text("abcdef", min_size=1, max_size=2), st.integers(1, 9), min_size=1), st.integers(0, 99))
+def test_the_largest_remainders_are_rounded_up_and_equal_ones_by_name(weights: dict[str, int], budget: int) -> None:
+    parts = allocate(budget, {name: Fraction(weight) for name, weight in weights.items()}, None)
+    total = sum(weights.values())
+    order = sorted(weights, key=lambda name: (-(budget * weights[name] % total), name))
+    up = [parts[name] - budget * weights[name] // total for name in order]
+    assert up == sorted(up, reverse=True)
+    assert set(up) <= {0, 1}
+
+
 def test_caps_that_hold_too_little() -> None:
     with pytest.raises(ValueError, match="10 were asked for, but the caps hold 7: 3 are missing"):
         allocate(10, {"a": Fraction(1), "b": Fraction(1)}, {"a": 3, "b": 4})
@@ -100,6 +110,22 @@ def test_a_stage_goes_on_where_the_one_before_stopped() -> None:
     assert [quota.repeated(POOL["swh_Latn"]) for quota in quotas] == [0, 600]
     other = plan(recipe(stages[0], replace(stages[1], tokens=5, alpha=0.2)), POOL)
     assert other[0] == quotas[0]
+
+
+@given(st.integers(0, 50), st.integers(0, 50), st.integers(1, 20))
+def test_what_comes_after_the_pool_is_repeated(start: int, tokens: int, available: int) -> None:
+    wanted = sum(place >= available for place in range(start, start + tokens))
+    assert Quota("one", "swh_Latn", start, tokens).repeated(available) == wanted
+
+
+def test_what_earlier_stages_used_is_gone_for_later_ones() -> None:
+    stages = [Stage(name, 128, tokens=700, shares={"swh_Latn": 1.0}) for name in ("one", "two")]
+    with pytest.raises(ValueError, match="stage two cannot have its 700 tokens with max_repeats 1: swh_Latn lacks 400"):
+        plan(recipe(*stages, max_repeats=1), POOL)
+    rest = [replace(stage, shares={"rest": 1.0}) for stage in stages]
+    quotas = plan(recipe(*rest, max_repeats=1), {"swh_Latn": 400, "eng_Latn": 1_000})
+    assert sum(quota.tokens for quota in quotas) == 1_400
+    assert not any(quota.repeated({"swh_Latn": 400, "eng_Latn": 1_000}[quota.language]) for quota in quotas)
 
 
 def test_share_of_pool_counts_the_languages_of_the_stage() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.pack import pack
+from transforms.pack import Packing, pack
 
 
 def forum_lengths(number: int) -> np.ndarray:
@@ -62,3 +62,34 @@ def test_refuses_empty_documents() -> None:
     assert pack(np.array([], np.int64), 8).num_sequences == 0
     with pytest.raises(ValueError, match="document 1 has 0 tokens"):
         pack(np.array([3, 0]), 8)
+
+
+def sequences_of(packed: Packing) -> list[list[tuple[int, int, int]]]:
+    """(document, start, length) of the pieces of each sequence."""
+    pieces = list(zip(packed.document.tolist(), packed.start.tolist(), packed.length.tolist(), strict=True))
+    return [pieces[begin:end] for begin, end in pairwise(packed.bounds.tolist())]
+
+
+def plain_best_fit(lengths: list[int], sequence_length: int) -> list[list[tuple[int, int, int]]]:
+    """The rule piece by piece, in one window: longest first, each into the fullest sequence with room for it."""
+    pieces = [
+        (document, start, min(length - start, sequence_length))
+        for document, length in enumerate(lengths)
+        for start in range(0, length, sequence_length)
+    ]
+    sequences: list[tuple[int, int, list[tuple[int, int, int]]]] = []  # (room, when it got that room, pieces)
+    for time, piece in enumerate(sorted(pieces, key=lambda piece: -piece[2])):
+        fitting = [sequence for sequence in sequences if sequence[0] >= piece[2]]
+        room, _, members = min(
+            fitting, key=lambda sequence: (sequence[0], -sequence[1]), default=(sequence_length, 0, [])
+        )
+        sequences = [sequence for sequence in sequences if sequence[2] is not members]
+        sequences.append((room - piece[2], time, [*members, piece]))
+    return sorted(members for _, _, members in sequences)
+
+
+@given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 20))
+def test_each_piece_goes_longest_first_into_the_fullest_sequence_with_room(
+    lengths: list[int], sequence_length: int
+) -> None:
+    assert sequences_of(pack(np.array(lengths, np.int64), sequence_length)) == plain_best_fit(lengths, sequence_length)

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from pipelines import pairs
 from tests.forum import Row, post, write_documents, write_layers
-from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
+from tests.laws import all_rows, assert_idempotent, assert_same_bytes, assert_sound
 from transforms import strict_yaml
 from transforms.fates import Reason
+from transforms.ids import keyed_hash
 from transforms.pairs import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread, within_answer_cap
 from transforms.schema import PAIRS, SPLITS
 from transforms.shards import read_shard
@@ -89,6 +90,18 @@ def test_cap_does_not_depend_on_the_order_of_answers() -> None:
             for order in (answers, answers[::-1])]  # fmt: skip
     assert len(kept[0]) == WORLDPM.max_pairs_per_thread
     assert kept[0] == kept[1]
+
+
+def test_caps_keep_those_with_the_smallest_hashes() -> None:
+    """Pinned by name: with another rule of choice every user's pairs would move."""
+    answers = [answer(number, number) for number in range(9)]
+    candidates = [(two.doc_id, one.doc_id) for one, two in combinations(answers, 2)]  # the later one has more votes
+    candidates.sort(key=lambda ids: keyed_hash("pairs", "test:00000", *ids))
+    kept = {fate.ids for fate in fates(answers, WORLDPM) if isinstance(fate, PreferencePair)}
+    assert kept == set(candidates[: WORLDPM.max_pairs_per_thread])
+    ranked = sorted(answers, key=lambda one: keyed_hash("pairs-answers", "test:00000", one.doc_id))
+    paired = within_answer_cap("test:00000", answers, PairRule("small", 1, "score", max_answers_per_thread=4))
+    assert paired == sorted(ranked[:4], key=lambda one: one.row)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +182,24 @@ def test_dataset(forum: Path) -> None:
     for pair in train.to_pylist():
         assert pair["chosen"][0]["content"] == by_id[pair["chosen_id"]]["text"]
         assert pair["margin"] == by_id[pair["chosen_id"]]["score"] - by_id[pair["rejected_id"]]["score"]
+
+
+def test_a_pair_has_its_question_s_language_and_each_answer_s_own_facts(tmp_path: Path) -> None:
+    write_documents(tmp_path / "documents", small_forum())
+    codes = {"question": "deu_Latn", "answer": "eng_Latn", "comment": "fra_Latn"}
+    write_layers(tmp_path / "layers", tmp_path / "documents", language=lambda row: codes[row["kind"]])
+    pairs.run(str(tmp_path / "documents"), str(tmp_path / "layers"), str(tmp_path / "pairs"), WORLDPM)
+    posts = {row["doc_id"]: row for part in small_forum() for row in part}
+    rows = all_rows(tmp_path / "pairs")
+    assert rows
+    for row in rows:
+        assert row["language"] == "deu_Latn"
+        assert (row["url"], row["license"]) == (posts[row["group_id"]]["url"], posts[row["group_id"]]["license"])
+        for side in ("chosen", "rejected"):
+            own = posts[row[f"{side}_id"]]
+            assert row[f"{side}_cluster"] == own["doc_id"], "nothing is a duplicate here"
+            for name in ("ups", "downs", "created", "url"):
+                assert row[f"{side}_{name}"] == own[name]
 
 
 def test_workers_give_the_same_bytes(forum: Path) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.schedule import schedule, shard_bounds
@@ -20,6 +20,12 @@ def worst_prefix_error(counts: list[int]) -> float:
 @given(st.lists(st.integers(0, 60), min_size=1, max_size=12).filter(any))
 def test_every_prefix_is_within_one_sequence(counts: list[int]) -> None:
     assert worst_prefix_error(counts) < 1
+
+
+@given(st.lists(st.integers(1, 9), min_size=2, max_size=6))
+@settings(max_examples=500, deadline=None)
+def test_every_prefix_is_within_tijdemans_bound(counts: list[int]) -> None:
+    assert worst_prefix_error(counts) <= 1 - 1 / (2 * len(counts) - 2) + 1e-12
 
 
 def test_119_languages_of_zipf_weights() -> None:

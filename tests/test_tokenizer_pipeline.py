@@ -19,8 +19,8 @@ from tokenizer import metrics
 from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms import building, shards
-from transforms.manifest import DatasetSpec
-from transforms.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.manifest import DatasetSpec, load_manifest
+from transforms.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT, full_text
 from transforms.verify import find_problems
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)
@@ -88,6 +88,24 @@ def _column(field: pa.Field, rows: list[Row], columns: dict[str, str]) -> pa.Arr
 
 def _files(place: str) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in Path(place).iterdir() if path.name != "run.json"}
+
+
+def test_bytes_are_counted_as_the_texts_are_read(tmp_path: Path) -> None:
+    """With the title above the text, without one for posts that have none, and no document for more than the most."""
+    rows = [
+        Row("a", "untitled"),
+        Row("b", "körper", title="Ä"),
+        Row("c", "empty", title=""),
+        Row("d", "x" * 50, title="T"),
+    ]
+    documents, layers = _write(tmp_path, rows, 1)
+    paths = tuple(file.path for file in load_manifest(documents).data_files)
+    sources = pipeline.Sources(documents, {name: f"{layers}/{name}" for name in pipeline.LAYER_COLUMNS}, paths)
+    sizes = [len(full_text(row.title, row.text).encode()) for row in rows]
+    assert sizes == [8, 11, 5, 53]
+    for most in (10, 1_000):
+        wanted = sum(min(size, most) for size in sizes)
+        assert pipeline.count_bytes(sources, most) == {(pipeline.TRAIN, "eng_Latn"): wanted}
 
 
 def test_trains_on_kept_training_documents_only(tmp_path: Path) -> None:
