@@ -12,8 +12,9 @@ import pytest
 
 from pipelines.options import beam_pipeline
 from tests.test_annotate import write_documents
-from transforms import dedup, places, shards
+from transforms import building, dedup, places, shards
 from transforms.dedup import Deduplicate, Search, size_class
+from transforms.fates import Tally
 from transforms.layers import Target
 from transforms.manifest import load_manifest
 from transforms.minhash import MinHashSpec
@@ -127,6 +128,31 @@ def test_a_digest_goes_on_once_a_shard(tmp_path: Path) -> None:
     assert {row["cluster"] for row in found.values()} == {"d0000"}
     assert {row["cluster_size"] for row in found.values()} == {5_000}
     assert [row["doc_id"] for row in found.values() if row["keep"]] == ["d0000"]
+
+
+def test_rows_are_numbered_through_all_batches_of_a_shard(tmp_path: Path) -> None:
+    number = shards.BATCH_ROWS + 100
+    rows = [{"doc_id": f"d{n:04d}", "thread_id": "t", "text": f"Thanks {n % (number - 1)}!"} for n in range(number)]
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 1)))
+    last = f"d{number - 1:04d}"
+    assert {name: row["cluster"] for name, row in found.items() if row["cluster_size"] > 1} == {
+        "d0000": "d0000",
+        last: "d0000",
+    }
+    assert [name for name, row in found.items() if not row["keep"]] == [last]
+
+
+def test_a_cluster_is_counted_once_by_its_size(tmp_path: Path) -> None:
+    texts = ["alone", *["two of them"] * 2, *["three of them"] * 3, *["four of them"] * 4]
+    rows = [{"doc_id": f"d{n}", "thread_id": f"d{n}", "text": text} for n, text in enumerate(texts)]
+    search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2))
+    deduplicate(search)
+    counts = Tally()
+    for file in search.files:
+        written = building.finished(search.target.output, file.path)
+        assert written is not None
+        counts.merge(written.counts)
+    assert counts.to_dict()["cluster_size"] == {"1": 1, "2": 1, "3-4": 2}
 
 
 def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted: Any) -> None:

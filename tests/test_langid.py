@@ -105,6 +105,17 @@ def test_unlisted_unsure_and_empty_are_dropped_with_a_reason() -> None:
     assert choose(codes, ["__label__en"], [1.00001], "text").confidence == 1.0
 
 
+def test_the_threshold_itself_is_sure_enough() -> None:
+    least = LANGUAGES["eng_Latn"].lid_threshold
+    assert choose({"__label__en": "eng_Latn"}, ["__label__en"], [least], "text").reason is None
+
+
+def test_the_runner_up_is_the_next_language_that_is_listed() -> None:
+    codes = {"__label__en": "eng_Latn", "__label__fr": "fra_Latn"}
+    found = choose(codes, ["__label__en", "__label__la", "__label__fr"], [0.6, 0.3, 0.1], "text")
+    assert found[:4] == ("eng_Latn", 0.6, "fra_Latn", 0.1)
+
+
 def test_ties_go_to_the_smaller_code() -> None:
     codes = {"__label__en": "eng_Latn", "__label__fr": "fra_Latn"}
     for labels in (["__label__en", "__label__fr"], ["__label__fr", "__label__en"]):

@@ -132,6 +132,31 @@ def test_unspaced_scripts_are_cut_into_characters() -> None:
     assert len(sets[0] & sets[1]) == len(chinese) - 4 - 6  # six windows of five see one of two characters
 
 
+@pytest.mark.parametrize(
+    "letters",
+    [
+        "กขคงจฉชซ",
+        "ກຂຄງຈຊຍດ",
+        "ཀཁགངཅཆཇཉ",
+        "ကခဂဃငစဆဇ",
+        "កខគឃងចឆជ",
+        "あいうえおかきく",
+        "アイウエオカキク",
+        "中文字符没有空格",
+    ],
+)
+def test_a_letter_is_a_token_in_every_script_without_spaces(letters: str) -> None:
+    assert shingles([letters], 5).counts.tolist() == [len(letters) - 4]
+    assert not shingles([letters], 5).whole.any()
+
+
+def test_forms_and_white_space_that_mean_the_same_make_the_same_digests() -> None:
+    """NFKC and casefold for words; a short text, which is compared as a whole, has its white space collapsed too."""
+    same = ["ﬁne Ｗｏｒｄｓ of STRASSE five and ① more", "fine words of straße five and 1 more"]
+    assert len({frozenset(digests) for digests in digests_of(same)}) == 1
+    assert len({frozenset(digests) for digests in digests_of(["Thanks a lot!", "thanks\n a\tlot!"])}) == 1
+
+
 def test_p_candidate_is_the_published_curve() -> None:
     assert [round(SPEC.p_candidate(s / 10), 3) for s in (5, 6, 7, 8, 9)] == [0.053, 0.211, 0.565, 0.924, 1.0]
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from tests.forum import post, write_documents
 from transforms import split
+from transforms.layers import Target
+from transforms.shards import read_shard
 from transforms.split import SplitSettings, split_of
 
 THREADS = [f"site:{number}" for number in range(20_000)]
@@ -63,3 +68,12 @@ def test_no_holdout_and_no_validation_is_all_train() -> None:
 def test_wrong_shares_are_refused(holdout: object, validation: object) -> None:
     with pytest.raises(ValueError, match="split"):
         SplitSettings(holdout=holdout, validation=validation)  # type: ignore[arg-type]
+
+
+def test_all_posts_of_a_thread_are_written_into_its_split(tmp_path: Path) -> None:
+    rows = [post(3 * thread + place, "answer", thread, "text") for thread in range(200) for place in range(3)]
+    (file,) = write_documents(tmp_path / "documents", [rows]).data_files
+    split.write_split(file, Target(str(tmp_path / "documents"), str(tmp_path / "layer"), "split", "f"), SplitSettings())
+    written = read_shard(str(tmp_path / "layer"), file.path).to_pylist()
+    assert [row["doc_id"] for row in written] == [row["doc_id"] for row in rows]
+    assert [row["split"] for row in written] == [split_of(row["thread_id"], SplitSettings()) for row in rows]
