@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
 import subprocess
 import sys
@@ -67,6 +68,16 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, step, model, optimizer, STATE, 2, ALONE)
     assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-00000006", "step-00000008"]
     assert sorted(p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()) == ["step-00000006", "step-00000008"]
+
+
+def test_a_folder_without_its_state_or_of_another_name_is_no_checkpoint(tmp_path: Path) -> None:
+    """Copies that were broken off, and copies that a person keeps beside the run's own."""
+    model, optimizer = small()
+    saved = checkpoint.save(tmp_path, 4, model, optimizer, STATE, 2, ALONE)
+    for name in ("step-00000009", "step-00000004.old", "step-5", "step-000000050"):
+        shutil.copytree(saved, saved.with_name(name))
+    (saved.with_name("step-00000009") / "state.json").unlink()
+    assert checkpoint.complete(tmp_path) == [saved]
 
 
 @pytest.mark.parametrize("moment", ["weights", "state", "rename", "delete"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 from tests.training_data import tokenizer_place, write_curriculum, write_preference
 from tokenizer.encoder import Encoder
 from trainers.curriculum_data import CurriculumLoader
-from trainers.data import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, pad, share
+from trainers.data import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
 from trainers.preference_data import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
 from trainers.preference_groups import PreferenceData
-from transforms import shards
-from transforms.manifest import load_manifest
+from transforms import building, shards
+from transforms.manifest import DatasetSpec, load_manifest
+from transforms.schema import preference_schema
 
 SEQUENCES, GLOBAL = 26, 8
 
@@ -69,6 +71,11 @@ def test_the_curriculum_is_read_in_order_whole_and_once(folder: Path, encoder: E
         loader.batch(4, 0, 1)
 
 
+def test_the_state_names_the_next_sequence_up_to_the_end(folder: Path, encoder: Encoder) -> None:
+    loader = curriculum(folder, encoder)
+    assert [loader.state(step)["next_sequence"] for step in range(loader.steps + 1)] == [0, 8, 16, 24, SEQUENCES]
+
+
 def test_labels_are_the_next_token_of_the_same_document(folder: Path, encoder: Encoder) -> None:
     loader = curriculum(folder, encoder)
     batch = loader.batch(0, 0, 1)
@@ -117,6 +124,20 @@ def test_the_order_depends_on_seed_and_epoch_alone(folder: Path, encoder: Encode
     assert order(0)[:half] != order(0)[half:]
 
 
+@pytest.mark.parametrize(
+    ("lengths", "message"),
+    [
+        (Lengths(64, 256), "sequence_tokens: 128 there, 64 here"),
+        (Lengths(128, 512), "row_tokens: 256 there, 512 here"),
+    ],
+)
+def test_other_lengths_make_other_rows_and_are_refused(
+    folder: Path, encoder: Encoder, lengths: Lengths, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        check_state(preference(folder, encoder).state(3), preference(folder, encoder, lengths=lengths).state(3), "here")
+
+
 def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path, encoder: Encoder) -> None:
     loader = preference(folder, encoder)
     parts, _ = plan(loader.data, [0], Lengths(128, 256))
@@ -148,6 +169,20 @@ def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, 
         assert (ends == encoder.end_of_text).all(), "the score token must survive every cut"
         assert batch.rows.positions.max() < tight.sequence_tokens
         assert batch.rows.tokens.shape[1] <= tight.row_tokens
+
+
+def test_what_is_cut_is_counted_and_the_question_s_end_stays(folder: Path, encoder: Encoder) -> None:
+    tight = Lengths(24, 4_096)  # no group is split
+    data = preference(folder, encoder).data
+    parts, cuts = plan(data, range(len(data)), tight)
+    stored = sum(prompt + sum(responses) for prompt, responses in map(data.lengths, range(len(data))))
+    assert stored == sum(part.tokens for part in parts) + cuts.tokens_cut
+    assert cuts.prompts_cut > 1
+    for part in parts:
+        (batch,) = pair_batches(data, [part], tight, 0, 1, 1, encoder.pad)
+        rows = batch.rows
+        prompt = rows.tokens[(rows.branches == 0) & (rows.groups >= 0)].tolist()
+        assert prompt == data.group(part.group).prompt.tolist()[-len(prompt) :]
 
 
 @pytest.mark.parametrize(
@@ -188,6 +223,24 @@ def test_best_fit_places_everything_once_within_the_rows(lengths: list[int]) -> 
     assert sum(sum(lengths[i] for i in row) <= 32 for row in rows) <= 1, "two rows would fit one"
 
 
+def plain_best_fit(lengths: list[int], capacity: int) -> list[list[int]]:
+    """The rule item by item: longest first, each into the fullest row with room; ties to the earlier."""
+    rows: list[list[int]] = []
+    for item in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
+        free = [capacity - sum(lengths[i] for i in row) for row in rows]
+        fitting = [number for number, room in enumerate(free) if room >= lengths[item]]
+        if fitting:
+            rows[min(fitting, key=lambda number: (free[number], number))].append(item)
+        else:
+            rows.append([item])
+    return rows
+
+
+@given(st.lists(st.integers(1, 20), max_size=40))
+def test_best_fit_is_the_fullest_row_with_room(lengths: list[int]) -> None:
+    assert best_fit(lengths, 20) == plain_best_fit(lengths, 20)
+
+
 def test_best_fit_refuses_what_fits_no_row() -> None:
     with pytest.raises(ValueError, match="65 tokens does not fit a row of 64"):
         best_fit([65], 64)
@@ -218,6 +271,48 @@ def test_data_of_another_tokenizer_is_refused(folder: Path, encoder: Encoder) ->
         CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, 50).batch(0, 0, 1)
 
 
+def test_the_vocabulary_ends_before_its_size(folder: Path, encoder: Encoder) -> None:
+    """Ids are counted from 0: a model of N entries has no token N."""
+    data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
+    groups = [data.group(index) for index in range(len(data))]
+    highest = max(int(tokens.max()) for group in groups for tokens in (group.prompt, *group.responses))
+    PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, highest + 1)
+    with pytest.raises(ValueError, match=f"holds token {highest}, the model has {highest}"):
+        PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, highest)
+    batch = curriculum(folder, encoder).batch(0, 0, 1)
+    highest = max(int(micro.rows.tokens.max()) for micro in batch.micro_batches)
+    CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, highest + 1).batch(0, 0, 1)
+    with pytest.raises(ValueError, match=f"holds token {highest}, the model has {highest}"):
+        CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, highest).batch(0, 0, 1)
+
+
+def with_first_response(folder: Path, place: Path, encoder: Encoder, **change: object) -> Path:
+    """The preference data of the tests with something else in one response."""
+    path = "data/train-00000-of-00001.arrow"
+    schema = preference_schema(encoder.token_type)
+    rows = shards.read_shard(str(folder / "pairs"), "data/train-00000-of-00002.arrow").to_pylist()
+    rows[0]["responses"][0] |= change
+    spec = DatasetSpec("preference", {"made": "here"})
+    building.begin(str(place), spec)
+    shards.write_shard(str(place), path, schema, [pa.Table.from_pylist(rows, schema)], spec.fingerprint, "preference")
+    building.commit(str(place), spec, [path])
+    return place
+
+
+def test_one_response_without_the_score_token_is_refused(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
+    place = with_first_response(folder, tmp_path / "pairs", encoder, tokens=[encoder.end_of_text, encoder.pad])
+    with pytest.raises(ValueError, match="does not end with the score token"):
+        PreferenceData(str(place), "train", encoder.end_of_text, encoder.vocab_size)
+
+
+def test_an_unknown_time_is_told_from_every_known_one(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
+    place = with_first_response(folder, tmp_path / "pairs", encoder, created=None)
+    data = PreferenceData(str(place), "train", encoder.end_of_text, encoder.vocab_size)
+    times = data.group(0).created_ms
+    assert times[0] == -1
+    assert (times[1:] > 0).all()
+
+
 def test_data_of_another_kind_and_an_empty_split_are_refused(folder: Path, encoder: Encoder, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="curriculum"):
         PreferenceData(str(folder / "curriculum"), "train", encoder.end_of_text, encoder.vocab_size)
@@ -236,3 +331,12 @@ def test_shards_in_another_order_are_refused(folder: Path, encoder: Encoder, tmp
     second.write_bytes(kept)
     with pytest.raises(ValueError, match="agora verify"):
         CurriculumLoader(str(place), 4, 2, encoder.pad, encoder.vocab_size).batch(0, 0, 1)
+
+
+def test_a_shard_with_fewer_sequences_than_the_manifest_says_is_refused(encoder: Encoder, tmp_path: Path) -> None:
+    for name, sequences in (("whole", 12), ("short", 11)):
+        write_curriculum(tmp_path / name, encoder, sequences, num_shards=1)
+    (file,) = load_manifest(str(tmp_path / "whole")).data_files
+    (tmp_path / "whole" / file.path).write_bytes((tmp_path / "short" / file.path).read_bytes())
+    with pytest.raises(ValueError, match="holds 11 sequences from position 0; the manifest wants 12 from 0"):
+        CurriculumLoader(str(tmp_path / "whole"), 4, 2, encoder.pad, encoder.vocab_size).batch(0, 0, 1)

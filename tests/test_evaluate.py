@@ -16,6 +16,7 @@ from tests.training_data import arguments, write_all
 from trainers import configs, evaluate, launch, metrics, preference
 from trainers.configs import EvaluateConfig, PreferenceConfig
 from trainers.metrics import ScoredPairs
+from trainers.preference_groups import Group
 from transforms import shards
 from transforms.manifest import load_manifest
 from transforms.verify import find_problems
@@ -121,6 +122,55 @@ def test_the_same_seed_repeats_an_interval() -> None:
     pairs = scored(100)
     assert metrics.summary(pairs, 100, seed=1) == metrics.summary(pairs, 100, seed=1)
     assert metrics.summary(pairs, 100, seed=1) != metrics.summary(pairs, 100, seed=2)
+
+
+def test_the_interval_holds_95_percent_of_a_normal_mean() -> None:
+    values = np.random.Generator(np.random.PCG64(0)).normal(0, 1, 400)
+    (found,) = metrics.estimates(values[:, None], np.arange(400), 4_000, seed=0)
+    half_width = (found["high"] - found["low"]) / 2
+    assert half_width == pytest.approx(1.96 * values.std() / 400**0.5, rel=0.06)  # of 90% it would be 16% less
+
+
+def test_parts_by_length_are_named_after_the_chosen_answer() -> None:
+    chars = {"chosen_chars": np.array([9, 9, 9, 1, 5]), "rejected_chars": np.array([1, 2, 3, 4, 5])}
+    found: Any = metrics.summary(scored(5, **chars), 100, seed=0)
+    sizes = {name: part["pairs"] for name, part in found["by_length"].items()}
+    assert sizes == {"chosen longer": 3, "chosen shorter": 1, "equal length": 1}
+
+
+def group_of(name: str, language: str | None, pairs: list[tuple[int, int]]) -> Group:
+    """Three responses, and numbers that differ from each other in every column."""
+    count, base = len(pairs), 100 * len(name)
+    return Group(
+        group_id=name,
+        language=language,
+        prompt=np.zeros(1, np.int64),
+        responses=[np.zeros(1, np.int64)] * 3,
+        post_ids=[f"{name}:{index}" for index in range(3)],
+        chars=base + np.arange(3),
+        created_ms=base + np.arange(10, 13),
+        chosen=np.array([chosen for chosen, _ in pairs]),
+        rejected=np.array([rejected for _, rejected in pairs]),
+        target=np.linspace(0.5, 1, count).astype(np.float32),
+        weight=np.linspace(2, 3, count).astype(np.float32),
+        margin=base + np.arange(20, 20 + count),
+    )
+
+
+def test_each_side_of_a_pair_has_the_numbers_of_its_own_response() -> None:
+    groups = [group_of("a", "eng_Latn", [(0, 1), (2, 0)]), group_of("bb", None, [(1, 2)])]
+    rewards = [np.array([0.0, 1.0, 2.0]), np.array([3.0, 4.0, 5.0])]
+    found = evaluate.scored_pairs(groups, rewards)
+    rows = [(number, g, pair) for number, g in enumerate(groups) for pair in range(len(g.chosen))]
+    assert found.group.tolist() == [number for number, _, _ in rows] == [0, 0, 1]
+    assert list(found.language) == ["eng_Latn", "eng_Latn", "unknown"]
+    for name in ("target", "weight", "margin"):
+        assert getattr(found, name).tolist() == [getattr(g, name)[pair] for _, g, pair in rows]
+    for side in ("chosen", "rejected"):
+        at = [(number, g, int(getattr(g, side)[pair])) for number, g, pair in rows]
+        assert getattr(found, f"{side}_reward").tolist() == [rewards[number][index] for number, _, index in at]
+        assert getattr(found, f"{side}_chars").tolist() == [g.chars[index] for _, g, index in at]
+        assert getattr(found, f"{side}_ms").tolist() == [g.created_ms[index] for _, g, index in at]
 
 
 def test_no_pair_is_an_error() -> None:

@@ -54,3 +54,13 @@ def test_ties_agree_by_half() -> None:
 def test_cross_entropy_of_equal_logits_is_the_log_of_the_vocabulary() -> None:
     loss = token_cross_entropy(torch.zeros(3, 50), torch.tensor([0, 7, 49]))
     torch.testing.assert_close(loss, torch.full((3,), math.log(50)))
+
+
+def test_half_precision_is_left_before_anything_is_computed() -> None:
+    """256 - 0.5 is no number of bfloat16, nor is a log-likelihood of its logits."""
+    gap = bradley_terry(tensor(256.0).bfloat16(), tensor(0.5).bfloat16(), tensor(0.0), tensor(1.0))
+    assert gap.tolist() == [255.5]
+    logits = torch.tensor([[1.0, 3.0, 0.5]]).bfloat16()
+    loss = token_cross_entropy(logits, torch.tensor([0]))
+    assert loss.dtype == torch.float32
+    torch.testing.assert_close(loss, token_cross_entropy(logits.double(), torch.tensor([0])), rtol=1e-6, atol=0)
