@@ -113,6 +113,17 @@ def test_every_pair_of_an_epoch_is_in_one_batch_of_about_the_asked_size(folder: 
         assert sorted(seen) == sorted(wanted)
 
 
+def test_groups_of_one_pair_are_dealt_evenly(encoder: Encoder, tmp_path: Path) -> None:
+    write_preference(tmp_path / "pairs", encoder, groups=60, answers=2)
+    data = PreferenceData(str(tmp_path / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
+    assert set(data.num_pairs.tolist()) == {1}
+    for asked in (1, 4, 7):
+        loader = PreferenceLoader(data, Lengths(128, 256), asked, 2, epochs=1, seed=0, pad_token=encoder.pad)
+        sizes = [len(loader.groups_of(step)) for step in range(loader.steps)]
+        assert sum(sizes) == len(data)
+        assert asked >= max(sizes) >= min(sizes) >= max(sizes) - 1
+
+
 def test_the_order_depends_on_seed_and_epoch_alone(folder: Path, encoder: Encoder) -> None:
     def order(seed: int) -> list[list[int]]:
         loader = preference(folder, encoder, seed)
@@ -171,7 +182,7 @@ def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, 
         assert batch.rows.tokens.shape[1] <= tight.row_tokens
 
 
-def test_what_is_cut_is_counted_and_the_question_s_end_stays(folder: Path, encoder: Encoder) -> None:
+def test_what_is_cut_is_counted_and_the_end_of_the_prompt_stays(folder: Path, encoder: Encoder) -> None:
     tight = Lengths(24, 4_096)  # no group is split
     data = preference(folder, encoder).data
     parts, cuts = plan(data, range(len(data)), tight)

@@ -123,6 +123,12 @@ def test_long_texts_have_a_digest_per_band_and_equal_bands_differ() -> None:
     assert len(repeated[0]) == SPEC.bands
 
 
+def test_equal_minima_in_different_bands_are_no_match() -> None:
+    minima = np.full((1, SPEC.num_perm), 7, dtype=np.uint32)
+    digests, _ = band_digests(minima, of_hashes(np.array([1])), SPEC)
+    assert len(set(digests.tolist())) == SPEC.bands
+
+
 def test_unspaced_scripts_are_cut_into_characters() -> None:
     chinese = "如何在啤酒酿造过程中控制发酵温度以获得更好的风味"
     edited = chinese.replace("控制", "掌握")

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from transforms.pack import Packing, pack
@@ -88,7 +88,8 @@ def plain_best_fit(lengths: list[int], sequence_length: int) -> list[list[tuple[
     return sorted(members for _, _, members in sequences)
 
 
-@given(st.lists(st.integers(1, 40), max_size=40), st.integers(1, 20))
+@given(st.lists(st.integers(1, 40), max_size=40), st.integers(4, 20))
+@settings(deadline=None)
 def test_each_piece_goes_longest_first_into_the_fullest_sequence_with_room(
     lengths: list[int], sequence_length: int
 ) -> None:

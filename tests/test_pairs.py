@@ -184,7 +184,7 @@ def test_dataset(forum: Path) -> None:
         assert pair["margin"] == by_id[pair["chosen_id"]]["score"] - by_id[pair["rejected_id"]]["score"]
 
 
-def test_a_pair_has_its_question_s_language_and_each_answer_s_own_facts(tmp_path: Path) -> None:
+def test_a_pair_has_the_language_of_its_question_and_the_facts_of_its_own_answers(tmp_path: Path) -> None:
     write_documents(tmp_path / "documents", small_forum())
     codes = {"question": "deu_Latn", "answer": "eng_Latn", "comment": "fra_Latn"}
     write_layers(tmp_path / "layers", tmp_path / "documents", language=lambda row: codes[row["kind"]])
