@@ -13,8 +13,7 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
     package_data={
         "tokenizer": ["*.tsv"],
-        "transforms": ["*.tsv"],
-        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "*.css"],
+        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css"],
         "trainers": ["configs/*/*.yaml"],
     },
     install_requires=[

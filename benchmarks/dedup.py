@@ -20,8 +20,8 @@ from benchmarks import planted
 from benchmarks.harness import Contender, alternate, announce, comparison, timed, write_result
 from benchmarks.peers import peer_python, peer_version
 from pipelines import annotate
-from transforms import shards
-from transforms.minhash import MinHashSpec
+from transforms.datasets import shards
+from transforms.layers.minhash import MinHashSpec
 
 SPEC = MinHashSpec()
 OURS = "Agora"

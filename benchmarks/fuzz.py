@@ -28,16 +28,19 @@ import ftfy
 import pyarrow as pa
 
 from benchmarks.generate import ROOT, read_rows, source_files
-from transforms import strict_yaml
-from transforms.clean import CONFIG, repair
-from transforms.fates import Drop
-from transforms.markup import to_markdown
-from transforms.math_spans import find_math
-from transforms.sources import jsonl, marks, post_rows, post_tables, reddit, stackexchange
-from transforms.sources.mapped_rows import RowSet
-from transforms.sources.mapping import RowMapping
+from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Drop
+from transforms.sources import reddit
 from transforms.sources.records import FILE_REASONS, Record, to_table
-from transforms.sources.xml_rows import MalformedError, read_plain, read_row
+from transforms.sources.rows import jsonl
+from transforms.sources.rows.mapped_rows import RowSet
+from transforms.sources.rows.mapping import RowMapping
+from transforms.sources.stackexchange import marks, post_rows, post_tables
+from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row
+from transforms.text.clean import CONFIG, repair
+from transforms.text.markup import to_markdown
+from transforms.text.math_spans import find_math
 
 SLOW_S = 2.0  # for an input of some kilobytes
 LIMIT = 1 << 20

@@ -20,7 +20,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from transforms.ids import keyed_hash
+from transforms.datasets.ids import keyed_hash
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "forums" / "stackexchange"

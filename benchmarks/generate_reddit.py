@@ -19,7 +19,7 @@ from typing import Any
 
 import zstandard
 
-from transforms.ids import keyed_hash
+from transforms.datasets.ids import keyed_hash
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "forums" / "reddit-modern"
 

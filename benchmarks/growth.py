@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmarks.generate import repeat
 from benchmarks.harness import Contender, announce, run_once, timed, write_result
-from pipelines import ingest, nursery
+from pipelines import ingest
+from pipelines.local import nursery
 from transforms.sources.inputs import Input
 
 START_POSTS = 100

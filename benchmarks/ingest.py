@@ -28,9 +28,9 @@ from benchmarks.generate import enlarge
 from benchmarks.harness import Contender, alternate, announce, comparison, timed, write_result
 from benchmarks.peers import peer_python
 from pipelines import ingest
-from transforms.clean import CONFIG, repair
-from transforms.markup import to_markdown
 from transforms.sources.inputs import Input
+from transforms.text.clean import CONFIG, repair
+from transforms.text.markup import to_markdown
 
 OURS = "Agora ingest"
 KEYS = {

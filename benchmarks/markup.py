@@ -26,9 +26,9 @@ from markdown_it import MarkdownIt
 from benchmarks.generate import enlarge, read_rows, source_files
 from benchmarks.harness import Contender, alternate, announce, comparison, run_once, timed, write_result
 from benchmarks.peers import peer_python, peer_version
-from transforms.markup import to_markdown
-from transforms.math_spans import find_math
-from transforms.sources.xml_rows import read_row
+from transforms.sources.stackexchange.xml_rows import read_row
+from transforms.text.markup import to_markdown
+from transforms.text.math_spans import find_math
 
 OURS = "Agora"
 PEERS = ("html-to-markdown", "resiliparse", "selectolax", "markdownify", "html2text")

@@ -25,8 +25,8 @@ import py7zr
 from benchmarks.generate import repeat_dump
 from benchmarks.generate_reddit import write_month
 from benchmarks.harness import ROOT, write_result
-from pipelines.memory import parse_size
-from transforms.manifest import load_manifest
+from pipelines.local.memory import parse_size
+from transforms.datasets.manifest import load_manifest
 
 _EVERY_S = 0.05
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")

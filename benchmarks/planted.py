@@ -19,10 +19,10 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.generate import Words, copies, read_rows, source_files
-from transforms import building, shards
-from transforms.ids import bucket_of, keyed_hash, unit_interval
-from transforms.manifest import DatasetSpec, Manifest
-from transforms.schema import DOCUMENTS
+from transforms.datasets import building, shards
+from transforms.datasets.ids import bucket_of, keyed_hash, unit_interval
+from transforms.datasets.manifest import DatasetSpec, Manifest
+from transforms.datasets.schema import DOCUMENTS
 
 EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
 NGRAM = 5

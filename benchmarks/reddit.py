@@ -21,7 +21,7 @@ from benchmarks.generate_reddit import write_month
 from benchmarks.harness import Contender, alternate, announce, comparison, median, timed, write_result
 from pipelines import ingest
 from transforms.sources.inputs import Input
-from transforms.sources.unpack import open_unpacked
+from transforms.sources.streams.unpack import open_unpacked
 
 OURS, BARE = "Agora ingest", "unpack and parse alone"
 KEYS = {OURS: "ours", BARE: "bare"}

@@ -23,7 +23,7 @@ _WAITING = frozenset({"wait", "select", "poll", "acquire", "get", "channel_spin"
 
 
 class Samples:
-    """Counts of samples by place, such as "transforms/markup.py to_markdown"."""
+    """Counts of samples by place, such as "transforms/text/markup.py to_markdown"."""
 
     def __init__(self) -> None:
         self.places: Counter[str] = Counter()

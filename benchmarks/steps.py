@@ -18,11 +18,11 @@ from benchmarks.harness import Contender, announce, run_once, timed, write_resul
 from benchmarks.sampler import sampled
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.tokenizer import TokenizerSettings
-from transforms import strict_yaml
-from transforms.langid import LanguageSettings
-from transforms.manifest import Manifest
-from transforms.mix import Recipe
-from transforms.pairs import PairRule
+from transforms.curriculum.mix import Recipe
+from transforms.datasets import strict_yaml
+from transforms.datasets.manifest import Manifest
+from transforms.layers.langid import LanguageSettings
+from transforms.pairs.shard import PairRule
 from transforms.sources.inputs import Input
 
 ROOT = Path(__file__).parent.parent

@@ -18,16 +18,16 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
-from pipelines.io import LAYERS, scratch_place
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms import building, places
-from transforms.dedup import Deduplicate, Search
-from transforms.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage
-from transforms.layers import Target
-from transforms.manifest import DatasetSpec, Manifest, ShardFile, check_aligned, load_manifest
-from transforms.minhash import MinHashSpec
-from transforms.split import SplitSettings, WriteSplit
+from transforms.datasets import building, places
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, check_aligned, load_manifest
+from transforms.datasets.names import LAYERS, scratch_place
+from transforms.layers.dedup import Deduplicate, Search
+from transforms.layers.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage
+from transforms.layers.minhash import MinHashSpec
+from transforms.layers.split import SplitSettings, WriteSplit
+from transforms.layers.write import Target
 
 # Raised when a layer's content may change though its settings did not: part of the fingerprint.
 _VERSION = 1

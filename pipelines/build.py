@@ -19,20 +19,21 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from pipelines import annotate, curriculum, ingest, pairs, report, tokenize, tokenizer
+from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.command import Replace, Workers, console, run_command
 from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import progress, summary
+from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
-from transforms import places, strict_yaml
-from transforms.ids import fingerprint
-from transforms.langid import LanguageSettings
-from transforms.manifest import MANIFEST, RUN, load_manifest
-from transforms.minhash import MinHashSpec
-from transforms.mix import Recipe
-from transforms.pairs import PairRule
+from transforms.curriculum.mix import Recipe
+from transforms.datasets import places, strict_yaml
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
+from transforms.layers.langid import LanguageSettings
+from transforms.layers.minhash import MinHashSpec
+from transforms.layers.split import SplitSettings
+from transforms.pairs.shard import PairRule
 from transforms.sources.inputs import Input
-from transforms.split import SplitSettings
 
 TRAINERS = Path(__file__).parents[1] / "trainers"
 

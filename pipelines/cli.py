@@ -13,12 +13,14 @@ from rich.markup import escape
 
 logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed here
 
-from pipelines import annotate, build, curriculum, ingest, pairs, reblock, report, tokenize, tokenizer  # noqa: E402
+from pipelines import annotate, build, curriculum, ingest, pairs, reblock, tokenize, tokenizer  # noqa: E402
 from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
 from pipelines.progress import summary  # noqa: E402
-from transforms import langid, places  # noqa: E402
-from transforms.manifest import load_manifest  # noqa: E402
-from transforms.verify import find_problems  # noqa: E402
+from pipelines.report import page as report  # noqa: E402
+from transforms.datasets import places  # noqa: E402
+from transforms.datasets.manifest import load_manifest  # noqa: E402
+from transforms.datasets.verify import find_problems  # noqa: E402
+from transforms.layers import langid  # noqa: E402
 
 EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 KINDS = ("pretrain", "preference")

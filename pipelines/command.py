@@ -21,8 +21,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines import nursery
-from pipelines.options import at_work
+from pipelines.local import nursery
+from pipelines.local.options import at_work
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]

@@ -1,7 +1,7 @@
 """Curriculum: a token pool, its layers and a recipe become training sequences whose order is the schedule.
 
-Documents are chosen and packed by their lengths alone (transforms/curriculum.py); tokens move once, from their token
-shard to their output shard. Output shards are numbered stage by stage; reading them in order is the schedule.
+Documents are chosen and packed by their lengths alone (transforms/curriculum/layout.py); tokens move once, from their
+token shard to their output shard. Output shards are numbered stage by stage; reading them in order is the schedule.
 """
 
 from __future__ import annotations
@@ -17,12 +17,10 @@ import pyarrow as pa
 import typer
 
 from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
-from pipelines.io import LAYERS, scratch_place, shard_name
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from pipelines.pairs import layer_digests
 from pipelines.progress import progress, summary
-from transforms import building, places, shards, strict_yaml
-from transforms.curriculum import (
+from transforms.curriculum.layout import (
     DocumentIndex,
     Layout,
     Pieces,
@@ -35,12 +33,14 @@ from transforms.curriculum import (
     place,
     spill_schema,
 )
-from transforms.fates import Tally, check_conserved
-from transforms.manifest import Counts, DatasetSpec, Manifest, load_manifest
-from transforms.mix import Quota, Recipe, Stage, plan
-from transforms.places import join
-from transforms.regroup import Bucket, Regroup
-from transforms.schema import curriculum_schema
+from transforms.curriculum.mix import Quota, Recipe, Stage, plan
+from transforms.datasets import building, places, shards, strict_yaml
+from transforms.datasets.fates import Tally, check_conserved
+from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.names import LAYERS, scratch_place, shard_name
+from transforms.datasets.places import join
+from transforms.datasets.schema import curriculum_schema
+from transforms.shuffle.regroup import Bucket, Regroup
 
 KIND = "curriculum"
 VERSION = 1  # of this step: raised whenever its output may change

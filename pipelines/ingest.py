@@ -14,22 +14,23 @@ from typing import Annotated, Any
 import apache_beam as beam
 import typer
 
-from pipelines import memory, nursery
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
 from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
-from pipelines.io import scratch_place
-from pipelines.options import beam_pipeline
+from pipelines.local import memory, nursery
+from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms import accounts, building, parse_cache, places, removal
-from transforms.accounts import Account
-from transforms.join_marks import JoinMarks
-from transforms.manifest import RUN, Manifest
-from transforms.parse import FileRange, Parse, cut, is_cached
-from transforms.reblock import Unpack, by_archive
-from transforms.regroup import RegroupBeside
+from transforms.datasets import building, places
+from transforms.datasets.manifest import RUN, Manifest
+from transforms.datasets.names import scratch_place
+from transforms.ingest import accounts, parse_cache, removal
+from transforms.ingest.accounts import Account
+from transforms.ingest.join_marks import JoinMarks
+from transforms.ingest.parse import FileRange, Parse, cut, is_cached
+from transforms.ingest.spread import Unpack, by_archive
+from transforms.ingest.threads import FinishThreads
+from transforms.shuffle.regroup import RegroupBeside
 from transforms.sources.inputs import SOURCES, Input, InputFile, find_files
-from transforms.sources.unpack import Limits
-from transforms.threads import FinishThreads
+from transforms.sources.streams.unpack import Limits
 
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20

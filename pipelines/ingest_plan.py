@@ -6,20 +6,23 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from pipelines import memory
-from pipelines.io import reject_name, scratch_place, shard_name
-from transforms import places, removal, strict_yaml
-from transforms.ids import fingerprint
-from transforms.join_marks import JoinSpec
-from transforms.manifest import DatasetSpec
-from transforms.parse import ParseSpec, sites_of
-from transforms.reblock import Reblock
-from transforms.sources import jsonl, parquet, reddit, stackexchange
+from pipelines.local import memory
+from transforms.datasets import places, strict_yaml
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.manifest import DatasetSpec
+from transforms.datasets.names import reject_name, scratch_place, shard_name
+from transforms.ingest import removal
+from transforms.ingest.join_marks import JoinSpec
+from transforms.ingest.parse import ParseSpec, sites_of
+from transforms.ingest.spread import Reblock
+from transforms.ingest.thread_rules import ThreadRules
+from transforms.ingest.threads import Target
+from transforms.sources import reddit
 from transforms.sources.inputs import InputFile
-from transforms.sources.mapping import RowMapping
-from transforms.sources.unpack import USUAL_LIMITS, Limits, window_bytes
-from transforms.thread_rules import ThreadRules
-from transforms.threads import Target
+from transforms.sources.rows import jsonl, parquet
+from transforms.sources.rows.mapping import RowMapping
+from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
 KIND = "documents"
 

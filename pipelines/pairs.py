@@ -15,14 +15,14 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
-from pipelines.io import LAYERS, shard_index, shard_name
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms import building, places, shards, strict_yaml
-from transforms.manifest import MANIFEST, DatasetSpec, Manifest, check_aligned, load_manifest
-from transforms.pairs import DOCUMENT_COLUMNS, PairRule, pairs_from_shard
-from transforms.places import join
-from transforms.schema import PAIRS, SPLITS
+from transforms.datasets import building, places, shards, strict_yaml
+from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, check_aligned, load_manifest
+from transforms.datasets.names import LAYERS, shard_index, shard_name
+from transforms.datasets.places import join
+from transforms.datasets.schema import PAIRS, SPLITS
+from transforms.pairs.shard import DOCUMENT_COLUMNS, PairRule, pairs_from_shard
 
 KIND = "pairs"
 VERSION = 1  # of this step: raised whenever its output may change

@@ -13,8 +13,8 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
-from transforms import places
-from transforms.manifest import Manifest
+from transforms.datasets import places
+from transforms.datasets.manifest import Manifest
 
 _EVERY_S = 0.5
 

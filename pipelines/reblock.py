@@ -19,10 +19,11 @@ import typer
 import zstandard
 
 from pipelines.command import console, run_command
-from transforms import places
-from transforms.sources import archives, parquet
-from transforms.sources.pieces import read_chunk
-from transforms.sources.unpack import CHUNK_BYTES, Limits, open_unpacked
+from transforms.datasets import places
+from transforms.sources.rows import parquet
+from transforms.sources.streams import archives
+from transforms.sources.streams.pieces import read_chunk
+from transforms.sources.streams.unpack import CHUNK_BYTES, Limits, open_unpacked
 
 BLOCK_BYTES = 64 << 20
 _LEVEL = 3

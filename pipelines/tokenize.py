@@ -15,15 +15,15 @@ import pyarrow.compute as pc
 import typer
 
 from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
-from transforms import building, shards
-from transforms.encode import count_groups, count_tokens, encode_documents, encode_groups
-from transforms.manifest import Counts, DatasetSpec, Manifest, check_aligned, load_manifest
-from transforms.pairs import check_rows_aligned
-from transforms.places import join
-from transforms.schema import preference_schema, tokens_schema
+from transforms.datasets import building, shards
+from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, check_aligned, load_manifest
+from transforms.datasets.places import join
+from transforms.datasets.schema import preference_schema, tokens_schema
+from transforms.pairs.shard import check_rows_aligned
+from transforms.tokens.encode import count_groups, count_tokens, encode_documents, encode_groups
 
 VERSION = 1  # of this step: raised whenever its output may change
 DOCUMENT_COLUMNS = ("doc_id", "source", "text", "title")

@@ -23,10 +23,10 @@ from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms import building, places, shards
-from transforms.ids import canonical_json, keyed_hash
-from transforms.manifest import DatasetSpec, Manifest, check_aligned, load_manifest
-from transforms.schema import full_text
+from transforms.datasets import building, places, shards
+from transforms.datasets.ids import canonical_json, keyed_hash
+from transforms.datasets.manifest import DatasetSpec, Manifest, check_aligned, load_manifest
+from transforms.datasets.schema import full_text
 
 VERSION = 1  # of this step: raised whenever its output may change
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from pipelines.io import shard_name
-from transforms import building, shards
-from transforms.manifest import DatasetSpec, Manifest, load_manifest
-from transforms.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.datasets import building, shards
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.names import shard_name
+from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
 
 Row = dict[str, Any]
 

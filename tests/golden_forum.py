@@ -17,9 +17,9 @@ from pipelines.ingest_plan import IngestSettings
 from tests import goldens
 from tests.conftest import ROOT, forum_rows
 from tests.goldens import Golden
-from transforms.langid import LanguageSettings
-from transforms.mix import Recipe, Stage
-from transforms.pairs import PairRule
+from transforms.curriculum.mix import Recipe, Stage
+from transforms.layers.langid import LanguageSettings
+from transforms.pairs.shard import PairRule
 from transforms.sources.inputs import Input
 
 FORUM = ROOT / "examples" / "forum"

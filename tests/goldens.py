@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.ids import fingerprint
-from transforms.manifest import ShardFile, load_manifest
-from transforms.shards import read_shard
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.manifest import ShardFile, load_manifest
+from transforms.datasets.shards import read_shard
 
 FOLDER = Path(__file__).parent / "golden"
 REGOLD = "run `python -m tests.regold`"

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from transforms import places
-from transforms.manifest import MANIFEST, RUN, Manifest, load_manifest
-from transforms.shards import read_shard
-from transforms.verify import find_problems
+from transforms.datasets import places
+from transforms.datasets.manifest import MANIFEST, RUN, Manifest, load_manifest
+from transforms.datasets.shards import read_shard
+from transforms.datasets.verify import find_problems
 
 
 def files_of(folder: Path) -> dict[str, bytes]:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from transforms import strict_yaml
+from transforms.datasets import strict_yaml
 
 ROOT = Path(__file__).parents[1]
 LIST = ROOT / "tests" / "mutations.yaml"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from transforms import building, shards
-from transforms.manifest import DatasetSpec, Manifest, ShardFile
-from transforms.schema import SPLIT
+from transforms.datasets import building, shards
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
+from transforms.datasets.schema import SPLIT
 
 SPEC = DatasetSpec("split", {"holdout": 0.1}, {"documents": "abc"})
 PATHS = ["data/00000-of-00002.arrow", "data/00001-of-00002.arrow"]

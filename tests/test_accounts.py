@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.accounts import Account, check
-from transforms.fates import Drop, Reason
+from transforms.datasets.fates import Drop, Reason
+from transforms.ingest.accounts import Account, check
 
 
 def test_orphans_say_what_to_do() -> None:

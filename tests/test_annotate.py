@@ -12,16 +12,17 @@ import pytest
 
 from pipelines import annotate
 from pipelines.annotate import AnnotateSettings
-from pipelines.io import shard_name
 from tests import laws
 from tests.test_langid import SENTENCES, train
-from transforms import building, layers, shards
-from transforms.ids import bucket_of
-from transforms.langid import LanguageSettings
-from transforms.manifest import DatasetSpec, check_aligned, load_manifest
-from transforms.minhash import MinHashSpec
-from transforms.schema import DOCUMENTS
-from transforms.split import SplitSettings
+from transforms.datasets import building, shards
+from transforms.datasets.ids import bucket_of
+from transforms.datasets.manifest import DatasetSpec, check_aligned, load_manifest
+from transforms.datasets.names import shard_name
+from transforms.datasets.schema import DOCUMENTS
+from transforms.layers import write as layers
+from transforms.layers.langid import LanguageSettings
+from transforms.layers.minhash import MinHashSpec
+from transforms.layers.split import SplitSettings
 
 DEFAULTS: Mapping[str, Any] = {
     "kind": "answer", "tags": [], "flags": [], "source": "test", "site": "test.example.org", "text": "", "title": None

@@ -19,12 +19,12 @@ from tests import laws
 from tests.test_ingest import conserved, write
 from tests.test_join_marks import DUMP, SITE, dump
 from tests.test_stackexchange import posts, row
-from transforms.fates import Reason
-from transforms.manifest import Manifest, load_manifest
-from transforms.sources import archives
-from transforms.sources.archives import members, read_members, site_of
+from transforms.datasets.fates import Reason
+from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.sources.inputs import Input, find_files
-from transforms.sources.unpack import DamageError, Limits
+from transforms.sources.streams import archives
+from transforms.sources.streams.archives import members, read_members, site_of
+from transforms.sources.streams.unpack import DamageError, Limits
 
 NOISE = os.urandom(600_000)  # so that a damaged byte is in a member, not in the header
 

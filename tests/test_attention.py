@@ -10,12 +10,12 @@ from tests.training_data import tokenizer_place, write_preference
 from tokenizer.encoder import Encoder
 from trainers import attention, model, preference, pretrain
 from trainers.configs import ModelShape
-from trainers.data import Ints, PairBatch
+from trainers.data.groups import PreferenceData
+from trainers.data.preference import Lengths, pair_batches, plan
+from trainers.data.rows import Ints, PairBatch
 from trainers.launch import check_isolation
 from trainers.model import RewardModel
 from trainers.parallel import Ranks
-from trainers.preference_data import Lengths, pair_batches, plan
-from trainers.preference_groups import PreferenceData
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 SHAPE = ModelShape(hidden_size=32, layers=2, heads=4, kv_heads=2, head_dim=8, intermediate_size=64)

@@ -11,10 +11,10 @@ import pytest
 
 from tests import laws
 from tests.small_dataset import PATHS, SPEC, build, rows, write
-from transforms import building, places, shards
-from transforms.manifest import DatasetSpec
-from transforms.schema import SPLIT
-from transforms.verify import find_problems
+from transforms.datasets import building, places, shards
+from transforms.datasets.manifest import DatasetSpec
+from transforms.datasets.schema import SPLIT
+from transforms.datasets.verify import find_problems
 
 
 def test_a_build_is_sound_repeatable_and_idempotent(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ftfy.chardata import CHARMAP_ENCODINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.clean import _AROUND, _HARMLESS, _SUSPECT, CONFIG, repair
+from transforms.text.clean import _AROUND, _HARMLESS, _SUSPECT, CONFIG, repair
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

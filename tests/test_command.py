@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from pipelines.command import USER_ERROR, run_app
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from tests.conftest import ROOT
 
 

@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from pipelines import curriculum
-from pipelines.io import shard_name
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
-from transforms import building, shards, strict_yaml
-from transforms.ids import keyed_hash
-from transforms.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
-from transforms.mix import Recipe, Stage
-from transforms.schema import tokens_schema
+from transforms.curriculum.mix import Recipe, Stage
+from transforms.datasets import building, shards, strict_yaml
+from transforms.datasets.ids import keyed_hash
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
+from transforms.datasets.names import shard_name
+from transforms.datasets.schema import tokens_schema
 
 LANGUAGES = ("eng_Latn", "eng_Latn", "eng_Latn", "eng_Latn", "fra_Latn", "fra_Latn", "swh_Latn")
 RECIPE = Recipe(
@@ -243,7 +243,7 @@ def test_the_size_of_chunks_changes_nothing(
 ) -> None:
     folder, _ = pool
     build(folder, "curriculum")
-    monkeypatch.setattr("transforms.curriculum._CHUNK_PIECES", 7)
-    monkeypatch.setattr("transforms.curriculum._TABLE_TOKENS", 50)
+    monkeypatch.setattr("transforms.curriculum.layout._CHUNK_PIECES", 7)
+    monkeypatch.setattr("transforms.curriculum.layout._TABLE_TOKENS", 50)
     build(folder, "small-chunks")
     assert_same_bytes(folder / "curriculum", folder / "small-chunks")

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 
 from tests.training_data import tokenizer_place, write_curriculum, write_preference
 from tokenizer.encoder import Encoder
-from trainers.curriculum_data import CurriculumLoader
-from trainers.data import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
-from trainers.preference_data import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
-from trainers.preference_groups import PreferenceData
-from transforms import building, shards
-from transforms.manifest import DatasetSpec, load_manifest
-from transforms.schema import preference_schema
+from trainers.data.curriculum import CurriculumLoader
+from trainers.data.groups import PreferenceData
+from trainers.data.preference import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
+from trainers.data.rows import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
+from transforms.datasets import building, shards
+from transforms.datasets.manifest import DatasetSpec, load_manifest
+from transforms.datasets.schema import preference_schema
 
 SEQUENCES, GLOBAL = 26, 8
 

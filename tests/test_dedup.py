@@ -10,14 +10,15 @@ import apache_beam as beam
 import pyarrow as pa
 import pytest
 
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 from tests.test_annotate import write_documents
-from transforms import building, dedup, places, shards
-from transforms.dedup import Deduplicate, Search, size_class
-from transforms.fates import Tally
-from transforms.layers import Target
-from transforms.manifest import load_manifest
-from transforms.minhash import MinHashSpec
+from transforms.datasets import building, places, shards
+from transforms.datasets.fates import Tally
+from transforms.datasets.manifest import load_manifest
+from transforms.layers import dedup
+from transforms.layers.dedup import Deduplicate, Search, size_class
+from transforms.layers.minhash import MinHashSpec
+from transforms.layers.write import Target
 
 WORDS = [f"word{number}" for number in range(3_000)]
 

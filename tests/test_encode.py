@@ -9,8 +9,8 @@ import pytest
 from tests.forum import EPOCH, post
 from tests.small_tokenizer import small_encoder
 from tokenizer.encoder import Encoder
-from transforms.encode import count_groups, count_tokens, encode_documents, encode_groups, encode_texts
-from transforms.schema import DOCUMENTS, PAIRS, preference_schema, tokens_schema
+from transforms.datasets.schema import DOCUMENTS, PAIRS, preference_schema, tokens_schema
+from transforms.tokens.encode import count_groups, count_tokens, encode_documents, encode_groups, encode_texts
 
 QWEN3 = Path(__file__).parents[2] / "shared" / "data" / "tokenizers" / "qwen3"
 

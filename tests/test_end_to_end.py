@@ -18,7 +18,7 @@ import yaml
 
 from tests import laws
 from tests.conftest import ROOT, forum_rows, write_posts
-from transforms.verify import find_problems
+from transforms.datasets.verify import find_problems
 
 QUESTIONS = 60
 DATASETS = [

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 
 from tests.training_data import arguments, write_all
-from trainers import configs, evaluate, launch, metrics, preference
+from trainers import configs, evaluate, launch, preference
 from trainers.configs import EvaluateConfig, PreferenceConfig
-from trainers.metrics import ScoredPairs
-from trainers.preference_groups import Group
-from transforms import shards
-from transforms.manifest import load_manifest
-from transforms.verify import find_problems
+from trainers.data.groups import Group
+from trainers.evaluation import metrics
+from trainers.evaluation.metrics import ScoredPairs
+from transforms.datasets import shards
+from transforms.datasets.manifest import load_manifest
+from transforms.datasets.verify import find_problems
 
 ROOT = Path(__file__).parents[1]
 

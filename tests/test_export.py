@@ -14,11 +14,11 @@ from tests.training_data import arguments, write_all
 from tokenizer.encoder import Encoder
 from trainers import configs, evaluate, launch, model, preference, pretrain
 from trainers.configs import ModelShape, PreferenceConfig, PretrainConfig
+from trainers.data.groups import PreferenceData
+from trainers.data.preference import Lengths
 from trainers.parallel import Ranks
-from trainers.preference_data import Lengths
-from trainers.preference_groups import PreferenceData
-from transforms.manifest import load_manifest
-from transforms.verify import find_problems
+from transforms.datasets.manifest import load_manifest
+from transforms.datasets.verify import find_problems
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 SHAPE = ModelShape(hidden_size=32, layers=2, heads=2, kv_heads=1, head_dim=16, intermediate_size=64)

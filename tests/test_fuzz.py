@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import fuzz, generate
-from transforms.clean import repair
-from transforms.markup import to_markdown
-from transforms.math_spans import find_math
-from transforms.sources.xml_rows import MalformedError, read_row
+from transforms.sources.stackexchange.xml_rows import MalformedError, read_row
+from transforms.text.clean import repair
+from transforms.text.markup import to_markdown
+from transforms.text.math_spans import find_math
 
 needs_dump = pytest.mark.skipif(
     not (generate.SHARED.is_dir() or generate.SAMPLE.is_dir()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from transforms.ids import fingerprint, keyed_hash, unit_interval
+from transforms.datasets.ids import fingerprint, keyed_hash, unit_interval
 
 GOLDEN_HASH = 12082105102066068815
 GOLDEN_FINGERPRINT = "cf0c4895ed707baa"

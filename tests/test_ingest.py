@@ -15,13 +15,13 @@ from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import summary
 from tests import laws
 from tests.test_stackexchange import HEAD, posts, row
-from transforms.fates import Reason
-from transforms.manifest import Manifest, load_manifest
-from transforms.schema import DOCUMENTS, KIND_ORDER, REJECTS
-from transforms.shards import read_shard
+from transforms.datasets.fates import Reason
+from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.schema import DOCUMENTS, KIND_ORDER, REJECTS
+from transforms.datasets.shards import read_shard
+from transforms.ingest.threads import finish
 from transforms.sources.inputs import Input
 from transforms.sources.records import PARSED, Record, to_table
-from transforms.threads import finish
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 SITE = "x.example"

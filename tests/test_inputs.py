@@ -11,7 +11,7 @@ from pipelines.ingest import IngestSettings, Input, run
 from tests.test_archives import archive
 from tests.test_ingest import conserved, write
 from tests.test_stackexchange import posts, row
-from transforms.fates import Reason
+from transforms.datasets.fates import Reason
 from transforms.sources.inputs import find_files
 
 ROW = b'{"text": "a"}\n'

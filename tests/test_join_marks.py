@@ -17,16 +17,16 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, rejects, write
 from tests.test_stackexchange import posts, row
-from transforms.facts import FACTS
-from transforms.fates import Drop, Reason
-from transforms.join_marks import COMMENTS, JoinSpec, comments_table, join_marks
-from transforms.manifest import Manifest
+from transforms.datasets.fates import Drop, Reason
+from transforms.datasets.manifest import Manifest
+from transforms.ingest.facts import FACTS
+from transforms.ingest.join_marks import COMMENTS, JoinSpec, comments_table, join_marks
+from transforms.ingest.thread_rules import ThreadRules
+from transforms.ingest.threads import finish
 from transforms.sources.inputs import Input
-from transforms.sources.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 from transforms.sources.records import PARSED, Record, to_table
-from transforms.sources.stackexchange import id_prefix
-from transforms.thread_rules import ThreadRules
-from transforms.threads import finish
+from transforms.sources.stackexchange.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
+from transforms.sources.stackexchange.tables import id_prefix
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 SITE = "x.example"

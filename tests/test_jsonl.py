@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.fates import Drop, Reason
-from transforms.sources.json_rows import check_head
-from transforms.sources.jsonl import PLAIN, read_rows
-from transforms.sources.mapped_rows import RowSet, check_site
+from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
+from transforms.sources.rows.json_rows import check_head
+from transforms.sources.rows.jsonl import PLAIN, read_rows
+from transforms.sources.rows.mapped_rows import RowSet, check_site
 
 CORPUS = RowSet("c.jsonl", "news", 1000, PLAIN)
 

@@ -9,8 +9,8 @@ import fasttext
 import pytest
 
 from tokenizer.languages import LANGUAGES
-from transforms.fates import Reason
-from transforms.langid import Detector, ModelHandle, choose, codes_of, readable
+from transforms.datasets.fates import Reason
+from transforms.layers.langid import Detector, ModelHandle, choose, codes_of, readable
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
 LID176 = Path(__file__).parents[1] / "models" / "lid.176.ftz"

@@ -16,11 +16,11 @@ import trainers
 from tests.laws import Loader, assert_resumes_exactly, assert_same_on_any_ranks, frozen
 from tests.training_data import tokenizer_place, write_curriculum, write_preference
 from tokenizer.encoder import Encoder
-from trainers import data as loader_data
-from trainers.curriculum_data import CurriculumLoader
-from trainers.data import NO_TARGET, GlobalBatch, PairBatch, SequenceBatch, check_state
-from trainers.preference_data import Lengths, PreferenceLoader
-from trainers.preference_groups import PreferenceData
+from trainers.data import rows as loader_data
+from trainers.data.curriculum import CurriculumLoader
+from trainers.data.groups import PreferenceData
+from trainers.data.preference import Lengths, PreferenceLoader
+from trainers.data.rows import NO_TARGET, GlobalBatch, PairBatch, SequenceBatch, check_state
 
 Make = Callable[..., Loader]
 

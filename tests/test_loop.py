@@ -11,7 +11,7 @@ import torch
 
 from trainers import checkpoint, loop
 from trainers.configs import Optimizer
-from trainers.data import GlobalBatch
+from trainers.data.rows import GlobalBatch
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
 

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms import strict_yaml
-from transforms.fates import Drop, Reason
-from transforms.sources.jsonl import read_rows
-from transforms.sources.mapped_rows import RowSet, to_posts
-from transforms.sources.mapping import RowMapping, plain_documents
+from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
+from transforms.sources.rows.jsonl import read_rows
+from transforms.sources.rows.mapped_rows import RowSet, to_posts
+from transforms.sources.rows.mapping import RowMapping, plain_documents
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "mappings"
 H4 = strict_yaml.load(RowMapping, str(EXAMPLES / "stack-exchange-preferences.yaml"))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from transforms import strict_yaml
-from transforms.sources.mapping import RowMapping
+from transforms.datasets import strict_yaml
+from transforms.sources.rows.mapping import RowMapping
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,12 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from transforms.clean import repair
-from transforms.markup import to_markdown
-from transforms.math_spans import find_math
-from transforms.sources.post_rows import read_posts
 from transforms.sources.records import Record
-from transforms.sources.stackexchange import Dump
+from transforms.sources.stackexchange.post_rows import read_posts
+from transforms.sources.stackexchange.tables import Dump
+from transforms.text.clean import repair
+from transforms.text.markup import to_markdown
+from transforms.text.math_spans import find_math
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import curriculum
-from transforms import strict_yaml
-from transforms.mix import Quota, Recipe, Stage, allocate, plan, take
+from transforms.curriculum.mix import Quota, Recipe, Stage, allocate, plan, take
+from transforms.datasets import strict_yaml
 
 POOL = {"eng_Latn": 1_000_000, "fra_Latn": 100_000, "swh_Latn": 1_000, "zho_Hans": 50_000}
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.pack import Packing, pack
+from transforms.curriculum.pack import Packing, pack
 
 
 def forum_lengths(number: int) -> np.ndarray:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from pipelines import pairs
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import all_rows, assert_idempotent, assert_same_bytes, assert_sound
-from transforms import strict_yaml
-from transforms.fates import Reason
-from transforms.ids import keyed_hash
-from transforms.pairs import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread, within_answer_cap
-from transforms.schema import PAIRS, SPLITS
-from transforms.shards import read_shard
+from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Reason
+from transforms.datasets.ids import keyed_hash
+from transforms.datasets.schema import PAIRS, SPLITS
+from transforms.datasets.shards import read_shard
+from transforms.pairs.shard import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread, within_answer_cap
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)

@@ -14,11 +14,11 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import conserved, ingest, write
 from tests.test_mapped_rows import H4, PREFERENCE
-from transforms.fates import Drop, Reason
-from transforms.sources.mapped_rows import RowSet
-from transforms.sources.parquet import PLAIN, check_file, read_rows
+from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
-from transforms.sources.unpack import USUAL_LIMITS
+from transforms.sources.rows.mapped_rows import RowSet
+from transforms.sources.rows.parquet import PLAIN, check_file, read_rows
+from transforms.sources.streams.unpack import USUAL_LIMITS
 
 CORPUS = RowSet("c.parquet", "news", 10_000, PLAIN)
 

@@ -22,7 +22,7 @@ from tests.test_ingest import write
 from tests.test_mapped_rows import EXAMPLES
 from tests.test_stackexchange import row
 from tokenizer.encoder import Encoder
-from transforms.manifest import load_manifest
+from transforms.datasets.manifest import load_manifest
 
 # Whatever is planted holds one of these; nothing else does.
 NAME, NUMBER = "QzvPerson", "4207318865"
@@ -192,7 +192,7 @@ for arguments in json.loads(sys.argv.pop()):
 # Killed when everything is written and nothing is cleared away.
 KILLED = f"""
 import os, signal
-from transforms import building
+from transforms.datasets import building
 
 building.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 {RUN}"""

@@ -8,7 +8,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from transforms import places
+from transforms.datasets import places
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")

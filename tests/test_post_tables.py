@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.fates import Drop
-from transforms.sources.post_rows import read_posts
-from transforms.sources.post_tables import read_tables
+from transforms.datasets.fates import Drop
 from transforms.sources.records import PARSED, Record, to_table
-from transforms.sources.stackexchange import Dump, Table
+from transforms.sources.stackexchange.post_rows import read_posts
+from transforms.sources.stackexchange.post_tables import read_tables
+from transforms.sources.stackexchange.tables import Dump, Table
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 NUM_BUCKETS = 7

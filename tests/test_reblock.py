@@ -15,7 +15,7 @@ from pipelines.ingest_plan import IngestSettings
 from pipelines.reblock import run
 from tests import laws
 from transforms.sources.inputs import Input
-from transforms.sources.unpack import open_unpacked
+from transforms.sources.streams.unpack import open_unpacked
 
 
 def contents(folder: Path) -> list[bytes]:

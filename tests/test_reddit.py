@@ -21,15 +21,15 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.forum import write_layers
 from tests.test_ingest import conserved, rejects
-from transforms import strict_yaml
-from transforms.fates import Drop, Reason
-from transforms.manifest import Manifest
-from transforms.pairs import PairRule
-from transforms.schema import KIND_ORDER
+from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Drop, Reason
+from transforms.datasets.manifest import Manifest
+from transforms.datasets.schema import KIND_ORDER
+from transforms.ingest.threads import finish
+from transforms.pairs.shard import PairRule
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record, to_table
 from transforms.sources.reddit import Dump, check_site, is_reddit, read_posts
-from transforms.threads import finish
 
 FORUMS = Path(__file__).parents[2] / "shared" / "data" / "forums"
 DUMP = Dump("d", 100_000, b"secret")

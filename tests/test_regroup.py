@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
-from pipelines.options import beam_pipeline
-from transforms.regroup import Bucket, Regroup, RegroupBeside, spill
+from pipelines.local.options import beam_pipeline
+from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside, spill
 
 SCHEMA = pa.schema([("value", pa.int64()), ("text", pa.string())])
 SPILLED = SCHEMA.append(pa.field("bucket", pa.int32()))

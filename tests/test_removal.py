@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from transforms.fates import Drop, Reason
-from transforms.removal import keep_out, load, normal_url, parse
+from transforms.datasets.fates import Drop, Reason
+from transforms.ingest.removal import keep_out, load, normal_url, parse
 from transforms.sources.records import Record
 
 SITE = "beer.stackexchange.com"

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import report
-from pipelines.report_charts import MAX_POINTS, Series, axis, line_chart, thinned
-from pipelines.report_data import read_build
-from pipelines.report_html import VOID, Column, escape, file_size, percent, table, tag
-from transforms import building, shards
-from transforms.manifest import DatasetSpec, Manifest
-from transforms.places import write_atomically
-from transforms.schema import SPLIT, SPLITS
+from pipelines.report import page as report
+from pipelines.report.charts import MAX_POINTS, Series, axis, line_chart, thinned
+from pipelines.report.data import read_build
+from pipelines.report.html import VOID, Column, escape, file_size, percent, table, tag
+from transforms.datasets import building, shards
+from transforms.datasets.manifest import DatasetSpec, Manifest
+from transforms.datasets.places import write_atomically
+from transforms.datasets.schema import SPLIT, SPLITS
 
 HOSTILE = '<script>alert("x")</script>\u202e&amp;\x00'
 ESTIMATE = {"value": 0.75, "low": 0.7, "high": 0.8}

@@ -12,9 +12,10 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
-from transforms import parse_cache, places
-from transforms.manifest import RUN, load_manifest
-from transforms.sources import post_tables
+from transforms.datasets import places
+from transforms.datasets.manifest import RUN, load_manifest
+from transforms.ingest import parse_cache
+from transforms.sources.stackexchange import post_tables
 
 
 def settings(**given: object) -> IngestSettings:

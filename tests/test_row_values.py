@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from transforms.sources.row_values import to_time
+from transforms.sources.rows.row_values import to_time
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines import memory
-from transforms.runs import merge, write_run
+from pipelines.local import memory
+from transforms.shuffle.runs import merge, write_run
 
 SCHEMA = pa.schema([("file", pa.string()), ("offset", pa.int64()), ("id", pa.string())])
 _ROW = st.tuples(st.sampled_from("abß"), st.integers(0, 5), st.none() | st.sampled_from(["x", "y", "\U0001f600"]))

@@ -18,7 +18,7 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from tokenizer.languages import LANGUAGES
-from transforms.shingles import shingles
+from transforms.layers.shingles import shingles
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORUM = EXAMPLES / "forum"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.schedule import schedule, shard_bounds
+from transforms.curriculum.schedule import schedule, shard_bounds
 
 
 def worst_prefix_error(counts: list[int]) -> float:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.small_dataset import PATHS, build
-from transforms import shards
-from transforms.schema import DOCUMENTS, SPLIT
+from transforms.datasets import shards
+from transforms.datasets.schema import DOCUMENTS, SPLIT
 
 
 @settings(max_examples=25, deadline=None)

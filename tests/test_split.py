@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from tests.forum import post, write_documents
-from transforms import split
-from transforms.layers import Target
-from transforms.shards import read_shard
-from transforms.split import SplitSettings, split_of
+from transforms.datasets.shards import read_shard
+from transforms.layers import split
+from transforms.layers.split import SplitSettings, split_of
+from transforms.layers.write import Target
 
 THREADS = [f"site:{number}" for number in range(20_000)]
 

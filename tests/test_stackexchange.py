@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.fates import Drop, Reason
-from transforms.sources.pieces import pieces
-from transforms.sources.post_rows import read_posts
+from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import FILE_REASONS, Record
-from transforms.sources.stackexchange import Dump, check_head, check_site
+from transforms.sources.stackexchange.post_rows import read_posts
+from transforms.sources.stackexchange.tables import Dump, check_head, check_site
+from transforms.sources.streams.pieces import pieces
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 HEAD = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<posts>\r\n'

@@ -8,9 +8,9 @@ from typing import Literal
 import pytest
 
 from pipelines import curriculum, pairs
-from transforms.mix import Recipe
-from transforms.pairs import PairRule
-from transforms.strict_yaml import load, load_named, parse
+from transforms.curriculum.mix import Recipe
+from transforms.datasets.strict_yaml import load, load_named, parse
+from transforms.pairs.shard import PairRule
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from pipelines import pairs, tokenize
 from tests.forum import post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_tokenizer import small_encoder, write_small_tokenizer
-from transforms import strict_yaml
-from transforms.manifest import check_aligned, load_manifest
-from transforms.pairs import PairRule
-from transforms.schema import full_text
-from transforms.shards import read_shard
+from transforms.datasets import strict_yaml
+from transforms.datasets.manifest import check_aligned, load_manifest
+from transforms.datasets.schema import full_text
+from transforms.datasets.shards import read_shard
+from transforms.pairs.shard import PairRule
 
 WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)
 

@@ -21,10 +21,10 @@ from safetensors.torch import load_file
 from tests.training_data import arguments, write_all
 from trainers import configs, launch, loop, parallel, preference, pretrain
 from trainers.configs import Optimizer, Parallel, PreferenceConfig, PretrainConfig, Schedule
-from trainers.data import PairBatch, pad
+from trainers.data.rows import PairBatch, pad
 from trainers.parallel import Ranks
-from transforms.manifest import load_manifest
-from transforms.verify import find_problems
+from transforms.datasets.manifest import load_manifest
+from transforms.datasets.verify import find_problems
 
 ROOT = Path(__file__).parents[1]
 ALONE = Ranks(0, 1, torch.device("cpu"), None)

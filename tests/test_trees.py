@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.trees import MISSING, on_cycles, parent_rows
+from transforms.ingest.trees import MISSING, on_cycles, parent_rows
 
 
 def test_parents() -> None:

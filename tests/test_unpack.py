@@ -11,10 +11,10 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.fates import Reason
-from transforms.sources.blocks import Blocks, open_blocks, write_blocks
-from transforms.sources.pieces import pieces
-from transforms.sources.unpack import DamageError, Limits, is_packed, open_unpacked, window_bytes
+from transforms.datasets.fates import Reason
+from transforms.sources.streams.blocks import Blocks, open_blocks, write_blocks
+from transforms.sources.streams.pieces import pieces
+from transforms.sources.streams.unpack import DamageError, Limits, is_packed, open_unpacked, window_bytes
 
 TEXT = b"".join(b"line %d of %d\n" % (n, n * 7919 % 10007) for n in range(60_000))
 

@@ -8,8 +8,8 @@ import pytest
 
 from tests import laws
 from tests.small_dataset import PATHS, SPEC, build
-from transforms import building
-from transforms.verify import find_problems
+from transforms.datasets import building
+from transforms.datasets.verify import find_problems
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "stray"])

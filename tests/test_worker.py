@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from pipelines import nursery
+from pipelines.local import nursery
 from tests.conftest import ROOT
 
 WITH_ROOT = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -83,7 +83,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 def test_a_busy_worker_ends_with_its_parent() -> None:
     """An idle worker notices by itself that nobody talks to it; one in the middle of a bundle would go on."""
     busy = (
-        "import os, threading, time; from pipelines.worker import leave_with; "
+        "import os, threading, time; from pipelines.local.worker import leave_with; "
         "threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start(); "
         "print(os.getpid(), flush=True); time.sleep(60)"
     )
@@ -109,7 +109,8 @@ def test_who_asks_for_a_worker_learns_how_it_ended(end: int, tmp_path: Path) -> 
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen()
-        command = [sys.executable, "-I", "-S", str(ROOT / "pipelines" / "ask_worker.py"), str(place)]
+        listener.settimeout(SECONDS)
+        command = [sys.executable, "-I", "-S", str(ROOT / "pipelines/local/ask_worker.py"), str(place)]
         asker = subprocess.Popen(command, cwd=tmp_path, env={b"A": b"\xe9\xff", b"LC_CTYPE": b"C.UTF-8"})
         connection, _ = listener.accept()
         asked = json.loads(connection.makefile("rb").readline())
@@ -140,7 +141,7 @@ RUN = """
 import time
 import apache_beam as beam, typer
 from pipelines.command import run_app
-from pipelines.options import beam_pipeline
+from pipelines.local.options import beam_pipeline
 
 app = typer.Typer(pretty_exceptions_enable=False)
 
@@ -181,6 +182,6 @@ def test_ctrl_c_leaves_nothing(after: float, tmp_path: Path) -> None:
         _, told = driver.communicate(timeout=SECONDS)
     finally:
         driver.kill()
-    assert "pipelines/worker.py" not in told  # where it was stopped, the driver alone tells
+    assert "pipelines/local/worker.py" not in told  # where it was stopped, the driver alone tells
     assert "ask_worker.py" not in told
     assert not leftovers(driver.pid)

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.sources.pieces import pieces
-from transforms.sources.xml_rows import MalformedError, _names, read_plain, read_row
+from transforms.sources.stackexchange.xml_rows import MalformedError, _names, read_plain, read_row
+from transforms.sources.streams.pieces import pieces
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 

@@ -9,10 +9,10 @@ import pyarrow as pa
 
 from tests.small_tokenizer import VOCAB_SIZE, write_small_tokenizer
 from tokenizer.encoder import Encoder
-from transforms import building, shards
-from transforms.ids import keyed_hash, unit_interval
-from transforms.manifest import DatasetSpec, Manifest
-from transforms.schema import curriculum_schema, preference_schema
+from transforms.datasets import building, shards
+from transforms.datasets.ids import keyed_hash, unit_interval
+from transforms.datasets.manifest import DatasetSpec, Manifest
+from transforms.datasets.schema import curriculum_schema, preference_schema
 
 GOOD = ["feed", "keep", "put", "fridge", "two", "weeks", "before", "travel"]
 BAD = ["maybe", "idk", "lol", "no", "whatever", "guess"]

@@ -22,7 +22,7 @@ from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 from torch.optim import Optimizer
 
-from trainers.data import check_state
+from trainers.data.rows import check_state
 from trainers.parallel import Ranks
 
 FOLDER = "checkpoints"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from transforms import strict_yaml
+from transforms.datasets import strict_yaml
 
 C = typing.TypeVar("C")
 

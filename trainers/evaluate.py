@@ -17,17 +17,18 @@ import pyarrow as pa
 import torch
 
 from tokenizer.encoder import Encoder
-from trainers import configs, metrics, model, parallel, preference
+from trainers import configs, model, parallel, preference
 from trainers.configs import EvaluateConfig, Parallel
+from trainers.data.groups import Group, PreferenceData
+from trainers.data.preference import Lengths, pair_batches, plan
+from trainers.evaluation import metrics
+from trainers.evaluation.metrics import ScoredPairs
 from trainers.launch import check_isolation
-from trainers.metrics import ScoredPairs
 from trainers.model import RewardModel
 from trainers.parallel import Ranks
-from trainers.preference_data import Lengths, pair_batches, plan
-from trainers.preference_groups import Group, PreferenceData
-from transforms import building, places, shards
-from transforms.manifest import DatasetSpec, Manifest, load_manifest
-from transforms.schema import SCORES
+from transforms.datasets import building, places, shards
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.schema import SCORES
 
 KIND = "evaluation"
 REPORT = "evaluation.json"

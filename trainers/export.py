@@ -14,8 +14,8 @@ from pathlib import Path
 from trainers import parallel
 from trainers.model import LanguageModel, RewardModel
 from trainers.parallel import Ranks
-from transforms import building, places
-from transforms.manifest import BUILDING, MANIFEST, RUN, DatasetSpec, Manifest
+from transforms.datasets import building, places
+from transforms.datasets.manifest import BUILDING, MANIFEST, RUN, DatasetSpec, Manifest
 
 FOLDER = "export"
 KIND = "model"

@@ -18,14 +18,14 @@ from tokenizer.encoder import Encoder
 from trainers import checkpoint, configs, export, loop, parallel
 from trainers.attention import isolation_leak, refuse_leak
 from trainers.configs import RunConfig
-from trainers.data import Loader
+from trainers.data.rows import Loader
 from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
-from transforms import places
-from transforms.ids import fingerprint
-from transforms.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
+from transforms.datasets import places
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
 
 _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
 

@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from trainers import checkpoint, parallel
 from trainers.configs import Optimizer, RunConfig, Schedule
-from trainers.data import GlobalBatch, Loader, check_state
+from trainers.data.rows import GlobalBatch, Loader, check_state
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
-from transforms.ids import keyed_hash
+from transforms.datasets.ids import keyed_hash
 
 PREEMPTED = 75  # exit status: saved after a signal, run the same command again (EX_TEMPFAIL)
 _NAMED_IDS = 20  # of a skipped batch, in the log

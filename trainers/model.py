@@ -20,7 +20,7 @@ from transformers import (
 
 from trainers import attention, losses
 from trainers.configs import ModelShape
-from transforms.ids import keyed_hash
+from transforms.datasets.ids import keyed_hash
 
 logging.set_verbosity_error()  # its warning about the new score head is what we check ourselves
 logging.disable_progress_bar()

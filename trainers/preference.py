@@ -21,11 +21,11 @@ from torch import Tensor, nn
 from tokenizer.encoder import Encoder
 from trainers import launch, losses, model, parallel
 from trainers.configs import PreferenceConfig, RunConfig
-from trainers.data import PairBatch
+from trainers.data.groups import PreferenceData
+from trainers.data.preference import Lengths, PreferenceLoader, pair_batches, plan
+from trainers.data.rows import PairBatch
 from trainers.launch import Job
 from trainers.parallel import Ranks
-from trainers.preference_data import Lengths, PreferenceLoader, pair_batches, plan
-from trainers.preference_groups import PreferenceData
 
 
 class PreferenceTask:

@@ -19,8 +19,8 @@ from torch import Tensor, nn
 from tokenizer.encoder import Encoder
 from trainers import launch, model, parallel
 from trainers.configs import PretrainConfig, RunConfig
-from trainers.curriculum_data import CurriculumLoader
-from trainers.data import NO_TARGET, SequenceBatch
+from trainers.data.curriculum import CurriculumLoader
+from trainers.data.rows import NO_TARGET, SequenceBatch
 from trainers.launch import Job
 from trainers.parallel import Ranks
 

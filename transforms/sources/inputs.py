@@ -8,12 +8,15 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from transforms import places
-from transforms.fates import Reason
-from transforms.sources import archives, jsonl, mapped_rows, parquet, reddit, stackexchange
-from transforms.sources.json_rows import check_head as check_json_head
-from transforms.sources.pieces import read_chunk
-from transforms.sources.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked
+from transforms.datasets import places
+from transforms.datasets.fates import Reason
+from transforms.sources import reddit
+from transforms.sources.rows import jsonl, mapped_rows, parquet
+from transforms.sources.rows.json_rows import check_head as check_json_head
+from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.streams import archives
+from transforms.sources.streams.pieces import read_chunk
+from transforms.sources.streams.unpack import NO_LIMITS, DamageError, Limits, is_packed, open_unpacked
 
 SOURCES = (stackexchange.SOURCE, reddit.SOURCE, jsonl.SOURCE, parquet.SOURCE)
 

@@ -11,9 +11,9 @@ from typing import NamedTuple
 
 import pyarrow as pa
 
-from transforms.fates import WITHDRAWN, Drop, Reason
-from transforms.ids import bucket_of
-from transforms.schema import TIME
+from transforms.datasets.fates import WITHDRAWN, Drop, Reason
+from transforms.datasets.ids import bucket_of
+from transforms.datasets.schema import TIME
 
 # Outcomes of a whole file: rows of the reject shard, but no records, so conservation does not count them.
 FILE_REASONS = frozenset(

@@ -16,12 +16,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
 
-from transforms.clean import repair
-from transforms.fates import Drop, Reason
-from transforms.schema import PostKind
+from transforms.datasets.fates import Drop, Reason
+from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
-from transforms.sources.json_rows import Row, UnusableError, read_rows
 from transforms.sources.records import Record
+from transforms.sources.rows.json_rows import Row, UnusableError, read_rows
+from transforms.text.clean import repair
 
 SOURCE = "reddit"
 

@@ -1,0 +1,67 @@
+"""Beam options: the runner, the number of local workers, and a refusal of flags that Beam would ignore."""
+
+from __future__ import annotations
+
+import difflib
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import apache_beam as beam
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.portability.fn_api_runner import FnApiRunner
+from apache_beam.transforms.environments import SubprocessSDKEnvironment
+
+from pipelines.local import nursery
+
+
+@contextmanager
+def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> Iterator[beam.Pipeline]:
+    """A pipeline, which is run at the end of the block.
+
+    Without a --runner flag it runs here, on FnApiRunner by name ("DirectRunner" may try to fetch another runner). More
+    than one worker means as many processes: Python threads would share one core.
+
+    Raises ValueError for a flag that Beam does not know (Beam itself only logs a warning), or for fewer workers than 1.
+    """
+    pipeline = _pipeline(workers, beam_args)
+    _at_work.append(pipeline)
+    try:
+        with pipeline:
+            yield pipeline
+    finally:
+        _at_work.pop()
+
+
+_at_work: list[beam.Pipeline] = []
+
+
+def at_work() -> beam.Pipeline | None:
+    """The pipeline that is being built or run."""
+    return _at_work[-1] if _at_work else None
+
+
+def _pipeline(workers: int, beam_args: Sequence[str]) -> beam.Pipeline:
+    if workers < 1:
+        raise ValueError(f"--workers must be at least 1, got {workers}")
+    flags = list(beam_args)
+    _refuse_unknown(flags)
+    if any(flag == "--runner" or flag.startswith("--runner=") for flag in flags):
+        return beam.Pipeline(options=PipelineOptions(flags))
+    # Beam warns that our worker processes are not its own; they are meant.
+    logging.getLogger("apache_beam.runners.portability.fn_api_runner.fn_runner").setLevel(logging.ERROR)
+    environment = None
+    if workers > 1:
+        flags.append(f"--direct_num_workers={workers}")
+        environment = SubprocessSDKEnvironment.from_command_string(nursery.ready())
+    return beam.Pipeline(runner=FnApiRunner(default_environment=environment), options=PipelineOptions(flags))
+
+
+def _refuse_unknown(flags: Sequence[str]) -> None:
+    options = PipelineOptions(list(flags))
+    known = set(options.get_all_options())
+    unknown = sorted(set(options.get_all_options(retain_unknown_options=True)) - known)
+    if unknown:
+        close = difflib.get_close_matches(unknown[0], known, n=1)
+        hint = f"; did you mean --{close[0]}?" if close else ""
+        raise ValueError(f"Beam does not know --{unknown[0]}{hint} (everything after -- goes to Beam)")

@@ -1,0 +1,138 @@
+"""What a dataset is: the specification it is made from, and the manifest that makes a folder one.
+
+A dataset is a folder with a `manifest.json`; without one it does not exist. The manifest holds nothing that differs
+between two runs: no path, clock, host, runner or worker count (those are in `run.json`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from transforms.datasets import places
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.schema import SCHEMA_VERSION
+
+MANIFEST = "manifest.json"
+RUN = "run.json"
+BUILDING = "building.json"
+
+Counts = Mapping[str, Mapping[str, int]]
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """One file of a dataset: its entry in the manifest and, while building, its part-record."""
+
+    path: str  # below the dataset's folder
+    rows: int  # 0 for a file that is not Arrow
+    bytes: int
+    sha256: str
+    ids_sha256: str = ""  # of the id column in row order: equal in a layer and the documents it describes
+    counts: Counts = field(default_factory=dict)
+
+
+def _input_digests(inputs: Sequence[Mapping[str, object]]) -> list[str]:
+    """What decides whether inputs are the same: their content and what they were read as, not their names."""
+    return sorted(":".join(str(item.get(key, "")) for key in ("sha256", "source", "site")) for item in inputs)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """What a dataset is made from: its fingerprint changes when, and only when, its bytes may change.
+
+    parents maps a role ("documents", "layers/split") to the digest of that parent's manifest. inputs lists raw input
+    files (name, bytes, sha256): they decide whether a build is up to date, but are not in the fingerprint, since the
+    same records cut into other files give the same shards.
+    """
+
+    kind: str
+    settings: Mapping[str, object]
+    parents: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[Mapping[str, object]] = ()
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint([self.kind, SCHEMA_VERSION, self.settings, self.parents])
+
+    @property
+    def input_digests(self) -> list[str]:
+        return _input_digests(self.inputs)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The description that makes a folder a dataset."""
+
+    kind: str
+    schema_version: int
+    fingerprint: str
+    settings: Mapping[str, Any]
+    parents: Mapping[str, str]
+    inputs: Sequence[Mapping[str, Any]]
+    files: Sequence[ShardFile]
+    counts: Counts
+
+    @property
+    def digest(self) -> str:
+        """Names the content: fingerprint and kept files, without rejects and the account of inputs."""
+        kept = [[file.path, file.rows, file.sha256] for file in self.files if not file.path.startswith("rejects/")]
+        return hashlib.sha256(json.dumps([self.kind, self.fingerprint, kept]).encode()).hexdigest()
+
+    @property
+    def input_digests(self) -> list[str]:
+        return _input_digests(self.inputs)
+
+    @property
+    def data_files(self) -> list[ShardFile]:
+        """The kept shards in order."""
+        return [file for file in self.files if file.path.startswith("data/")]
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.data_files)
+
+    def to_json(self) -> bytes:
+        return (json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+
+    @staticmethod
+    def from_json(data: bytes) -> Manifest:
+        values = json.loads(data)
+        return Manifest(**{**values, "files": [ShardFile(**file) for file in values["files"]]})
+
+
+def load_manifest(place: str, kind: str | None = None) -> Manifest:
+    """The manifest of the dataset at a place. Raises ValueError when there is none, or it is of another kind."""
+    target = places.join(place, MANIFEST)
+    if not places.exists(target):
+        raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}")
+    manifest = Manifest.from_json(places.read_bytes(target))
+    if manifest.schema_version != SCHEMA_VERSION:
+        raise ValueError(
+            f"{place} has schema version {manifest.schema_version}, this Agora reads {SCHEMA_VERSION}; build it anew"
+        )
+    if kind is not None and manifest.kind != kind:
+        raise ValueError(f"{place} is a {manifest.kind} dataset; a {kind} dataset is needed here")
+    return manifest
+
+
+def _what_else(place: str) -> str:
+    if places.exists(places.join(place, BUILDING)):
+        return "its build did not finish: run it again"
+    inner = sorted(
+        path.removesuffix(f"/{MANIFEST}") for path in places.list_files(place) if path.endswith(f"/{MANIFEST}")
+    )
+    return f"the datasets {', '.join(inner[:9])} are below it: name one" if inner else "check the path"
+
+
+def check_aligned(documents: Manifest, layer: Manifest, name: str) -> None:
+    """Raises ValueError unless the layer has the documents' shards, row for row."""
+    ours = [(file.path, file.rows, file.ids_sha256) for file in documents.data_files]
+    theirs = [(file.path, file.rows, file.ids_sha256) for file in layer.data_files]
+    if ours != theirs:
+        raise ValueError(
+            f"the {name} layer does not describe these documents: their shards or ids differ; annotate them anew"
+        )

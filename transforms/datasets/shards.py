@@ -1,0 +1,111 @@
+"""One Arrow shard of a dataset: written with its part-record, read whole or batch by batch."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from transforms.datasets import places
+from transforms.datasets.building import leave_record
+from transforms.datasets.fates import Tally
+from transforms.datasets.manifest import Counts, ShardFile
+from transforms.datasets.schema import stamped
+
+BATCH_ROWS = 4096
+
+# Token shards are read zero-copy from a memory map; everything else is text and is stored compressed.
+_MAPPED_KINDS = frozenset({"tokens", "preference", "curriculum"})
+
+
+def write_shard(
+    place: str,
+    path: str,
+    schema: pa.Schema,
+    tables: Iterable[pa.Table],
+    spec_fingerprint: str,
+    kind: str,
+    id_column: str | None = None,
+    counts: Counts | None = None,
+) -> ShardFile:
+    """Writes one Arrow shard and its part-record, both atomically.
+
+    The bytes depend on the rows and their order alone, not on how they were cut into tables. The caller sorts. Memory:
+    one of `tables` and one batch of BATCH_ROWS rows.
+    """
+    rows = 0
+    ids = hashlib.sha256()
+    compression = None if kind in _MAPPED_KINDS else "zstd"
+    options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
+    target = stamped(schema, kind, spec_fingerprint)
+    with places.AtomicFile(places.join(place, path)) as file:
+        with pa.ipc.new_file(file, target, options=options) as writer:
+            for batch in _rebatched(tables, schema):
+                writer.write_batch(batch.replace_schema_metadata(target.metadata))
+                rows += batch.num_rows
+                if id_column is not None:
+                    ids.update("".join(f"{value}\n" for value in batch.column(id_column).to_pylist()).encode())
+        file.publish()
+    return leave_record(
+        place,
+        ShardFile(
+            path=path,
+            rows=rows,
+            bytes=file.bytes_written,
+            sha256=file.sha256,
+            ids_sha256=ids.hexdigest() if id_column is not None else "",
+            counts=Tally(counts).to_dict(),
+        ),
+    )
+
+
+def _rebatched(tables: Iterable[pa.Table], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    """The rows in batches of exactly BATCH_ROWS (the last one shorter), in buffers of their own.
+
+    `take` copies: without it a batch could carry its table's bytes under null slots and past its ends.
+    """
+    waiting: list[pa.Table] = []
+    num_waiting = 0
+    for table in tables:
+        waiting.append(table.select(schema.names).cast(schema))
+        num_waiting += table.num_rows
+        if num_waiting >= BATCH_ROWS:
+            joined = pa.concat_tables(waiting)
+            whole = num_waiting - num_waiting % BATCH_ROWS
+            for start in range(0, whole, BATCH_ROWS):
+                yield _own_buffers(joined.slice(start, BATCH_ROWS))
+            waiting, num_waiting = [joined.slice(whole)], num_waiting - whole
+    if num_waiting:
+        yield _own_buffers(pa.concat_tables(waiting))
+
+
+def _own_buffers(table: pa.Table) -> pa.RecordBatch:
+    taken = table.combine_chunks().take(pa.array(range(table.num_rows), pa.int64()))
+    return taken.combine_chunks().to_batches()[0]
+
+
+def _open(place: str, path: str, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
+    target = places.join(place, path)
+    source: Any = pa.memory_map(places.local_path(target)) if places.is_local(target) else places.open_input(target)
+    reader = pa.ipc.open_file(source)
+    if columns is None:
+        return reader
+    included = [reader.schema.get_field_index(column) for column in columns]
+    if -1 in included:
+        raise ValueError(f"{target} has no column {columns[included.index(-1)]!r}; it has {reader.schema.names}")
+    source.seek(0)
+    return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(included)))
+
+
+def read_shard(place: str, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole shard; memory-mapped when the place is local, without a copy when the kind is stored uncompressed."""
+    return _open(place, path, columns).read_all()
+
+
+def iter_batches(place: str, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """A shard batch by batch, at most BATCH_ROWS rows each."""
+    reader = _open(place, path, columns)
+    for index in range(reader.num_record_batches):
+        yield reader.get_batch(index)

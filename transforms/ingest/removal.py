@@ -1,0 +1,216 @@
+"""Posts that someone asked to be left out: a list of ids, URLs and authors, matched where posts are parsed.
+
+One entry a line; blank lines and lines that begin with # are none:
+
+    stackexchange:beer.stackexchange.com:6        a post's id in full, or as its forum writes it (6, t3_abc), any site
+    https://beer.stackexchange.com/questions/6/x  a post's URL, in any of the ways its forum writes it
+    author:42, author:beer.stackexchange.com:42   an author's id or name, on any site or on one
+    https://beer.stackexchange.com/users/42/jane  the same, as a profile's address; on Reddit /user/NAME
+    Jane Doe, u/NAME                              an author's name
+
+An author is known by what the post's own row says: in Stack Exchange the id of who has an account, and the name only
+of those who have none any more.
+
+Only hashes of entries leave this module: no entry reaches a graph's options, a manifest, a reject or a log. A meaning
+of an entry is 16 bytes of BLAKE2b in one sorted string, searched by halving, and the entry's number: 20 MB for a
+million. With 128 bits no exact check is needed (a million against 10^12 posts give a false match once in 10^20 runs).
+Order, duplicates and the case of names do not matter.
+
+A removed question takes its thread with it: its answers and comments are dropped because their question is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from transforms.datasets import places
+from transforms.datasets.fates import WITHDRAWN, Drop, Reason
+from transforms.sources.records import Record
+
+_DIGEST_BYTES = 16
+_AUTHOR = "author:"
+_DETAIL = "the remove list names it, its address or its author"
+
+# Ways in which a forum writes one post's address (path, then what follows it), and the way that we write it.
+# Possessive quantifiers keep them linear: an address comes from a row and may be a megabyte of digits.
+_SPELLINGS = (
+    (re.compile(r"/questions/\d++(?:/[^?#]*+)?(?:\?[^#]*+)?#comment(\d++)_\d++"), r"#comment\1"),
+    (re.compile(r"/(?:questions|q|a)/\d++[^#]*+#comment(\d++)_\d++"), r"#comment\1"),
+    (re.compile(r"/posts/comments/(\d++).*+"), r"#comment\1"),
+    (re.compile(r"/questions/\d++/[^/?#]*+/(\d++)(?:\?[^#]*+)?(?:#\1)?"), r"/a/\1"),
+    (re.compile(r"/questions/\d++/[^/?#]*+(?:\?[^#]*+)?#(\d++)"), r"/a/\1"),
+    (re.compile(r"/(?:questions|q)/(\d++)(?:/[^?#]*+)?(?:\?[^#]*+)?(?:#.*+)?"), r"/questions/\1"),
+    (re.compile(r"/a/(\d++)(?:/\d++)?(?:\?[^#]*+)?(?:#.*+)?"), r"/a/\1"),
+)
+# Reddit's ids are unique over all of it, so the subreddit, whose case varies and which a row may lack, does not count.
+_REDDIT = "reddit.com"
+_ON_REDDIT = re.compile(
+    r"(?:/(?:r|u|user)/[^/?#]++)?/comments/(\w++)(?:/[^/?#]*+(?:/(\w++))?)?/?(?:[?#].*+)?", re.DOTALL
+)
+_SHORT_REDDIT = re.compile(r"/(\w++)/?(?:[?#].*+)?", re.DOTALL)  # of redd.it
+_HOST = re.compile(r"[a-z][a-z0-9+.-]*+://(?:www\.|old\.|new\.|np\.|i\.)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
+_PROFILE = re.compile(r"/(?:u|user|users)/([^/?#]++)(?:/[^/?#]*+)?/?(?:[?#].*+)?", re.DOTALL)
+_REDDIT_NAME = re.compile(r"/?u/([\w-]++)/?", re.ASCII)
+
+
+@dataclass(frozen=True)
+class RemoveList:
+    """hashes: of all meanings, sorted; numbers: uint32, the entry that each belongs to. Empty: nothing is removed."""
+
+    hashes: bytes = b""
+    numbers: bytes = b""
+    num_entries: int = 0
+
+    def __repr__(self) -> str:
+        return f"RemoveList of {self.num_entries} entries"
+
+    def digest(self, key: bytes | None = None) -> str:
+        """Names the list. With the author secret as its key, nobody without it can try names against it."""
+        return hashlib.blake2b(
+            self.hashes + self.numbers, key=key or b"", digest_size=8, person=b"agora-remove"
+        ).hexdigest()
+
+    def post(self, doc_id: str, url: str | None) -> int | None:
+        """The number of the entry that names this post by id or URL, or None."""
+        own_id = doc_id.split(":", 2)[-1]
+        for entry in (f"id\0{doc_id}", f"id\0{own_id}", f"id\0{own_id.rpartition('/')[2]}"):
+            if (found := self._find(entry)) is not None:
+                return found
+        return None if url is None else self._find(f"url\0{normal_url(url)}")
+
+    def names(self, item: Record | Drop) -> int | None:
+        """The number of the entry that names what was parsed, or None. A drop has only its id."""
+        if isinstance(item, Drop):
+            return None if item.record_id is None else self.post(item.record_id, None)
+        number = self.post(item.doc_id, item.url)
+        return self.author(item.site, *item.authors) if number is None else number
+
+    def author(self, site: str, *known: str | None) -> int | None:
+        """The number of the entry that names one of an author's ids and names on this site, or None."""
+        for name in filter(None, known):
+            normal = _normal_name(name)
+            site, host = site.lower(), site.lower().split("/")[0]  # of Reddit, a site is a subreddit
+            for entry in (f"author\0{normal}", f"author\0{site}:{normal}", f"author\0{host}:{normal}"):
+                if (found := self._find(entry)) is not None:
+                    return found
+        return None
+
+    def _find(self, entry: str) -> int | None:
+        if not self.hashes:
+            return None
+        wanted, low, high = _hashed(entry), 0, len(self.hashes) // _DIGEST_BYTES
+        while low < high:
+            middle = (low + high) // 2
+            found = self.hashes[middle * _DIGEST_BYTES : (middle + 1) * _DIGEST_BYTES]
+            if found == wanted:
+                return int.from_bytes(self.numbers[middle * 4 : middle * 4 + 4], "big")
+            low, high = (middle + 1, high) if found < wanted else (low, middle)
+        return None
+
+
+def load(place: str | None) -> RemoveList:
+    """The list at a place. Raises ValueError when there is none, or it holds no entry."""
+    if place is None:
+        return RemoveList()
+    if not places.exists(place):
+        raise ValueError(f"there is no remove list {place}; check the path")
+    try:
+        text = places.read_bytes(place).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"the remove list {place} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
+    entries = parse(text.splitlines())
+    if not entries.num_entries:
+        raise ValueError(f"the remove list {place} has no entries; give one a line, or leave --remove-list out")
+    return entries
+
+
+def parse(lines: Iterable[str]) -> RemoveList:
+    """Lines as a list. Entries are numbered in the order of their hashes, which tells nothing of the lines' order."""
+    meant = ((_hashed(meaning) for meaning in _meanings(line.strip())) for line in lines)
+    entries = sorted({hashes for hashes in map(tuple, meant) if hashes})
+    number_of: dict[bytes, int] = {}
+    for number, hashes in enumerate(entries):
+        for hashed in hashes:
+            number_of.setdefault(hashed, number)
+    known = sorted(number_of)
+    return RemoveList(b"".join(known), b"".join(number_of[h].to_bytes(4, "big") for h in known), len(entries))
+
+
+def keep_out(parsed: Iterable[Record | Drop], file: str, remove: RemoveList) -> Iterator[Record | Drop]:
+    """What was parsed, with the posts that the list names as drops.
+
+    Their ids stay with them until threads are joined, so that answers are counted as those of a removed question; they
+    are not written.
+    """
+    if not remove.num_entries:
+        yield from parsed
+        return
+    for item in parsed:
+        number = remove.names(item)
+        if number is None:
+            yield item
+        elif isinstance(item, Record) or item.reason in WITHDRAWN:
+            post_id = item.doc_id if isinstance(item, Record) else item.record_id
+            yield Drop(file, item.offset, post_id, Reason.REMOVED_ON_REQUEST, _DETAIL, number)
+        else:
+            yield replace(item, record_id=None)
+
+
+def _meanings(line: str) -> Iterator[str]:
+    if not line or line.startswith("#"):
+        return
+    if line.lower().startswith(_AUTHOR):
+        yield f"author\0{_normal_name(line[len(_AUTHOR) :])}"
+    elif "://" in line:
+        yield f"url\0{normal_url(line)}"
+        if author := _profile_of(line):
+            yield f"author\0{author}"
+    elif name := _REDDIT_NAME.fullmatch(line):
+        yield f"author\0{_REDDIT}:{_normal_name(name[1])}"
+    elif " " in line:
+        yield f"author\0{_normal_name(line)}"
+    else:  # an id, or a name of one word; a number alone is a post's, never an author's
+        yield f"id\0{line}"
+        if not line.isdecimal():
+            yield f"author\0{_normal_name(line)}"
+
+
+def _hashed(entry: str) -> bytes:
+    data = entry.encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, person=b"agora-entry").digest()
+
+
+def _normal_name(name: str) -> str:
+    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+
+
+def normal_url(url: str) -> str:
+    """One spelling of a post's address: without scheme, the host in lower case, titles and tracking left out."""
+    parts = _HOST.fullmatch(url.strip())
+    if parts is None:
+        return url.strip()
+    host, rest = _host(parts[1]), parts[2]
+    if host == "redd.it" and (short := _SHORT_REDDIT.fullmatch(rest)):
+        return f"{_REDDIT}/comments/{short[1]}"
+    if host == _REDDIT and (post := _ON_REDDIT.fullmatch(rest)):
+        return f"{_REDDIT}/comments/{post[1]}" + (f"/_/{post[2]}" if post[2] else "")
+    for pattern, spelling in _SPELLINGS:
+        if found := pattern.fullmatch(rest):
+            return host + found.expand(spelling)
+    return host + rest.rstrip("/")
+
+
+def _host(name: str) -> str:
+    lowered = name.lower()
+    return _REDDIT if lowered.endswith(f".{_REDDIT}") else lowered
+
+
+def _profile_of(url: str) -> str | None:
+    """`host:author` of a profile's address, or None."""
+    parts = _HOST.fullmatch(url.strip())
+    profile = parts and _PROFILE.fullmatch(parts[2])
+    return f"{_host(parts[1])}:{_normal_name(profile[1])}" if parts and profile else None

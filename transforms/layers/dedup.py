@@ -1,0 +1,267 @@
+"""Near-duplicates over all documents: digests to buckets, buckets to edges, edges to components, components to a layer.
+
+A document is a number, shard << 32 | row, until its cluster is known: what is shuffled is 20 bytes a digest, never
+text, and ids are read for members of clusters only. Each step keeps its arrays in scratch space and passes on names.
+Documents that share a band digest are joined (their similarity is not verified); clusters are the connected components.
+The result is a function of the texts and ids alone: not of order, shards, buckets or workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import apache_beam as beam
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.datasets import places, shards
+from transforms.datasets.fates import Reason, Tally
+from transforms.datasets.manifest import ShardFile
+from transforms.datasets.schema import DUPLICATES
+from transforms.layers import write as layers
+from transforms.layers.components import Nodes, components, contracted, star_edges
+from transforms.layers.minhash import MinHashSpec, band_digests, signatures
+from transforms.layers.shingles import shingles
+from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
+
+MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
+_DIGESTS_PER_BUCKET = 2_000_000  # 20 bytes each, about 100 MB while they are sorted
+
+_ROW_BITS = 32
+_DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
+_MEMBERS = pa.schema([("row", pa.int64()), ("cluster", pa.string()), ("size", pa.int64()), ("reason", pa.string())])
+
+
+@dataclass(frozen=True)
+class Search:
+    """One search: the documents' shards in order (a document's shard number is its place here), settings, scratch."""
+
+    target: layers.Target
+    spec: MinHashSpec
+    files: Sequence[ShardFile]
+    scratch: str
+    max_edges: int = MAX_EDGES
+
+    @property
+    def num_buckets(self) -> int:
+        """How many buckets the digests are spread over. It bounds memory and changes no result."""
+        num_digests = sum(file.rows for file in self.files) * self.spec.bands
+        return max(1, len(self.files), -(-num_digests // _DIGESTS_PER_BUCKET))
+
+    def number_of(self, file: ShardFile) -> int:
+        """The shard number of a documents shard."""
+        return [known.path for known in self.files].index(file.path)
+
+    def save(self, name: str, values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> None:
+        places.write_atomically(places.join(self.scratch, name), np.ascontiguousarray(values).tobytes())
+
+    def load_edges(self, name: str) -> Nodes:
+        return np.frombuffer(places.read_bytes(places.join(self.scratch, name)), dtype=np.int64).reshape(-1, 2)
+
+    def load_digests(self, index: int) -> npt.NDArray[np.uint64]:
+        return np.frombuffer(places.read_bytes(places.join(self.scratch, _text_file(index))), dtype=np.uint64)
+
+    @property
+    def edge_files(self) -> list[str]:
+        """Every edge file of the search: of each shard within itself, and of each bucket between shards."""
+        within = [_shard_edges(index) for index in range(len(self.files))]
+        return within + [_bucket_edges(index) for index in range(self.num_buckets)]
+
+
+def _text_file(index: int) -> str:
+    return f"texts/{index:05d}"
+
+
+def _shard_edges(index: int) -> str:
+    return f"edges/shard-{index:05d}"
+
+
+def _bucket_edges(index: int) -> str:
+    return f"edges/bucket-{index:05d}"
+
+
+def _members_file(index: int) -> str:
+    return f"members/{index:05d}.arrow"
+
+
+# ------------------------------------------------------------------------------------------------ the steps
+
+
+def sketch(index: int, search: Search) -> Iterator[pa.Table]:
+    """The band digests of a shard's documents (bucket, digest, node), each digest once.
+
+    Documents of one shard that share a digest are joined here, and only the smallest goes on: so no digest, however
+    hot, has more rows in its bucket than there are shards. Memory: one batch of text, and 16 bytes a digest.
+    """
+    digests: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    nodes: list[Nodes] = [np.zeros(0, np.int64)]
+    texts: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
+    row = index << _ROW_BITS
+    for _, batch in layers.iter_texts(search.target.documents, search.files[index].path):
+        hashed = shingles(batch, search.spec.ngram)
+        found, places_in_batch = band_digests(signatures(hashed, search.spec), hashed, search.spec)
+        digests.append(found)
+        nodes.append(places_in_batch + row)
+        texts.append(hashed.digests)
+        row += len(batch)
+    search.save(_text_file(index), np.concatenate(texts))
+    all_digests, all_nodes = np.concatenate(digests), np.concatenate(nodes)
+    edges, first = star_edges(all_digests, all_nodes)
+    search.save(_shard_edges(index), contracted(edges))
+    kept = all_digests[first]
+    buckets = ((kept >> np.uint64(32)) % np.uint64(search.num_buckets)).astype(np.int32)
+    yield pa.table([pa.array(buckets), pa.array(kept), pa.array(all_nodes[first])], schema=_DIGEST_ROWS)
+
+
+def edges_between(bucket: Bucket, search: Search) -> int:
+    """Joins the documents of different shards that share a digest of this bucket; returns the number of edges."""
+    table = bucket.read(_DIGEST_ROWS)
+    edges, _ = star_edges(table.column("digest").to_numpy(), table.column("node").to_numpy())
+    edges = contracted(edges)  # documents meet in many bands: one edge a document is enough
+    search.save(_bucket_edges(bucket.index), edges)
+    return len(edges)
+
+
+def find_clusters(bucket_edges: Iterable[int], search: Search) -> Iterator[int]:
+    """Connected components over all edges: leaves the members of clusters by shard, yields every shard's number.
+
+    bucket_edges, the number of edges of every bucket, says that all of them are written. Runs in one worker; memory is
+    bounded by max_edges, and for members of clusters by about 150 bytes each.
+    Raises ValueError for more than max_edges.
+    """
+    edges = _gather_edges(list(bucket_edges), search)
+    nodes, component = components(edges)
+    members = _describe(nodes, component, search)
+    starts = np.searchsorted(nodes, np.arange(len(search.files) + 1, dtype=np.int64) << _ROW_BITS)
+    for index in range(len(search.files)):
+        part = members.slice(int(starts[index]), int(starts[index + 1] - starts[index]))
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, _MEMBERS) as writer:
+            writer.write_table(part)
+        places.write_atomically(places.join(search.scratch, _members_file(index)), sink.getvalue().to_pybytes())
+        yield index
+
+
+def _gather_edges(bucket_edges: list[int], search: Search) -> Nodes:
+    if len(bucket_edges) != search.num_buckets:
+        raise ValueError(f"{len(bucket_edges)} of {search.num_buckets} buckets were searched; please report it")
+    sizes = [places.size(places.join(search.scratch, name)) // 16 for name in search.edge_files]
+    if sum(sizes) > search.max_edges:
+        spec = search.spec
+        raise ValueError(
+            f"near-duplicate search found {sum(sizes)} edges between documents, more than the {search.max_edges} that "
+            f"one worker can join, with {spec.bands} bands of {spec.rows} rows. Use more rows or fewer bands (fewer "
+            "chance candidates), or annotate parts of the documents one by one"
+        )
+    return np.concatenate([search.load_edges(name) for name in search.edge_files])
+
+
+def _describe(nodes: Nodes, component: Nodes, search: Search) -> pa.Table:
+    """A row of _MEMBERS for each node: its cluster (smallest id), the cluster's size, why it is dropped if it is."""
+    ids, digests = _read_members(nodes, search)
+    _, number, sizes = np.unique(component, return_inverse=True, return_counts=True)
+    order = pc.sort_indices(
+        pa.table({"number": number, "id": ids}), sort_keys=[("number", "ascending"), ("id", "ascending")]
+    ).to_numpy()
+    starts = np.cumsum(sizes) - sizes
+    representative = order[starts][number] if len(nodes) else number
+    reason = np.where(digests == digests[representative], Reason.DUPLICATE.value, Reason.NEAR_DUPLICATE.value).astype(
+        object
+    )
+    reason[representative] = None
+    return pa.table(
+        {
+            "row": nodes & ((1 << _ROW_BITS) - 1),
+            "cluster": ids.take(pa.array(representative)),
+            "size": sizes[number],
+            "reason": pa.array(reason, pa.string()),
+        },
+        schema=_MEMBERS,
+    )
+
+
+def _read_members(nodes: Nodes, search: Search) -> tuple[pa.ChunkedArray, npt.NDArray[np.uint64]]:
+    """Ids and text digests of nodes (ascending), from the shards that have some."""
+    ids: list[pa.Array] = []
+    digests = [np.zeros(0, np.uint64)]
+    owners = nodes >> _ROW_BITS
+    for index in np.unique(owners).tolist():
+        rows = nodes[owners == index] & ((1 << _ROW_BITS) - 1)
+        table = shards.read_shard(search.target.documents, search.files[index].path, ("doc_id",))
+        ids += table.column("doc_id").take(pa.array(rows)).chunks
+        digests.append(search.load_digests(index)[rows])
+    return pa.chunked_array(ids, pa.string()), np.concatenate(digests)
+
+
+def write_duplicates(index: int, search: Search) -> None:
+    """Writes the duplicates layer of one documents shard. Memory: the ids of the shard."""
+    file = search.files[index]
+    if not layers.unfinished(search.target, [file]):
+        return
+    ids = shards.read_shard(search.target.documents, file.path, ("doc_id",)).column("doc_id").combine_chunks()
+    members = _load_members(index, search)
+    mask = np.zeros(len(ids), dtype=np.bool_)
+    mask[members.column("row").to_numpy()] = True
+    sizes = np.ones(len(ids), dtype=np.int64)
+    sizes[mask] = members.column("size").to_numpy()
+    reasons = pa.nulls(len(ids), pa.string())
+    reasons = pc.replace_with_mask(reasons, pa.array(mask), members.column("reason").combine_chunks())
+    layer = pa.table(
+        {
+            "doc_id": ids,
+            "cluster": pc.replace_with_mask(ids, pa.array(mask), members.column("cluster").combine_chunks()),
+            "cluster_size": sizes,
+            "keep": pc.is_null(reasons),
+            "reason": reasons,
+        },
+        schema=DUPLICATES,
+    )
+    layers.write_layer(search.target, file, DUPLICATES, layer, _count_clusters(layer))
+
+
+def _load_members(index: int, search: Search) -> pa.Table:
+    place = places.join(search.scratch, _members_file(index))
+    return pa.ipc.open_file(pa.BufferReader(places.read_bytes(place))).read_all()
+
+
+def _count_clusters(layer: pa.Table) -> Tally:
+    """Clusters by size, counted where their representative is: 1, 2, 3-4, 5-8, 9-16 and so on."""
+    counts = Tally()
+    for entry in pc.value_counts(layer.filter(layer.column("keep")).column("cluster_size")).to_pylist():
+        counts.add("cluster_size", size_class(entry["values"]), entry["counts"])
+    return counts
+
+
+def size_class(size: int) -> str:
+    """The name of the size class a cluster falls into: "1", "2", "3-4", "5-8", "9-16" …"""
+    most = 1 << (size - 1).bit_length()
+    return str(size) if size <= 2 else f"{most // 2 + 1}-{most}"
+
+
+# ------------------------------------------------------------------------------------------------ the graph
+
+
+class Deduplicate(beam.PTransform):
+    """Documents shards (ShardFile, all of them) to their duplicates layer."""
+
+    def __init__(self, search: Search) -> None:
+        super().__init__()
+        self._search = search
+
+    def expand(self, files: beam.PCollection) -> beam.PCollection:
+        search = self._search
+        return (
+            files
+            | "ShardNumber" >> beam.Map(search.number_of)
+            | "Sketch" >> beam.FlatMap(sketch, search)
+            | "RegroupDigests" >> Regroup(places.join(search.scratch, "spill"), search.num_buckets)
+            | "EdgesBetween" >> beam.Map(edges_between, search)
+            | "OneKey" >> beam.Map(lambda num_edges: (0, num_edges))
+            | "GatherEdges" >> beam.GroupByKey()  # group: one whole number per bucket
+            | "FindClusters" >> beam.FlatMap(lambda item: find_clusters(item[1], search))
+            | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would write every layer
+            | "WriteDuplicates" >> beam.Map(write_duplicates, search)
+        )

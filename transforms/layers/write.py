@@ -1,0 +1,85 @@
+"""Attribute layers: datasets that stand beside the documents, file for file and row for row.
+
+A layer's shard has the name of the documents' shard it describes and the same ids in the same order; `write_layer`
+refuses anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.datasets import building, shards
+from transforms.datasets.fates import Tally, check_conserved
+from transforms.datasets.manifest import ShardFile
+from transforms.datasets.schema import full_text
+
+_TEXT_COLUMNS = ("doc_id", "title", "text")
+_BATCH_CHARS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where one layer is written, and what is written into its shards."""
+
+    documents: str  # place of the documents dataset
+    output: str  # place of the layer
+    kind: str
+    fingerprint: str
+
+
+def iter_texts(documents: str, path: str) -> Iterator[tuple[list[str], list[str]]]:
+    """(ids, full texts) of a shard in order, in batches of at most BATCH_ROWS rows and about a million characters."""
+    for batch in shards.iter_batches(documents, path, _TEXT_COLUMNS):
+        ids = batch.column("doc_id").to_pylist()
+        titles, bodies = batch.column("title").to_pylist(), batch.column("text").to_pylist()
+        texts = [full_text(title, body) for title, body in zip(titles, bodies, strict=True)]
+        start = chars = 0
+        for end, text in enumerate(texts):
+            if chars + len(text) > _BATCH_CHARS and end > start:
+                yield ids[start:end], texts[start:end]
+                start, chars = end, 0
+            chars += len(text)
+        yield ids[start:], texts[start:]
+
+
+def unfinished(target: Target, files: list[ShardFile]) -> list[ShardFile]:
+    """The documents' shards whose layer an interrupted run of this build has not written yet."""
+    return [file for file in files if building.finished(target.output, file.path) is None]
+
+
+def write_layer(target: Target, file: ShardFile, schema: pa.Schema, layer: pa.Table, counts: Tally) -> None:
+    """Writes the layer of one shard. `file` is the shard of the documents.
+
+    Adds the counts that every layer has: documents, and those dropped by reason. Raises ValueError when the rows or ids
+    are not those of the documents, or a document is neither kept nor dropped for a reason.
+    """
+    counts.add("documents", "in", layer.num_rows)
+    if "keep" in schema.names:
+        _count_fates(layer, counts)
+    written = shards.write_shard(
+        target.output, file.path, schema, [layer], target.fingerprint, target.kind, "doc_id", counts.to_dict()
+    )
+    if (written.rows, written.ids_sha256) != (file.rows, file.ids_sha256):
+        raise ValueError(
+            f"the {target.kind} layer of {file.path} has {written.rows} rows with ids {written.ids_sha256[:16]}, the "
+            f"documents have {file.rows} with {file.ids_sha256[:16]}: the documents changed while they were "
+            "annotated; annotate them again"
+        )
+
+
+def _count_fates(layer: pa.Table, counts: Tally) -> None:
+    keep, reason = layer.column("keep"), layer.column("reason")
+    kept = pc.sum(keep).as_py() or 0
+    dropped = 0
+    for entry in pc.value_counts(reason.drop_null()).to_pylist():
+        counts.add("drop", entry["values"], entry["counts"])
+        dropped += entry["counts"]
+    counts.add("documents", "kept", kept)
+    check_conserved("documents", layer.num_rows, kept, dropped)
+    contradictory = pc.sum(pc.equal(keep, reason.is_valid())).as_py() or 0
+    if contradictory:
+        raise ValueError(f"{contradictory} documents are kept with a reason, or dropped without one; please report it")

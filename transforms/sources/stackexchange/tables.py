@@ -1,0 +1,232 @@
+"""Stack Exchange dumps: which tables there are, and their rows, streaming, by byte range, without an XML parser.
+
+In well-formed XML a raw `<` cannot stand inside an attribute value, so a row is what lies between two of them, and must
+be `row name="value" … />` as a whole. Reading by that rule is as strict as a parser for these files (attributes only),
+and it goes on after a damaged row, in bounded memory.
+
+Schema: "Database schema documentation for the public data dump", meta.stackexchange.com/q/2677. What a row means is
+said by `post_rows` (posts and comments) and `marks` (votes and links).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import IO, NamedTuple, TypeVar
+
+from transforms.datasets.fates import Drop, Reason
+from transforms.sources.stackexchange.xml_rows import MalformedError, PlainRow, read_plain, read_row
+from transforms.sources.streams.pieces import Piece, pieces
+
+SOURCE = "stackexchange"
+
+T = TypeVar("T")
+
+
+class Table(StrEnum):
+    """The tables of a dump that are read, named as their root elements and (in any case) as their files."""
+
+    POSTS = "posts"
+    VOTES = "votes"
+    COMMENTS = "comments"
+    LINKS = "postlinks"
+
+
+# Numbers of posts, comments and votes lie below this; Stack Overflow's are below 2**28.
+ID_LIMIT = 1 << 40
+
+_SITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+
+# What may stand between rows: the declaration, the root element, comments and declarations of a document type (which
+# are reported by `check_head`). Anything else that is no row is a record that could not be read.
+_MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
+
+_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+# Rows are unescaped so many bytes at a time; a Drop, of which there may be many in a row, counts as a short one.
+_BLOCK_BYTES = 200_000
+_ROW_BYTES = 100
+
+
+class UnusableError(ValueError):
+    """A well-formed row that is of no use."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class Dump:
+    """What a table does not say of itself. author_secret: a key of up to 64 bytes, or None to store no authors."""
+
+    file: str  # name below the input the user gave
+    site: str
+    max_record_bytes: int
+    author_secret: bytes | None = None
+    table: Table = Table.POSTS
+    strip_edit_labels: bool = False
+
+
+ToRecord = Callable[[Mapping[str, str], int, Dump], T]
+
+
+def check_site(site: str | None, file: str) -> None:
+    """Raises ValueError unless `site` is the host of a forum."""
+    if site is None or not _SITE.fullmatch(site):
+        raise ValueError(
+            f"the tables of a dump do not name their site; got {site!r} for {file}. Give its host, such as "
+            "--site beer.stackexchange.com"
+        )
+
+
+def id_prefix(site: str) -> str:
+    """What stands before the number in the ids of a site's posts."""
+    return f"{SOURCE}:{site}:"
+
+
+def table_of(head: bytes, name: str) -> Table:
+    """The table that a file is, by its root element; without one by its name, and else Posts."""
+    content = _without_prolog(head)
+    stem = name.rpartition("/")[2].lower().split(".")[0]
+    for table in Table:
+        if re.match(rb"<%b(?=[\s/>])" % table.encode(), content):
+            return table
+    return next((table for table in Table if stem == table), Table.POSTS)
+
+
+def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | None:
+    """What is wrong with a file that begins with `head` (some 64 KiB), or None when it is such a table.
+
+    A document type declaration is reported but does not keep the rows from being read.
+    """
+    if not head.strip():
+        return Reason.EMPTY_FILE, "no content"
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
+        return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; the tables of a dump are UTF-8: convert it first"
+    encoding = re.search(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.-]+)""", head[:200])
+    if encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii", b"utf8"):
+        return Reason.WRONG_FORMAT, f"encoding {encoding[1].decode('ascii', 'replace')}; dumps are UTF-8"
+    content = _without_prolog(head)
+    if content.startswith(b"<!DOCTYPE"):
+        return Reason.DOCTYPE, "a document type declaration; the entities it defines are not expanded"
+    if not re.match(rb"<(?:%b|row)(?=[\s/>])" % table.encode(), content):  # a part cut from a dump may begin with a row
+        return Reason.WRONG_FORMAT, f"no <{table}> element at its start: not such a table of a dump"
+    return None
+
+
+def _without_prolog(head: bytes) -> bytes:
+    """What follows the byte order mark, the XML declaration and comments."""
+    rest = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    while rest.startswith((b"<!--", b"<?")):
+        end = b"-->" if rest.startswith(b"<!--") else b"?>"
+        if end not in rest:
+            break
+        rest = rest.partition(end)[2].lstrip()
+    return rest
+
+
+class RawRow(NamedTuple):
+    """A row of a table as it stands in the file, from after its `<`. offset: of that `<`."""
+
+    data: bytes
+    offset: int
+
+
+def read_rows(
+    stream: IO[bytes], start: int, end: int | None, dump: Dump, to_record: ToRecord[T], base: int = 0
+) -> Iterator[T | Drop]:
+    """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop."""
+    for item, plain in plain_rows(raw_rows(stream, start, end, dump, base)):
+        yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, dump)
+
+
+def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, PlainRow | None]]:
+    """Rows with what `read_plain` reads of them, and drops, in order. Memory: a block of rows."""
+    for block in _blocks(found):
+        rows = [item for item in block if isinstance(item, RawRow)]
+        plain = read_plain([row.data for row in rows])
+        if len(rows) == len(block):
+            yield from zip(rows, plain, strict=True)
+        else:
+            of_rows = iter(plain)
+            yield from ((item, None if isinstance(item, Drop) else next(of_rows)) for item in block)
+
+
+def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:
+    block: list[RawRow | Drop] = []
+    num_bytes = 0
+    for item in found:
+        block.append(item)
+        num_bytes += _ROW_BYTES if isinstance(item, Drop) else len(item.data)
+        if num_bytes >= _BLOCK_BYTES:
+            yield block
+            block, num_bytes = [], 0
+    if block:
+        yield block
+
+
+def raw_rows(stream: IO[bytes], start: int, end: int | None, dump: Dump, base: int = 0) -> Iterator[RawRow | Drop]:
+    """The rows whose `<` lies in [start, end) of a table, in order, and what is no row as a Drop.
+
+    The range that holds the last `<` of the file also says, as a Drop of the whole file, when the file ends early.
+    base: of the stream's first byte in the file.
+    """
+    markup, closing = _MARKUP[dump.table], b"/" + dump.table.encode()
+    closed = False
+    for piece in pieces(stream, _after(start), None if end is None else _after(end), b"<", dump.max_record_bytes):
+        if piece.offset == 0:  # before the first <: byte order mark, or nothing
+            if piece.last:
+                yield from _ends_early(piece, closed, dump, base)
+            continue
+        data, offset = piece.data, piece.offset - 1 + base
+        if data is None:
+            detail = f"{piece.num_bytes} bytes, limit {dump.max_record_bytes}"
+            yield Drop(dump.file, offset, None, Reason.OVERSIZED, detail)
+        elif data.startswith(b"row ") and not (piece.last and not data.rstrip().endswith(b"/>")):
+            yield RawRow(data, offset)
+        elif data.startswith(markup) and not (piece.last and b">" not in data):
+            closed = data.startswith(closing)
+        elif piece.last:
+            yield Drop(dump.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
+        elif re.match(rb"row\s", data):
+            yield RawRow(data, offset)
+        else:
+            detail = "markup that is neither a row nor the root element"
+            yield Drop(dump.file, offset, None, Reason.MALFORMED, detail)
+        if piece.last:
+            yield from _ends_early(piece, closed, dump, base)
+
+
+def _ends_early(piece: Piece, closed: bool, dump: Dump, base: int) -> Iterator[Drop]:
+    if piece.damage or not closed:
+        detail = piece.damage or f"the file ends without </{dump.table}>"
+        yield Drop(dump.file, piece.offset + piece.num_bytes + base, None, piece.damage_reason, detail)
+
+
+def _after(offset: int) -> int:
+    """A row's piece begins after its `<`: rows of [start, end) are pieces that begin in [start + 1, end + 1)."""
+    return offset + 1 if offset else 0
+
+
+def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, dump: Dump) -> T | Drop:
+    """What `to_record` makes of a row, or a Drop that says why it is of no use. plain: of `read_plain`."""
+    row: Mapping[str, str] = {}
+    try:
+        row = plain.attributes() if plain else read_row(raw.data)
+        return to_record(row, raw.offset, dump)
+    except UnicodeDecodeError as error:
+        return Drop(dump.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
+    except MalformedError as error:
+        return Drop(dump.file, raw.offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
+    except UnusableError as error:
+        return Drop(dump.file, raw.offset, _row_id(row, dump), error.reason, str(error))
+
+
+def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
+    number = row.get("Id", "")
+    letter = {Table.POSTS: "", Table.COMMENTS: "c", Table.VOTES: "v", Table.LINKS: "l"}[dump.table]
+    post = row.get("PostId", "") if dump.table is Table.COMMENTS else ""
+    below = f"{int(post)}/" if _NUMBER.fullmatch(post) else ""
+    return f"{SOURCE}:{dump.site}:{below}{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
