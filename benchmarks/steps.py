@@ -22,7 +22,7 @@ from transforms.curriculum.mix import Recipe
 from transforms.datasets import strict_yaml
 from transforms.datasets.manifest import Manifest
 from transforms.layers.langid import LanguageSettings
-from transforms.pairs.shard import PairRule
+from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
 ROOT = Path(__file__).parent.parent

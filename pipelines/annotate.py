@@ -21,7 +21,8 @@ from pipelines.command import Output, Replace, Workers, beam_args, console, run_
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import building, places
-from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, check_aligned, load_manifest
+from transforms.datasets.align import check_aligned
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 from transforms.datasets.names import LAYERS, scratch_place
 from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage

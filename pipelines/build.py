@@ -32,7 +32,7 @@ from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
 from transforms.layers.langid import LanguageSettings
 from transforms.layers.minhash import MinHashSpec
 from transforms.layers.split import SplitSettings
-from transforms.pairs.shard import PairRule
+from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
 TRAINERS = Path(__file__).parents[1] / "trainers"

@@ -18,11 +18,13 @@ from pipelines.command import Layers, Output, Replace, Workers, beam_args, conso
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import building, places, shards, strict_yaml
-from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, check_aligned, load_manifest
+from transforms.datasets.align import check_aligned
+from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import LAYERS, shard_index, shard_name
 from transforms.datasets.places import join
 from transforms.datasets.schema import PAIRS, SPLITS
-from transforms.pairs.shard import DOCUMENT_COLUMNS, PairRule, pairs_from_shard
+from transforms.pairs.rule import PairRule
+from transforms.pairs.shard import DOCUMENT_COLUMNS, pairs_from_shard
 
 KIND = "pairs"
 VERSION = 1  # of this step: raised whenever its output may change

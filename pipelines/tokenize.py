@@ -19,10 +19,10 @@ from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
 from transforms.datasets import building, shards
-from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, check_aligned, load_manifest
+from transforms.datasets.align import check_aligned, check_rows_aligned
+from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, load_manifest
 from transforms.datasets.places import join
 from transforms.datasets.schema import preference_schema, tokens_schema
-from transforms.pairs.shard import check_rows_aligned
 from transforms.tokens.encode import count_groups, count_tokens, encode_documents, encode_groups
 
 VERSION = 1  # of this step: raised whenever its output may change

@@ -24,9 +24,10 @@ from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, places, shards
+from transforms.datasets.align import check_aligned
 from transforms.datasets.ids import canonical_json, keyed_hash
-from transforms.datasets.manifest import DatasetSpec, Manifest, check_aligned, load_manifest
-from transforms.datasets.schema import full_text
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.texts import full_text
 
 VERSION = 1  # of this step: raised whenever its output may change
 
@@ -124,7 +125,7 @@ def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
     totals: dict[Group, int] = {}
     for batch, groups in grouped_batches(sources, ("title", "text")):
         title_bytes = pc.fill_null(pc.binary_length(batch.column("title")), 0)
-        # a title stands above the body with an empty line between them: schema.full_text
+        # a title stands above the body with an empty line between them: texts.full_text
         above = pc.if_else(pc.greater(title_bytes, 0), pc.add(title_bytes, 2), 0)
         sizes = pc.min_element_wise(pc.add(above, pc.binary_length(batch.column("text"))), document_bytes).to_pylist()
         for group, size in zip(groups, sizes, strict=True):

@@ -19,7 +19,7 @@ from tests.conftest import ROOT, forum_rows
 from tests.goldens import Golden
 from transforms.curriculum.mix import Recipe, Stage
 from transforms.layers.langid import LanguageSettings
-from transforms.pairs.shard import PairRule
+from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
 FORUM = ROOT / "examples" / "forum"

@@ -15,8 +15,9 @@ from pipelines.annotate import AnnotateSettings
 from tests import laws
 from tests.test_langid import SENTENCES, train
 from transforms.datasets import building, shards
+from transforms.datasets.align import check_aligned
 from transforms.datasets.ids import bucket_of
-from transforms.datasets.manifest import DatasetSpec, check_aligned, load_manifest
+from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
 from transforms.layers import write as layers

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.small_dataset import build
-from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, check_aligned, load_manifest
+from transforms.datasets.align import check_aligned
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 
 
 def test_manifests_are_json_that_round_trips(tmp_path: Path) -> None:

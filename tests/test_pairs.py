@@ -17,7 +17,8 @@ from transforms.datasets.fates import Reason
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.schema import PAIRS, SPLITS
 from transforms.datasets.shards import read_shard
-from transforms.pairs.shard import Answer, CandidateDrop, PairRule, PreferencePair, pairs_from_thread, within_answer_cap
+from transforms.pairs.candidates import CandidateDrop, PreferencePair, pairs_from_thread, within_answer_cap
+from transforms.pairs.rule import Answer, PairRule
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)

@@ -26,7 +26,7 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.schema import KIND_ORDER
 from transforms.ingest.threads import finish
-from transforms.pairs.shard import PairRule
+from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record, to_table
 from transforms.sources.reddit import Dump, check_site, is_reddit, read_posts

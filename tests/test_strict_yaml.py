@@ -10,7 +10,7 @@ import pytest
 from pipelines import curriculum, pairs
 from transforms.curriculum.mix import Recipe
 from transforms.datasets.strict_yaml import load, load_named, parse
-from transforms.pairs.shard import PairRule
+from transforms.pairs.rule import PairRule
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from tests.forum import post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_tokenizer import small_encoder, write_small_tokenizer
 from transforms.datasets import strict_yaml
-from transforms.datasets.manifest import check_aligned, load_manifest
-from transforms.datasets.schema import full_text
+from transforms.datasets.align import check_aligned
+from transforms.datasets.manifest import load_manifest
 from transforms.datasets.shards import read_shard
-from transforms.pairs.shard import PairRule
+from transforms.datasets.texts import full_text
+from transforms.pairs.rule import PairRule
 
 WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)
 

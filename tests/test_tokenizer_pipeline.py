@@ -20,7 +20,8 @@ from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, load_manifest
-from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT, full_text
+from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)

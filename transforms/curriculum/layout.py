@@ -23,10 +23,10 @@ import pyarrow.compute as pc
 from transforms.curriculum.mix import Quota, Recipe, take
 from transforms.curriculum.pack import pack
 from transforms.curriculum.schedule import schedule, shard_bounds
+from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.fates import Reason, Tally
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.schema import curriculum_schema
-from transforms.pairs.shard import check_rows_aligned
 
 USED = "used"
 

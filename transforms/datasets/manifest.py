@@ -126,13 +126,3 @@ def _what_else(place: str) -> str:
         path.removesuffix(f"/{MANIFEST}") for path in places.list_files(place) if path.endswith(f"/{MANIFEST}")
     )
     return f"the datasets {', '.join(inner[:9])} are below it: name one" if inner else "check the path"
-
-
-def check_aligned(documents: Manifest, layer: Manifest, name: str) -> None:
-    """Raises ValueError unless the layer has the documents' shards, row for row."""
-    ours = [(file.path, file.rows, file.ids_sha256) for file in documents.data_files]
-    theirs = [(file.path, file.rows, file.ids_sha256) for file in layer.data_files]
-    if ours != theirs:
-        raise ValueError(
-            f"the {name} layer does not describe these documents: their shards or ids differ; annotate them anew"
-        )

@@ -34,11 +34,6 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)
 
 
-def full_text(title: str | None, text: str) -> str:
-    """What a document says: its title, where it has one (questions), above its body."""
-    return f"{title}\n\n{text}" if title else text
-
-
 # One row per post (or per plain document). A shard holds whole threads; rows are sorted by thread_id, kind, created,
 # doc_id. thread_id of a plain document is its doc_id.
 DOCUMENTS = pa.schema(

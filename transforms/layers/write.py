@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from transforms.datasets import building, shards
 from transforms.datasets.fates import Tally, check_conserved
 from transforms.datasets.manifest import ShardFile
-from transforms.datasets.schema import full_text
+from transforms.datasets.texts import full_text
 
 _TEXT_COLUMNS = ("doc_id", "title", "text")
 _BATCH_CHARS = 1 << 20

@@ -1,31 +1,22 @@
-"""Preference pairs from the votes on the answers of one question.
-
-The rule of WorldPM (arXiv 2505.10527, section 3.1.1 and appendix A.2): two answers to one question with different net
-votes (up minus down; for Stack Exchange acceptance by the asker counts as one more vote) are a pair; no margin is used.
-The paper does not say how many pairs it takes from a thread; we take all of them up to a cap, chosen by a keyed hash.
-
-Every unordered pair of answers of a thread is a candidate with exactly one fate: a pair, or dropped for a reason. The
-reasons are tried in the order over-answer-cap, no-prompt, missing-score, duplicate-answer, tie, over-cap. Looking at
-candidates one by one takes the square of the number of answers, so of a thread with more than max_answers_per_thread
-those with the smallest keyed hashes are looked at, and the candidates of the others are counted as over-answer-cap.
-"""
+"""The preference pairs of a shard of documents: its threads, one by one, and the rows of schema.PAIRS they give."""
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.fates import Reason, Tally, check_conserved
-from transforms.datasets.ids import fingerprint, keyed_hash
+from transforms.datasets.ids import fingerprint
 from transforms.datasets.schema import PAIRS, SPLITS, PostKind
+from transforms.datasets.texts import full_texts
+from transforms.pairs.candidates import PreferencePair, num_candidates, pairs_from_thread, within_answer_cap
+from transforms.pairs.rule import Answer, PairRule
 
 KEPT = "kept"
 
@@ -34,122 +25,6 @@ DOCUMENT_COLUMNS = (
     "doc_id", "thread_id", "kind", "text", "title", "source", "site", "url", "created", "license", "score", "ups",
     "downs", "accepted",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class PairRule:
-    """How candidates are scored and how many pairs a thread gives.
-
-    score: "score" is up minus down; "score_plus_accepted" adds one for the accepted answer. max_answers_per_thread: of
-    a thread with more answers so many, chosen by a keyed hash, are paired.
-    """
-
-    name: str
-    version: int
-    score: Literal["score", "score_plus_accepted"]
-    max_pairs_per_thread: int = 10
-    max_answers_per_thread: int = 1000
-
-    def __post_init__(self) -> None:
-        if self.max_pairs_per_thread < 1:
-            raise ValueError(f"max_pairs_per_thread must be >= 1; got {self.max_pairs_per_thread}")
-        if self.max_answers_per_thread < 2:
-            raise ValueError(f"max_answers_per_thread must be >= 2; got {self.max_answers_per_thread}")
-
-    def score_of(self, answer: Answer) -> int | None:
-        """The answer's score as this rule counts it; None when nothing is known of its votes."""
-        if answer.votes is None:
-            return None
-        return answer.votes + (1 if self.score == "score_plus_accepted" and answer.accepted else 0)
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the rule looks at in an answer."""
-
-    doc_id: str
-    row: int  # in its shard: answers of a thread stand in the order of time
-    votes: int | None  # up minus down
-    accepted: bool
-    duplicate: bool  # its text, or nearly, is also another document's, and that one was kept
-    text: str
-
-
-@dataclass(frozen=True)
-class PreferencePair:
-    """A candidate that is kept: `chosen` has the higher score."""
-
-    chosen: Answer
-    rejected: Answer
-    chosen_score: int
-    rejected_score: int
-
-    @property
-    def ids(self) -> tuple[str, str]:
-        return self.chosen.doc_id, self.rejected.doc_id
-
-
-@dataclass(frozen=True)
-class CandidateDrop:
-    """A candidate that gives no pair, and why."""
-
-    first_id: str
-    second_id: str
-    reason: Reason
-
-
-def within_answer_cap(thread_id: str, answers: Sequence[Answer], rule: PairRule) -> list[Answer]:
-    """The answers of a thread that are paired, in their order."""
-    if len(answers) <= rule.max_answers_per_thread:
-        return list(answers)
-    ranks = ((keyed_hash("pairs-answers", thread_id, answer.doc_id), answer.doc_id) for answer in answers)
-    chosen = {doc_id for _, doc_id in heapq.nsmallest(rule.max_answers_per_thread, ranks)}
-    return [answer for answer in answers if answer.doc_id in chosen]
-
-
-def num_candidates(num_answers: int) -> int:
-    """Unordered pairs of so many answers."""
-    return num_answers * (num_answers - 1) // 2
-
-
-def pairs_from_thread(
-    thread_id: str, has_prompt: bool, answers: Sequence[Answer], rule: PairRule
-) -> Iterator[PreferencePair | CandidateDrop]:
-    """The fate of each of the n(n-1)/2 candidates of n answers within the answer cap, in the order of the answers.
-
-    Memory is bounded by the cap on pairs; time is that of the candidates.
-    """
-    ranks = (
-        (keyed_hash("pairs", thread_id, *fate.ids), fate.ids)
-        for fate in _candidates(has_prompt, answers, rule)
-        if isinstance(fate, PreferencePair)
-    )
-    within_cap = {ids for _, ids in heapq.nsmallest(rule.max_pairs_per_thread, ranks)}
-    for fate in _candidates(has_prompt, answers, rule):
-        if isinstance(fate, PreferencePair) and fate.ids not in within_cap:
-            yield CandidateDrop(fate.chosen.doc_id, fate.rejected.doc_id, Reason.OVER_CAP)
-        else:
-            yield fate
-
-
-def _candidates(
-    has_prompt: bool, answers: Sequence[Answer], rule: PairRule
-) -> Iterator[PreferencePair | CandidateDrop]:
-    scores = {answer.doc_id: rule.score_of(answer) for answer in answers}
-    for first, second in combinations(answers, 2):
-        first_score, second_score = scores[first.doc_id], scores[second.doc_id]
-        if not has_prompt:
-            yield CandidateDrop(first.doc_id, second.doc_id, Reason.NO_PROMPT)
-        elif first_score is None or second_score is None:
-            yield CandidateDrop(first.doc_id, second.doc_id, Reason.MISSING_SCORE)
-        elif first.duplicate or second.duplicate or first.text == second.text:
-            yield CandidateDrop(first.doc_id, second.doc_id, Reason.DUPLICATE_ANSWER)
-        elif first_score == second_score:
-            yield CandidateDrop(first.doc_id, second.doc_id, Reason.TIE)
-        elif first_score > second_score:
-            yield PreferencePair(first, second, first_score, second_score)
-        else:
-            yield PreferencePair(second, first, second_score, first_score)
 
 
 @dataclass(frozen=True)
@@ -203,17 +78,6 @@ def pairs_from_shard(
         name: _table(documents, language, duplicates, found[name], prompts[name], fingerprint(rule)) for name in SPLITS
     }
     return ShardPairs(tables, counts)
-
-
-def check_rows_aligned(documents: pa.Table, layers: dict[str, pa.Table]) -> None:
-    """Raises ValueError unless each layer has the documents' ids, row for row."""
-    ids = documents.column("doc_id")
-    for name, layer in layers.items():
-        if layer.num_rows != documents.num_rows or not layer.column("doc_id").equals(ids):
-            raise ValueError(
-                f"the {name} layer does not stand row for row beside the documents ({layer.num_rows} rows, want "
-                f"{documents.num_rows} with the same doc_id); annotate these documents anew"
-            )
 
 
 def _threads_with_candidates(documents: pa.Table) -> list[tuple[int, int]]:
@@ -292,13 +156,6 @@ def _table(
             f"{side}_url": posts.column("url"),
         }
     return pa.table({name: columns[name] for name in PAIRS.names}).cast(PAIRS)
-
-
-def full_texts(documents: pa.Table) -> pa.ChunkedArray:
-    """[N] schema.full_text of each document, from the columns title and text, without a detour through Python."""
-    title = pc.fill_null(documents.column("title"), "")
-    separator = pc.if_else(pc.equal(title, ""), "", "\n\n")
-    return pc.binary_join_element_wise(title, documents.column("text"), separator)
 
 
 def _messages(role: str, texts: pa.ChunkedArray | pa.Array) -> pa.Array:

@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 from tokenizer.encoder import Encoder
 from transforms.datasets.fates import Tally
 from transforms.datasets.schema import preference_schema, tokens_schema
-from transforms.pairs.shard import full_texts
+from transforms.datasets.texts import full_texts
 
 BATCH_TEXTS = 1000  # a call into the tokenizer: long enough to hide what a call costs, and only some megabytes of text
 
