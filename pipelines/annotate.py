@@ -17,21 +17,26 @@ from typing import Annotated
 import apache_beam as beam
 import typer
 
-from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import building, places
 from transforms.datasets.align import check_aligned
-from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
+from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
 from transforms.datasets.names import LAYERS, scratch_place
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Step, Wanted, make
 from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage
 from transforms.layers.minhash import MinHashSpec
 from transforms.layers.split import SplitSettings, WriteSplit
 from transforms.layers.write import Target
 
-# Raised when a layer's content may change though its settings did not: part of the fingerprint.
-_VERSION = 1
+STEPS = {
+    "language": Step("language", version=1, libraries=("fasttext-community",)),
+    "duplicates": Step("duplicates", version=1, libraries=("datasketch",)),
+    "split": Step("split", version=1),
+}
 
 
 @dataclass(frozen=True)
@@ -53,8 +58,7 @@ class Layer:
     """One layer to be built: its dataset, and its transform over the documents' shards."""
 
     name: str
-    place: str
-    spec: DatasetSpec
+    wanted: Wanted
     transform: WriteLanguage | WriteSplit | Deduplicate
 
     def missing(self, files: Sequence[ShardFile]) -> list[ShardFile]:
@@ -62,7 +66,7 @@ class Layer:
 
         Clusters need all documents, whatever is missing.
         """
-        missing = [file for file in files if building.finished(self.place, file.path) is None]
+        missing = [file for file in files if building.finished(self.wanted.place, file.path) is None]
         return list(files) if missing and isinstance(self.transform, Deduplicate) else missing
 
 
@@ -84,7 +88,7 @@ def run(
     settings: AnnotateSettings,
     layers: Sequence[str] = LAYERS,
     workers: int = 1,
-    replace: bool = False,
+    existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> dict[str, Manifest]:
     """Builds the named layers at output/<layer>/, skipping those that are up to date; returns their manifests.
@@ -94,20 +98,17 @@ def run(
     _check_names(layers)
     described = load_manifest(documents, "documents")
     names = [name for name in LAYERS if name in layers]
-    wanted = [_layer(name, documents, described, places.join(output, name), settings) for name in names]
-    manifests = {layer.name: building.begin(layer.place, layer.spec, replace) for layer in wanted}
+    layers_of = [_layer(name, documents, described, places.join(output, name), settings) for name in names]
     files = described.data_files
-    to_build = [layer for layer in wanted if manifests[layer.name] is None and layer.missing(files)]
-    if to_build:
-        with beam_pipeline(workers, beam_args) as p:
-            build(p, files, to_build)
-    return {layer.name: manifests[layer.name] or _commit(layer, described) for layer in wanted}
 
+    def write(missing: Sequence[Wanted]) -> None:
+        to_build = [layer for layer in layers_of if layer.wanted in missing and layer.missing(files)]
+        if to_build:
+            with beam_pipeline(workers, beam_args) as p:
+                build(p, files, to_build)
 
-def _commit(layer: Layer, described: Manifest) -> Manifest:
-    manifest = building.commit(layer.place, layer.spec, [file.path for file in described.data_files])
-    check_aligned(described, manifest, layer.name)
-    return manifest
+    manifests = make([layer.wanted for layer in layers_of], existing, write)
+    return dict(zip(names, manifests, strict=True))
 
 
 def _check_names(layers: Sequence[str]) -> None:
@@ -133,14 +134,16 @@ def _layer(name: str, documents: str, described: Manifest, place: str, settings:
         chosen: dict[str, object] = {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
     else:
         chosen = asdict(settings.duplicates if name == "duplicates" else settings.split)
-    spec = DatasetSpec(name, {"version": _VERSION, **chosen}, {"documents": described.digest})
+    spec = STEPS[name].spec(chosen, {"documents": described.digest})
+    paths = [file.path for file in described.data_files]
+    wanted = Wanted(place, spec, paths, lambda manifest: check_aligned(described, manifest, name))
     target = Target(documents, place, name, spec.fingerprint)
     if handle is not None:
-        return Layer(name, place, spec, WriteLanguage(target, handle))
+        return Layer(name, wanted, WriteLanguage(target, handle))
     if name == "duplicates":
         search = Search(target, settings.duplicates, described.data_files, scratch_place(place))
-        return Layer(name, place, spec, Deduplicate(search))
-    return Layer(name, place, spec, WriteSplit(target, settings.split))
+        return Layer(name, wanted, Deduplicate(search))
+    return Layer(name, wanted, WriteSplit(target, settings.split))
 
 
 def command(
@@ -156,13 +159,15 @@ def command(
     validation: Annotated[float, typer.Option(help="Share of threads for validation.")] = SplitSettings.validation,
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Describe documents in attribute layers that stand beside them: language, duplicates, split."""
+    existing = Existing.of(replace, keep)
     language = LanguageSettings(model) if model else None
     duplicates = MinHashSpec(ngram=ngram, bands=bands, rows=rows)
     settings = AnnotateSettings(language, duplicates, SplitSettings(holdout, validation))
     with progress(console, "annotate", output):
-        built = run(documents, output, settings, layers.split(","), workers, replace, beam_args(context))
+        built = run(documents, output, settings, layers.split(","), workers, existing, beam_args(context))
     for name, manifest in built.items():
         console.print(f"{name}: {summary(manifest)}", soft_wrap=True)
 

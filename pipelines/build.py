@@ -20,7 +20,7 @@ import typer
 from rich.console import Console
 
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
-from pipelines.command import Replace, Workers, console, run_command
+from pipelines.command import Keep, Replace, Workers, console, run_command
 from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import progress, summary
 from pipelines.report import page as report
@@ -29,6 +29,8 @@ from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import EVALUATION, MODEL
 from transforms.layers.langid import LanguageSettings
 from transforms.layers.minhash import MinHashSpec
 from transforms.layers.split import SplitSettings
@@ -137,26 +139,26 @@ def check_files(build: Build) -> None:
         train_arguments(step, name)
 
 
-def steps(build: Build, workers: int, replace: bool) -> list[Step]:
+def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
     """The steps of a build in order. Each reads what those before it wrote."""
     check_files(build)
     documents, layers = build.place("documents"), build.place("layers")
     tokenizer_place, settings = build.place("tokenizer"), build.annotate.settings()
     found = [
-        one("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, replace)),
+        one("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, existing)),
         Step(
             "annotate",
             {name: places.join(layers, name) for name in settings.layers},
-            lambda: annotate.run(documents, layers, settings, settings.layers, workers, replace),
+            lambda: annotate.run(documents, layers, settings, settings.layers, workers, existing),
         ),
     ]
     if build.pairs:
         rule = strict_yaml.load_named(PairRule, build.pairs.rule, pairs.RULES)
         output = build.place("pairs")
-        found.append(one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, replace)))
+        found.append(one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, existing)))
     if build.tokenizer:
-        found += _token_steps(build, build.tokenizer, documents, layers, tokenizer_place, workers, replace)
-    found += _train_steps(build, replace)
+        found += _token_steps(build, build.tokenizer, documents, layers, tokenizer_place, workers, existing)
+    found += _train_steps(build, existing)
     return found
 
 
@@ -167,25 +169,25 @@ def _token_steps(
     layers: str,
     tokenizer_place: str,
     workers: int,
-    replace: bool,
+    existing: Existing,
 ) -> list[Step]:
     tokens, preference, shards = build.place("tokens"), build.place("preference"), build.place("curriculum")
     found = [
         one(
             "tokenizer",
             tokenizer_place,
-            lambda: tokenizer.run(documents, layers, tokenizer_place, settings, replace),
+            lambda: tokenizer.run(documents, layers, tokenizer_place, settings, existing),
         ),
         one(
             "tokenize documents",
             tokens,
-            lambda: tokenize.run(documents, tokenizer_place, tokens, layers, workers, replace),
+            lambda: tokenize.run(documents, tokenizer_place, tokens, layers, workers, existing),
         ),
     ]
     if build.curriculum:
         recipe = strict_yaml.load_named(Recipe, build.curriculum.recipe, curriculum.RECIPES)
         found.append(
-            one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, replace))
+            one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, existing))
         )
     if build.pairs:
         pairs_place = build.place("pairs")
@@ -193,26 +195,26 @@ def _token_steps(
             one(
                 "tokenize pairs",
                 preference,
-                lambda: tokenize.run(pairs_place, tokenizer_place, preference, None, workers, replace),
+                lambda: tokenize.run(pairs_place, tokenizer_place, preference, None, workers, existing),
             )
         )
     return found
 
 
-def _train_steps(build: Build, replace: bool) -> list[Step]:
+def _train_steps(build: Build, existing: Existing) -> list[Step]:
     found: list[Step] = []
     tokenizer_place = build.place("tokenizer")
     model, preference_model = build.place("pretrain"), build.place("preference_model")
     if build.train.pretrain:
         reads = {"data": build.place("curriculum"), "tokenizer": tokenizer_place}
-        found.append(_process("pretrain", build, build.train.pretrain, reads, model, replace))
+        found.append(_process("pretrain", build, build.train.pretrain, reads, model, existing))
     if build.train.preference:
         reads = {"data": build.place("preference"), "tokenizer": tokenizer_place}
         if build.train.pretrain:
             reads["init"] = places.join(model, "export")
-        found.append(_process("preference", build, build.train.preference, reads, preference_model, replace))
+        found.append(_process("preference", build, build.train.preference, reads, preference_model, existing))
         reads = {"data": build.place("preference"), "model": places.join(preference_model, "export")}
-        found.append(_process("evaluate", build, None, reads, build.place("evaluation"), replace))
+        found.append(_process("evaluate", build, None, reads, build.place("evaluation"), existing))
     return found
 
 
@@ -220,18 +222,19 @@ def _train_steps(build: Build, replace: bool) -> list[Step]:
 
 
 def _process(
-    name: str, build: Build, step: TrainStep | None, reads: Mapping[str, str], output: str, replace: bool
+    name: str, build: Build, step: TrainStep | None, reads: Mapping[str, str], output: str, existing: Existing
 ) -> Step:
     shown = places.join(output, "export") if step else output
 
     def run() -> None:
         stamp = build.place(f"steps/{name}.json")
         settings = train_arguments(step, name)
-        wanted = fingerprint([name, settings, {role: load_manifest(place).digest for role, place in reads.items()}])
+        parents = {role: load_manifest(place).digest for role, place in reads.items()}
+        wanted = fingerprint([name, settings, (MODEL if step else EVALUATION).versions(), parents])
         if _is_done(stamp, wanted, shown):
             return
         arguments = [*settings["arguments"], *(f"{role}={place}" for role, place in reads.items()), f"output={output}"]
-        launch(name, arguments + (["replace=true"] if replace else []), step.processes if step else 1)
+        launch(name, arguments + _told(existing), step.processes if step else 1)
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
         places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
 
@@ -245,6 +248,11 @@ def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
     text = strict_yaml.text_of(strict_yaml.place_of(step.config, TRAINERS / "configs" / name))
     overrides = [f"{key}={value}" for key, value in sorted(step.set.items())]
     return {"arguments": [step.config, *overrides], "config": [text]}
+
+
+def _told(existing: Existing) -> list[str]:
+    """What a trainer is told of results that stand where it writes."""
+    return [] if existing is Existing.REFUSE else [f"{existing.value}=true"]
 
 
 def _is_done(stamp: str, wanted: str, shown: str) -> bool:
@@ -271,12 +279,12 @@ def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
 # ------------------------------------------------------------------------------------- running
 
 
-def run(build: Build, console: Console, workers: int = 1, replace: bool = False) -> None:
+def run(build: Build, console: Console, workers: int = 1, existing: Existing = Existing.REFUSE) -> None:
     """Runs every step that is not up to date, then the report, and prints where everything is.
 
     Raises ValueError when a step refuses or fails; the steps before it stay, and the next run goes on from there.
     """
-    found = steps(build, workers, replace)
+    found = steps(build, workers, existing)
     width = max(len(name) for step in found for name in step.outputs) + 2
     for step in found:
         before, started = step.runs(), time.monotonic()
@@ -306,12 +314,14 @@ def command(
     file: Annotated[str, typer.Argument(metavar="BUILD.yaml", help="The build file; examples/demo.yaml is one.")],
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Run every step of a build file; unchanged steps are skipped.
 
-    After a change in the file, --replace builds the steps that it concerns anew and skips the others.
+    After a change in the file, --replace builds the steps that it concerns anew and skips the others. After an upgrade
+    of Agora or of a library, --keep goes on with the datasets that stand.
     """
-    run(load_build(file), console, workers, replace)
+    run(load_build(file), console, workers, Existing.of(replace, keep))
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the datas
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
 Workers = Annotated[int, typer.Option(help="Local worker processes. One is fastest below about ten seconds of work.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Build anew where another dataset stands.")]
+Keep = Annotated[
+    bool,
+    typer.Option("--keep", help="Go on with what stands where nothing but a version of Agora or a library changed."),
+]
 
 USER_ERROR = 2
 # How Beam tells of an exception in a worker: its class, its message, and the step.

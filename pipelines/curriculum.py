@@ -7,7 +7,7 @@ token shard to their output shard. Output shards are numbered stage by stage; re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import typer
 
-from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.pairs import layer_digests
 from pipelines.progress import progress, summary
@@ -36,14 +36,15 @@ from transforms.curriculum.layout import (
 from transforms.curriculum.mix import Quota, Recipe, Stage, plan
 from transforms.datasets import building, places, shards, strict_yaml
 from transforms.datasets.fates import Tally, check_conserved
-from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.names import LAYERS, scratch_place, shard_name
 from transforms.datasets.places import join
 from transforms.datasets.schema import curriculum_schema
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.shuffle.regroup import Bucket, Regroup
 
-KIND = "curriculum"
-VERSION = 1  # of this step: raised whenever its output may change
+STEP = Step("curriculum", version=1)
 RECIPES = Path(__file__).parent / "recipes"
 _COUNTS = "counts.json"  # in scratch: what is known of the whole and of no one shard
 
@@ -156,7 +157,7 @@ def write_sequences(bucket: Bucket, job: CurriculumJob) -> str:
         rows = assemble(bucket.read(spill_schema(job.token_type)), stage.name, job.token_type)
         counts = count_sequences(rows, stage.name, stage.sequence_length)
         schema = curriculum_schema(job.token_type)
-        shards.write_shard(job.output, path, schema, [rows], job.fingerprint, KIND, counts=counts.to_dict())
+        shards.write_shard(job.output, path, schema, [rows], job.fingerprint, STEP.kind, counts=counts.to_dict())
     return path
 
 
@@ -166,7 +167,7 @@ def run(
     output: str,
     recipe: Recipe,
     workers: int = 1,
-    replace: bool = False,
+    existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds the curriculum dataset; does nothing when it is there.
@@ -178,31 +179,25 @@ def run(
     pool = load_manifest(tokens, "tokens")
     parents = {"tokens": pool.digest} | layer_digests(pool, layers, LAYERS)
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
-    spec = DatasetSpec(KIND, {"version": VERSION, "recipe": recipe, **tokenizer}, parents)
-    done = building.begin(output, spec, replace)
-    if done is not None:
-        return done
+    spec = STEP.spec({"recipe": recipe, **tokenizer}, parents)
     token_shards = tuple(file.path for file in pool.data_files)
     token_type = shards.read_shard(tokens, token_shards[0], ["tokens"]).schema.field("tokens").type.value_type
     job = CurriculumJob(tokens, token_shards, layers, output, recipe, token_type, spec.fingerprint)
-    with beam_pipeline(workers, beam_args) as p:
-        build(p, job)
-    expected = [path for path, _ in job.output_shards]
-    counts = json.loads(places.read_bytes(join(job.scratch, _COUNTS)))
-    _check(pool, counts, [file.counts for path in expected if (file := building.finished(output, path))])
-    return building.commit(output, spec, expected, counts=counts)
 
+    def write() -> Whole:
+        with beam_pipeline(workers, beam_args) as p:
+            build(p, job)
+        return Whole(counts=json.loads(places.read_bytes(join(job.scratch, _COUNTS))))
 
-def _check(pool: Manifest, counts: Mapping[str, Mapping[str, int]], of_shards: Sequence[Counts]) -> None:
-    """Law 1: every document of the pool has a fate, and every planned token was written."""
-    fates = counts.get("documents", {})
-    used = fates.get("used", 0)
-    check_conserved("documents of the pool", pool.rows, used, sum(fates.values()) - used)
-    written = Tally()
-    for found in of_shards:
-        written.merge(found)
-    for name, planned in counts.get("planned_tokens", {}).items():
-        check_conserved(f"tokens of {name}", planned, written.to_dict()["tokens"].get(name, 0), 0)
+    def check(manifest: Manifest) -> None:
+        """Law 1: every document of the pool has a fate, and every planned token was written."""
+        fates = manifest.counts.get("documents", {})
+        used = fates.get("used", 0)
+        check_conserved("documents of the pool", pool.rows, used, sum(fates.values()) - used)
+        for name, planned in manifest.counts.get("planned_tokens", {}).items():
+            check_conserved(f"tokens of {name}", planned, manifest.counts["tokens"].get(name, 0), 0)
+
+    return make_one(Wanted(output, spec, [path for path, _ in job.output_shards], check), existing, write)
 
 
 def command(
@@ -213,11 +208,12 @@ def command(
     recipe: Annotated[str, typer.Option(help="A recipe shipped by name (demo, polylm), or a YAML file.")],
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Mix and pack a token pool into training sequences, stage by stage; their order is the schedule."""
     chosen = strict_yaml.load_named(Recipe, recipe, RECIPES)
     with progress(console, "curriculum", output):
-        manifest = run(tokens, layers, output, chosen, workers, replace, beam_args(context))
+        manifest = run(tokens, layers, output, chosen, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"curriculum: {summary(manifest)}", soft_wrap=True)
 
 

@@ -14,14 +14,16 @@ from typing import Annotated, Any
 import apache_beam as beam
 import typer
 
-from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
 from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms.datasets import building, places
+from transforms.datasets import places
 from transforms.datasets.manifest import RUN, Manifest
 from transforms.datasets.names import scratch_place
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import RefusedError, Wanted, Whole, make_one
 from transforms.ingest import accounts, parse_cache, removal
 from transforms.ingest.accounts import Account
 from transforms.ingest.join_marks import JoinMarks
@@ -60,13 +62,13 @@ def run(
     output: str,
     settings: IngestSettings | None = None,
     workers: int = 1,
-    replace: bool = False,
+    existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Reads the inputs into a documents dataset at `output` and returns its manifest.
 
     Raises ValueError for inputs that cannot be read at all, for damaged ones unless they are allowed, when more posts
-    are dropped than max_drop_rate allows, and when another dataset is at `output` and `replace` is False.
+    are dropped than max_drop_rate allows, and when another dataset is at `output` unless `existing` allows it.
     """
     settings = settings or IngestSettings()
     if workers > 1 and not (beam_args or settings.memory):
@@ -75,27 +77,39 @@ def run(
     plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
     if plan.parse.parse_cache:
         plan.parse.parse_cache.check()
-    if replace:  # what stands there is not given up for a run that cannot be made
+    if existing is Existing.REPLACE:  # what stands there is not given up for a run that cannot be made
         memory.check_disk(output, plan.scratch_bytes)
-    if manifest := building.begin(output, plan.dataset, replace):
-        return manifest
-    try:
-        memory.check_disk(output, plan.scratch_bytes)
-        ranges, reuse = _ranges(plan)
-    except (ValueError, OSError):
-        building.abandon(output)
-        raise
-    if settings.memory:
-        memory.give_back_freed()
-    with beam_pipeline(plan.within.workers, beam_args) as p:
-        build(p, ranges, plan)
-    account = _read_account(output)
-    _keep_parsed(plan, reuse)
-    _check(account, files, settings, output)
-    entries = [{**entry, **account.of_file(file.name)} for entry, file in zip(plan.dataset.inputs, files, strict=True)]
+
+    def write() -> Whole:
+        ranges, reuse = _prepare(plan)
+        if settings.memory:
+            memory.give_back_freed()
+        with beam_pipeline(plan.within.workers, beam_args) as p:
+            build(p, ranges, plan)
+        account = _read_account(output)
+        _keep_parsed(plan, reuse)
+        _check(account, files, settings, output)
+        return _whole(plan, account, reuse)
+
     paths = (*plan.target.data_paths, *plan.target.reject_paths)
+    return make_one(Wanted(output, plan.dataset, paths), existing, write)
+
+
+def _prepare(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None]:
+    """Raises RefusedError for a run that cannot be made."""
+    try:
+        memory.check_disk(plan.target.place, plan.scratch_bytes)
+        return _ranges(plan)
+    except (ValueError, OSError) as error:
+        raise RefusedError(str(error)) from error
+
+
+def _whole(plan: IngestPlan, account: Account, reuse: parse_cache.Reuse | None) -> Whole:
+    """The account of every file, and what else is known of the whole."""
+    files = zip(plan.dataset.inputs, plan.files, strict=True)
+    entries = [{**entry, **account.of_file(file.name)} for entry, file in files]
     told = {"files": reuse.to_dict()} if reuse else None
-    return building.commit(output, plan.dataset, paths, entries, _remove_counts(account, plan.parse.remove), told)
+    return Whole(entries, _remove_counts(account, plan.parse.remove), told)
 
 
 def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None]:
@@ -125,17 +139,17 @@ def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, di
 
 
 def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
-    """accounts.check; where it refuses, nothing is left of what was written."""
+    """accounts.check, as a refusal."""
     try:
         accounts.check(account, [file.name for file in files], settings.max_drop_rate, settings.allow_damaged)
     except ValueError as error:
-        building.abandon(output)
+        refused = RefusedError(str(error))
         if any(account.of_file(file.name)["kept"] for file in files):
-            error.add_note(
+            refused.add_note(
                 f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all "
                 "this; its rejects/ folder then says which rows were left out, and why."
             )
-        raise
+        raise refused from error
 
 
 def _size_hint(manifest: Manifest) -> Iterator[str]:
@@ -218,6 +232,7 @@ def command(
     ] = False,
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Read forum dumps and text corpora into documents."""
     settings = IngestSettings(
@@ -237,7 +252,7 @@ def command(
     )
     named = [Input(path, source, site) for path in inputs]
     with progress(console, "ingest", output):
-        manifest = run(named, output, settings, workers, replace, beam_args(context))
+        manifest = run(named, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
     for line in _size_hint(manifest):
         console.print(f"  {line}", soft_wrap=True)

@@ -11,9 +11,10 @@ from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.names import reject_name, scratch_place, shard_name
+from transforms.datasets.step import Step
 from transforms.ingest import removal
 from transforms.ingest.join_marks import JoinSpec
-from transforms.ingest.parse import ParseSpec, sites_of
+from transforms.ingest.parse import LIBRARIES, ParseSpec, sites_of
 from transforms.ingest.spread import Reblock
 from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import Target
@@ -24,10 +25,8 @@ from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.stackexchange import tables as stackexchange
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
-KIND = "documents"
+STEP = Step("documents", version=3, libraries=LIBRARIES)
 
-# Raised when documents may change though settings did not: it is part of the fingerprint.
-_VERSION = 3
 HEADLESS = ("drop", "keep")
 _REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
@@ -188,10 +187,8 @@ def _parse_spec(
 
 def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
     secret = spec.author_secret
-    return DatasetSpec(
-        kind=KIND,
+    return STEP.spec(
         settings={
-            "version": _VERSION,
             "num_shards": num_shards,
             "max_record_bytes": spec.max_record_bytes,
             "headless_threads": "keep" if rules.keep_headless else "drop",

@@ -14,20 +14,21 @@ from typing import Annotated
 import apache_beam as beam
 import typer
 
-from pipelines.command import Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import building, places, shards, strict_yaml
 from transforms.datasets.align import check_aligned
-from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.manifest import MANIFEST, Manifest, load_manifest
 from transforms.datasets.names import LAYERS, shard_index, shard_name
 from transforms.datasets.places import join
 from transforms.datasets.schema import PAIRS, SPLITS
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Step, Wanted, make_one
 from transforms.pairs.rule import PairRule
 from transforms.pairs.shard import DOCUMENT_COLUMNS, pairs_from_shard
 
-KIND = "pairs"
-VERSION = 1  # of this step: raised whenever its output may change
+STEP = Step("pairs", version=1)
 RULES = Path(__file__).parent / "rules"
 
 
@@ -70,7 +71,7 @@ def write_pairs_from_shard(path: str, job: PairsJob) -> str:
             PAIRS,
             [found.tables[split]],
             job.fingerprint,
-            KIND,
+            STEP.kind,
             "pair_id",
             found.counts[split].to_dict(),
         )
@@ -89,20 +90,22 @@ def run(
     output: str,
     rule: PairRule,
     workers: int = 1,
-    replace: bool = False,
+    existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
     source = load_manifest(documents, "documents")
     parents = {"documents": source.digest} | layer_digests(source, layers, LAYERS)
-    spec = DatasetSpec(KIND, {"version": VERSION, "rule": rule}, parents)
-    done = building.begin(output, spec, replace)
-    if done is not None:
-        return done
+    spec = STEP.spec({"rule": rule}, parents)
+    job = PairsJob(documents, layers, output, rule, spec.fingerprint)
     paths = [file.path for file in source.data_files]
-    with beam_pipeline(workers, beam_args) as p:
-        build(p, PairsJob(documents, layers, output, rule, spec.fingerprint), paths)
-    return building.commit(output, spec, [target for path in paths for target in pair_shards(path).values()])
+
+    def write() -> None:
+        with beam_pipeline(workers, beam_args) as p:
+            build(p, job, paths)
+
+    written = [target for path in paths for target in pair_shards(path).values()]
+    return make_one(Wanted(output, spec, written), existing, write)
 
 
 def layer_digests(documents: Manifest, layers: str, names: Sequence[str]) -> dict[str, str]:
@@ -125,11 +128,12 @@ def command(
     rule: Annotated[str, typer.Option(help="A pair rule shipped by name, or a YAML file.")] = "worldpm",
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Make preference pairs from the answers of each thread by their votes."""
     pair_rule = strict_yaml.load_named(PairRule, rule, RULES)
     with progress(console, "pairs", output):
-        manifest = run(documents, layers, output, pair_rule, workers, replace, beam_args(context))
+        manifest = run(documents, layers, output, pair_rule, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"pairs: {summary(manifest)}", soft_wrap=True)
 
 

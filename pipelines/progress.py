@@ -66,7 +66,8 @@ def progress(console: Console, label: str, *outputs: str) -> Iterator[None]:
 
 
 def summary(manifest: Manifest) -> str:
-    """One line on a dataset: its rows, bytes, drops by reason, what was wrong with whole input files, and notes."""
+    """One line on a dataset: its rows, bytes, drops by reason, what was wrong with whole input files, and notes; and
+    with which versions it was made where it was kept in spite of them."""
     parts = [f"{manifest.rows:,} rows"] if manifest.rows else []
     parts += [f"{len(manifest.files)} files", human_bytes(sum(file.bytes for file in manifest.files))]
     candidates = {name: number for name, number in manifest.counts.get("candidates", {}).items() if name != "kept"}
@@ -78,4 +79,6 @@ def summary(manifest: Manifest) -> str:
     ):
         if counts:
             parts.append(f"{what} " + ", ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))
+    if manifest.outdated:
+        parts.append("kept, made with " + ", ".join(f"{name} {number}" for name, number in manifest.outdated.items()))
     return " · ".join(parts)

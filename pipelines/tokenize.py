@@ -7,25 +7,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from pipelines.command import Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
 from transforms.datasets import building, shards
 from transforms.datasets.align import check_aligned, check_rows_aligned
-from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.manifest import Counts, Manifest, load_manifest
 from transforms.datasets.places import join
 from transforms.datasets.schema import preference_schema, tokens_schema
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Step, Wanted, make_one
 from transforms.tokens.encode import count_groups, count_tokens, encode_documents, encode_groups
 
-VERSION = 1  # of this step: raised whenever its output may change
+TOKENS = Step("tokens", version=1, libraries=("tokenizers",))
+PREFERENCE = Step("preference", version=1, libraries=("tokenizers",))
 DOCUMENT_COLUMNS = ("doc_id", "source", "text", "title")
 
 
@@ -38,7 +41,7 @@ class TokenizeJob:
     tokenizer_sha256: str
     languages: str | None
     output: str
-    kind: Literal["tokens", "preference"]
+    kind: str  # TOKENS or PREFERENCE
     fingerprint: str
 
 
@@ -62,7 +65,7 @@ class EncodeShard(beam.DoFn):
 
     def process(self, path: str) -> list[str]:
         if not building.finished(self._job.output, path):
-            encode = write_tokens if self._job.kind == "tokens" else write_preference
+            encode = write_tokens if self._job.kind == TOKENS.kind else write_preference
             encode(path, self._job, self._encoder)
         return [path]
 
@@ -94,7 +97,7 @@ def run(
     output: str,
     layers: str | None = None,
     workers: int = 1,
-    replace: bool = False,
+    existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds a tokens dataset from documents, or a preference dataset from pairs; does nothing when it is there.
@@ -111,17 +114,16 @@ def run(
         check_aligned(source, layer, "language")
         parents["layers/language"] = layer.digest
     encoder = Encoder.load(tokenizer)
-    kind: Literal["tokens", "preference"] = "tokens" if source.kind == "documents" else "preference"
-    settings = {"version": VERSION, "tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}
-    spec = DatasetSpec(kind, settings, parents)
-    done = building.begin(output, spec, replace)
-    if done is not None:
-        return done
+    step = TOKENS if source.kind == "documents" else PREFERENCE
+    spec = step.spec({"tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}, parents)
+    job = TokenizeJob(data, tokenizer, encoder.sha256, languages, output, step.kind, spec.fingerprint)
     paths = [file.path for file in source.data_files]
-    job = TokenizeJob(data, tokenizer, encoder.sha256, languages, output, kind, spec.fingerprint)
-    with beam_pipeline(workers, beam_args) as p:
-        build(p, job, paths)
-    return building.commit(output, spec, paths)
+
+    def write() -> None:
+        with beam_pipeline(workers, beam_args) as p:
+            build(p, job, paths)
+
+    return make_one(Wanted(output, spec, paths), existing, write)
 
 
 def command(
@@ -134,10 +136,11 @@ def command(
     layers: Annotated[str | None, typer.Option(help="Documents: folder of their layers, to count by language.")] = None,
     workers: Workers = 1,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Encode documents into a token pool, or pairs into preference shards."""
     with progress(console, "tokenize", output):
-        manifest = run(data, tokenizer, output, layers, workers, replace, beam_args(context))
+        manifest = run(data, tokenizer, output, layers, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"{manifest.kind}: {summary(manifest)}", soft_wrap=True)
 
 

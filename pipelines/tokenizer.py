@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from pipelines.command import Layers, Output, Replace, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, console, run_command
 from pipelines.progress import progress, summary
 from tokenizer import convert, metrics, spm
 from tokenizer.chat import CONTROL_TOKENS
@@ -26,10 +26,12 @@ from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, places, shards
 from transforms.datasets.align import check_aligned
 from transforms.datasets.ids import canonical_json, keyed_hash
-from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.datasets.texts import full_text
 
-VERSION = 1  # of this step: raised whenever its output may change
+STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
 
 MODEL_FILE = "tokenizer.model"
 SPECIAL_TOKENS_FILE = "special_tokens_map.json"
@@ -78,7 +80,13 @@ class Sources:
     paths: tuple[str, ...]
 
 
-def run(documents: str, layers: str, output: str, settings: TokenizerSettings, replace: bool = False) -> Manifest:
+def run(
+    documents: str,
+    layers: str,
+    output: str,
+    settings: TokenizerSettings,
+    existing: Existing = Existing.REFUSE,
+) -> Manifest:
     """Trains a tokenizer and writes the dataset; does nothing when it is there.
 
     Raises ValueError when the layers do not describe the documents, or there is too little text for the vocabulary.
@@ -90,14 +98,12 @@ def run(documents: str, layers: str, output: str, settings: TokenizerSettings, r
         layer = load_manifest(place, name)
         check_aligned(source, layer, name)
         parents[f"layers/{name}"] = layer.digest
-    versions = {"version": VERSION, "sentencepiece": spm.VERSION}
-    spec = DatasetSpec("tokenizer", {**asdict(settings), **versions}, parents)
-    done = building.begin(output, spec, replace)
-    if done is not None:
-        return done
-    samples = draw(Sources(documents, layer_places, tuple(file.path for file in source.data_files)), settings)
-    counts = write(output, samples, settings)
-    return building.commit(output, spec, FILES, counts=counts)
+    sources = Sources(documents, layer_places, tuple(file.path for file in source.data_files))
+
+    def train() -> Whole:
+        return Whole(counts=write(output, draw(sources, settings), settings))
+
+    return make_one(Wanted(output, STEP.spec(asdict(settings), parents), FILES), existing, train)
 
 
 def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
@@ -213,13 +219,14 @@ def command(
     ] = TokenizerSettings.character_coverage,
     sample_bytes: Annotated[int, typer.Option(help="Size of the sample.")] = TokenizerSettings.sample_bytes,
     replace: Replace = False,
+    keep: Keep = False,
 ) -> None:
     """Train a tokenizer on a per-language sample of the training documents."""
     settings = TokenizerSettings(
         vocab_size=vocab_size, alpha=alpha, character_coverage=character_coverage, sample_bytes=sample_bytes
     )
     with progress(console, "tokenizer", output):
-        manifest = run(documents, layers, output, settings, replace)
+        manifest = run(documents, layers, output, settings, Existing.of(replace, keep))
     console.print(f"tokenizer: {summary(manifest)}", soft_wrap=True)
 
 

@@ -68,8 +68,8 @@ CORPUS = (
 
 
 def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
-    """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.VERSIONS."""
-    at = {name: str(folder / name) for name in (*goldens.VERSIONS, "layers")}
+    """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.STEPS."""
+    at = {name: str(folder / name) for name in (*goldens.STEPS, "layers")}
     annotated = annotate.AnnotateSettings(LanguageSettings(str(lid_model)))
     words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
     ingested = IngestSettings(
@@ -87,7 +87,7 @@ def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
     tokenize.run(at["pairs"], at["tokenizer"], at["preference"])
     curriculum.run(at["tokens"], at["layers"], at["curriculum"], RECIPE)
     found: dict[str, Golden] = {}
-    for name in goldens.VERSIONS:
+    for name in goldens.STEPS:
         found[name] = goldens.golden_of(folder / name, found)
     return found
 

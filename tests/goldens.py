@@ -17,23 +17,23 @@ from typing import Any
 import pyarrow as pa
 
 from transforms.datasets.ids import fingerprint
-from transforms.datasets.manifest import ShardFile, load_manifest
+from transforms.datasets.manifest import STEP_VERSION, ShardFile, load_manifest
 from transforms.datasets.shards import read_shard
 
 FOLDER = Path(__file__).parent / "golden"
 REGOLD = "run `python -m tests.regold`"
 
-# Every dataset in the order it is built, and where the version of its step stands.
-VERSIONS = {
-    "documents": "_VERSION in pipelines/ingest_plan.py",
-    "layers/language": "_VERSION in pipelines/annotate.py",
-    "layers/duplicates": "_VERSION in pipelines/annotate.py",
-    "layers/split": "_VERSION in pipelines/annotate.py",
-    "pairs": "VERSION in pipelines/pairs.py",
-    "tokenizer": "VERSION in pipelines/tokenizer.py",
-    "tokens": "VERSION in pipelines/tokenize.py",
-    "preference": "VERSION in pipelines/tokenize.py",
-    "curriculum": "VERSION in pipelines/curriculum.py",
+# Every dataset in the order it is built, and where its step stands, with its version.
+STEPS = {
+    "documents": "pipelines/ingest_plan.py",
+    "layers/language": "pipelines/annotate.py",
+    "layers/duplicates": "pipelines/annotate.py",
+    "layers/split": "pipelines/annotate.py",
+    "pairs": "pipelines/pairs.py",
+    "tokenizer": "pipelines/tokenizer.py",
+    "tokens": "pipelines/tokenize.py",
+    "preference": "pipelines/tokenize.py",
+    "curriculum": "pipelines/curriculum.py",
 }
 
 _ONLY_NAMES = frozenset({"rule"})  # columns that carry a fingerprint, which may change while content does not
@@ -44,8 +44,8 @@ _NOT_READ_ON = ("counts", "account", "rejects")  # parts of the content that no 
 
 @dataclass(frozen=True)
 class Golden:
-    """What is known of one dataset. made_from: settings beside the version, and parents, by their content. content: a
-    digest of each part: columns, the layout of shards, counts, files that are not Arrow."""
+    """What is known of one dataset. version: of its step. made_from: settings, libraries by version, and parents by
+    their content. content: a digest of each part: columns, the layout of shards, counts, files that are not Arrow."""
 
     version: int
     rows: int
@@ -75,10 +75,12 @@ class Problem:
 def golden_of(place: Path, parents: Mapping[str, Golden]) -> Golden:
     """What stands in the dataset at a place. parents: the goldens of the datasets that it may be made from."""
     manifest = load_manifest(str(place))
-    settings = {f"settings.{name}": value for name, value in manifest.settings.items() if name != "version"}
+    settings = {f"settings.{name}": value for name, value in manifest.settings.items()}
+    libraries = {name: found for name, found in manifest.versions.items() if name != STEP_VERSION}
     roles = {role: parents[role].read_on for role in manifest.parents}
     inputs = {"inputs": fingerprint(manifest.input_digests)} if manifest.inputs else {}
-    return Golden(manifest.settings["version"], manifest.rows, {**settings, **roles, **inputs}, content(place))
+    made_from = {**settings, **libraries, **roles, **inputs}
+    return Golden(int(manifest.versions[STEP_VERSION]), manifest.rows, made_from, content(place))
 
 
 def content(place: Path) -> dict[str, str]:
@@ -141,14 +143,14 @@ def problem(name: str, golden: Golden | None, found: Golden) -> Problem | None:
     sources = _differing(golden.made_from, found.made_from)
     if found.version < golden.version:
         went = f"went back from {golden.version} to {found.version}"
-        return Problem(f"the version of {name} {went}: set {VERSIONS[name]} to a new number", refused=True)
+        return Problem(f"the version of {name} {went}: set it to a new number in {STEPS[name]}", refused=True)
     if found.version > golden.version:
         raised = f"the version of {name} was raised from {golden.version} to {found.version}"
         return Problem(f"{raised}, its golden is old: {REGOLD}", refused=False)
     if sources:
         return Problem(f"what {name} is made from changed ({sources}), its golden is old: {REGOLD}", refused=False)
     still = f"the content of {name} changed ({changed}) but its version is still {found.version}"
-    advice = f"if that is meant, raise {VERSIONS[name]} and {REGOLD}; else mend the change"
+    advice = f"if that is meant, raise the version of its Step in {STEPS[name]} and {REGOLD}; else mend the change"
     return Problem(f"{still}: {advice}", refused=True)
 
 
@@ -173,7 +175,7 @@ def _file(folder: Path, name: str) -> Path:
 
 def read(folder: Path = FOLDER) -> dict[str, Golden]:
     """The goldens in a folder, in the order of the steps."""
-    texts = {name: _file(folder, name).read_text("utf-8") for name in VERSIONS if _file(folder, name).exists()}
+    texts = {name: _file(folder, name).read_text("utf-8") for name in STEPS if _file(folder, name).exists()}
     return {name: Golden(**json.loads(text)) for name, text in texts.items()}
 
 

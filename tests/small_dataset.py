@@ -9,6 +9,7 @@ import pyarrow as pa
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
 from transforms.datasets.schema import SPLIT
+from transforms.datasets.standing import Existing
 
 SPEC = DatasetSpec("split", {"holdout": 0.1}, {"documents": "abc"})
 PATHS = ["data/00000-of-00002.arrow", "data/00001-of-00002.arrow"]
@@ -25,8 +26,8 @@ def write(place: Path, path: str, start: int = 0, number: int = 10, spec: Datase
     return shards.write_shard(str(place), path, SPLIT, [table], spec.fingerprint, "split", "doc_id", counts)
 
 
-def build(place: Path, spec: DatasetSpec = SPEC, replace: bool = False) -> Manifest:
-    manifest = building.begin(str(place), spec, replace)
+def build(place: Path, spec: DatasetSpec = SPEC, existing: Existing = Existing.REFUSE) -> Manifest:
+    manifest = building.begin(str(place), spec, existing)
     if manifest is None:
         for index, path in enumerate(PATHS):
             write(place, path, index * 10, spec=spec)

@@ -20,6 +20,7 @@ from transforms.datasets.ids import bucket_of
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
+from transforms.datasets.standing import Existing
 from transforms.layers import write as layers
 from transforms.layers.langid import LanguageSettings
 from transforms.layers.minhash import MinHashSpec
@@ -127,7 +128,7 @@ def test_a_layer_is_rebuilt_alone_and_only_when_asked(tmp_path: Path, settings: 
     others = laws.files_of(tmp_path / "layers" / "language")
     changed = AnnotateSettings(settings.language, MinHashSpec(bands=20), settings.split)
     laws.assert_refuses_other(lambda: annotate.run(documents, output, changed))
-    manifests = annotate.run(documents, output, changed, layers=["duplicates"], replace=True)
+    manifests = annotate.run(documents, output, changed, layers=["duplicates"], existing=Existing.REPLACE)
     assert manifests["duplicates"].settings["bands"] == 20
     assert laws.files_of(tmp_path / "layers" / "language") == others
 
@@ -168,7 +169,7 @@ def test_a_build_killed_before_its_commit_is_committed(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "commit", killed)
+        patch.setattr(building, "publish", killed)
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), settings)
     shutil.rmtree(tmp_path / "cut" / "duplicates" / "scratch")

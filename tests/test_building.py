@@ -14,6 +14,7 @@ from tests.small_dataset import PATHS, SPEC, build, rows, write
 from transforms.datasets import building, places, shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import SPLIT
+from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
 
 
@@ -33,8 +34,8 @@ def test_other_settings_are_refused_and_replaced_on_demand(tmp_path: Path) -> No
     other = DatasetSpec("split", {"holdout": 0.2}, {"documents": "abc"})
     laws.assert_refuses_other(lambda: build(tmp_path / "a", other), "differs in holdout")
     laws.assert_refuses_other(lambda: build(tmp_path / "a", DatasetSpec("split", SPEC.settings, {"documents": "x"})))
-    assert build(tmp_path / "a", other, replace=True).fingerprint == other.fingerprint
-    laws.assert_idempotent(tmp_path / "a", lambda: build(tmp_path / "a", other, replace=True))
+    assert build(tmp_path / "a", other, existing=Existing.REPLACE).fingerprint == other.fingerprint
+    laws.assert_idempotent(tmp_path / "a", lambda: build(tmp_path / "a", other, existing=Existing.REPLACE))
     laws.assert_sound(tmp_path / "a")
 
 
@@ -97,8 +98,8 @@ def test_what_a_user_keeps_in_a_dataset_folder_stays(tmp_path: Path) -> None:
     (tmp_path / "NOTES.txt").write_text("mine")
     build(tmp_path / "inner")
     other = DatasetSpec("split", {"holdout": 0.2}, {"documents": "abc"})
-    for spec, replace in ((SPEC, False), (other, True), (SPEC, True)):
-        build(tmp_path, spec, replace)
+    for spec, existing in ((SPEC, Existing.REFUSE), (other, Existing.REPLACE), (SPEC, Existing.REPLACE)):
+        build(tmp_path, spec, existing)
         assert (tmp_path / "NOTES.txt").read_text() == "mine"
         laws.assert_sound(tmp_path / "inner")
         laws.assert_sound(tmp_path)
@@ -135,7 +136,7 @@ def test_a_damaged_dataset_is_not_taken_for_a_whole_one(tmp_path: Path, damage: 
     build(tmp_path)
     damage(tmp_path / PATHS[1])
     laws.assert_refuses_other(lambda: build(tmp_path), f"is damaged: {PATHS[1]} should have")
-    build(tmp_path, replace=True)
+    build(tmp_path, existing=Existing.REPLACE)
     laws.assert_sound(tmp_path)
 
 

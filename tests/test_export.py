@@ -12,10 +12,11 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from tests.small_tokenizer import TEXTS
 from tests.training_data import arguments, write_all
 from tokenizer.encoder import Encoder
-from trainers import configs, evaluate, launch, model, preference, pretrain
+from trainers import configs, launch, model, preference, pretrain
 from trainers.configs import ModelShape, PreferenceConfig, PretrainConfig
 from trainers.data.groups import PreferenceData
 from trainers.data.preference import Lengths
+from trainers.evaluation import scoring
 from trainers.parallel import Ranks
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
@@ -48,7 +49,7 @@ def test_transformers_scores_every_response_as_our_evaluator_does(folder: Path) 
     export = str(folder / "pm" / "export")
     encoder = Encoder.load(export)
     data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
-    ours = evaluate.score(evaluate._load(export, encoder, ALONE), data, Lengths(128, 256), encoder.pad, ALONE)
+    ours = scoring.score(scoring.load_model(export, encoder, ALONE), data, Lengths(128, 256), encoder.pad, ALONE)
     theirs = AutoModelForSequenceClassification.from_pretrained(export).eval()
     assert theirs.config.pad_token_id == encoder.pad
     assert theirs.config.num_labels == 1

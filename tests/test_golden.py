@@ -36,12 +36,11 @@ def test_every_step_has_something_to_do() -> None:
 
 def test_every_version_stands_where_the_advice_says() -> None:
     read = goldens.read()
-    assert list(read) == list(goldens.VERSIONS)
-    for name, where in goldens.VERSIONS.items():
-        constant, place = where.split(" in ")
-        lines = (ROOT / place).read_text("utf-8").splitlines()
-        stands = any(line.split("#")[0].strip() == f"{constant} = {read[name].version}" for line in lines)
-        assert stands, f"{where} is not {read[name].version}, the version in the golden of {name}: {goldens.REGOLD}"
+    assert list(read) == list(goldens.STEPS)
+    for name, place in goldens.STEPS.items():
+        kind = name.rpartition("/")[2]
+        stands = f'Step("{kind}", version={read[name].version}' in (ROOT / place).read_text("utf-8")
+        assert stands, f"{place} has no Step {kind!r} of version {read[name].version}, as its golden: {goldens.REGOLD}"
 
 
 # ------------------------------------------------------------------------------------- the rule, on made-up values
@@ -51,8 +50,8 @@ def test_content_that_changes_under_an_unchanged_version_is_refused_in_one_line_
     (problem,) = goldens.problems({"tokens": TOKENS}, {"tokens": changed(TOKENS, **{"column tokens": "t2"})})
     assert problem.refused
     assert problem.line == (
-        "the content of tokens changed (column tokens) but its version is still 1: if that is meant, raise VERSION in "
-        "pipelines/tokenize.py and run `python -m tests.regold`; else mend the change"
+        "the content of tokens changed (column tokens) but its version is still 1: if that is meant, raise the version "
+        "of its Step in pipelines/tokenize.py and run `python -m tests.regold`; else mend the change"
     )
 
 

@@ -21,6 +21,7 @@ from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
 
@@ -160,7 +161,7 @@ def test_a_second_run_does_nothing_and_other_settings_are_refused(tmp_path: Path
     other = TokenizerSettings(vocab_size=400, sample_bytes=20_000)
     with pytest.raises(ValueError, match="vocab_size"):
         pipeline.run(documents, layers, out, other)
-    assert pipeline.run(documents, layers, out, other, replace=True).settings["vocab_size"] == 400
+    assert pipeline.run(documents, layers, out, other, existing=Existing.REPLACE).settings["vocab_size"] == 400
 
 
 def test_too_little_text_is_an_error_and_leaves_no_dataset(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests import laws
 from tests.small_dataset import PATHS, SPEC, build
 from transforms.datasets import building
+from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
 
 
@@ -30,5 +31,5 @@ def test_verify_finds_damage(tmp_path: Path, damage: str) -> None:
     if damage in ("cut", "remove"):
         with pytest.raises(ValueError, match="damaged"):
             building.begin(str(tmp_path), SPEC)
-        build(tmp_path, replace=True)
+        build(tmp_path, existing=Existing.REPLACE)
         laws.assert_sound(tmp_path)

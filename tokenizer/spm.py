@@ -17,8 +17,6 @@ import sentencepiece
 
 from tokenizer.chat import CONTROL_TOKENS, UNKNOWN
 
-VERSION: str = sentencepiece.__version__
-
 MAX_LINE_BYTES = 4096  # longer lines are cut at a space
 _THREADS = 2  # fixed: it is stored in the model
 _SPACE = "\u2581"  # how SentencePiece writes a space

@@ -22,7 +22,7 @@ SHIPPED = Path(__file__).with_name("configs")
 # Keys that do not change what is trained beyond float noise: places, machine, reporting.
 NOT_IDENTITY = frozenset(
     (
-        *("data", "tokenizer", "output", "init", "validation", "replace", "max_steps"),
+        *("data", "tokenizer", "output", "init", "validation", "replace", "keep", "max_steps"),
         *("threads", "micro_sequences", "micro_rows"),
         *("evaluate_every", "checkpoint_every", "keep_checkpoints", "nonfinite_skips"),
     )
@@ -118,6 +118,7 @@ class RunConfig:
     keep_checkpoints: int = 2
     nonfinite_skips: int = 3  # steps with a non-finite loss or gradient that are skipped before the run stops
     replace: bool = False  # train anew over the results of another configuration
+    keep: bool = False  # go on with results that another version of Agora made
     model: ModelShape = field(default_factory=ModelShape)
     optimizer: Optimizer = field(default_factory=Optimizer)
     schedule: Schedule = field(default_factory=Schedule)
@@ -185,6 +186,7 @@ class EvaluateConfig:
     seed: int = 0
     threads: int = 1
     replace: bool = False
+    keep: bool = False
 
     def __post_init__(self) -> None:
         for name in ("model", "data", "output"):

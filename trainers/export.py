@@ -16,9 +16,9 @@ from trainers.model import LanguageModel, RewardModel
 from trainers.parallel import Ranks
 from transforms.datasets import building, places
 from transforms.datasets.manifest import BUILDING, MANIFEST, RUN, DatasetSpec, Manifest
+from transforms.datasets.standing import Existing
 
 FOLDER = "export"
-KIND = "model"
 # What transformers' AutoTokenizer reads; a tokenizer folder holds some of them.
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -63,12 +63,12 @@ def write(
     ranks.wait()
 
 
-def finished(folder: str, spec: DatasetSpec, replace: bool) -> Manifest | None:
+def finished(folder: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
     """The manifest of this very run's export, or None when the run is to be made (or gone on with).
 
-    Raises ValueError when the results of another run are there and `replace` is False.
+    Raises ValueError when the results of another run are there, unless `existing` says what becomes of them.
     """
-    return building.begin(folder, spec, replace)
+    return building.begin(folder, spec, existing)
 
 
 def clear(output: Path) -> None:

@@ -26,6 +26,8 @@ from trainers.runlog import RunLog
 from transforms.datasets import places
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import MODEL
 
 _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
 
@@ -107,15 +109,15 @@ def _already(config: RunConfig, folder: str, output: Path, spec: DatasetSpec, id
         export.clear(output)
     for found in checkpoint.complete(output):
         checkpoint.check_identity(found, identity)
-    return export.finished(folder, spec, config.replace) is not None
+    return export.finished(folder, spec, Existing.of(config.replace, config.keep)) is not None
 
 
 def _spec(identity: Mapping[str, object]) -> DatasetSpec:
     parents = {role: str(identity[role]) for role in ("data", "tokenizer", "init") if identity[role]}
-    settings = {"trainer": identity["trainer"], "version": 1}
+    settings = {"trainer": identity["trainer"]}
     extra = identity["settings"]
     assert isinstance(extra, dict)
-    return DatasetSpec(kind=export.KIND, settings={**settings, **extra}, parents=parents)
+    return MODEL.spec({**settings, **extra}, parents)
 
 
 def _digest(init: str) -> str:
@@ -123,7 +125,7 @@ def _digest(init: str) -> str:
     if not init:
         return ""
     if places.exists(places.join(init, MANIFEST)):
-        return load_manifest(init, export.KIND).digest
+        return load_manifest(init, MODEL.kind).digest
     if not Path(init).is_dir():
         return init
     names = [name for name in places.list_files(init) if name.endswith((".safetensors", ".json"))]

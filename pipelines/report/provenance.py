@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pipelines.report.data import Build
@@ -42,6 +43,8 @@ def _dataset(role: str, manifest: Manifest, digests: dict[str, str]) -> Html:
             [
                 ("digest", tag("code", manifest.digest)),
                 ("fingerprint", tag("code", manifest.fingerprint)),
+                ("made with", tag("code", _listed(manifest.versions))),
+                *([("kept with", tag("code", _listed(manifest.kept_with)))] if manifest.kept_with else []),
                 *((f"parent: {parent}", value) for parent, value in parents),
             ]
         ),
@@ -49,6 +52,10 @@ def _dataset(role: str, manifest: Manifest, digests: dict[str, str]) -> Html:
         details("Counts", tag("pre", _pretty(manifest.counts))),
         details(f"{len(files)} files", table(columns, files)),
     )
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
 
 
 def _pretty(value: object) -> str:

@@ -23,50 +23,49 @@ from transforms.datasets.manifest import (
     Counts,
     DatasetSpec,
     Manifest,
+    OtherSchemaError,
     ShardFile,
-    load_manifest,
 )
 from transforms.datasets.schema import SCHEMA_VERSION
+from transforms.datasets.standing import Existing, find
 
 PARTS = "parts"
 # Folders that only a build writes into: whatever else lies in them may be swept. Nothing else of a folder is touched.
 OURS = ("data/", "rejects/", f"{PARTS}/", "scratch/")
 
 
-def begin(place: str, spec: DatasetSpec, replace: bool = False) -> Manifest | None:
-    """Opens the build of a dataset.
+def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -> Manifest | None:
+    """The dataset that the spec describes, when it stands (`standing.find`); else its build is opened (`clear`)."""
+    manifest = find(place, spec, existing)
+    if manifest is None:
+        clear(place, spec)
+    else:
+        sweep(place, manifest)
+    return manifest
 
-    Returns its manifest when the dataset is there, made by the same settings from the same inputs: nothing is to be
-    done. Returns None when it is to be built; then leftovers of another build are gone, and finished shards of an
-    interrupted run of this same build are kept (`finished`).
 
-    Raises ValueError when another dataset, or this one with damaged files, is at the place and `replace` is False; and
-    when the folder holds files that are no dataset.
-    """
+def clear(place: str, spec: DatasetSpec) -> None:
+    """Opens a build: a dataset that stands at the place is removed, and so are leftovers of another build. Finished
+    files of an interrupted run of this same build stay (`finished`)."""
     marker = {"fingerprint": spec.fingerprint, "inputs": spec.input_digests}
     if places.exists(places.join(place, MANIFEST)):
-        manifest = load_manifest(place)
-        same = manifest.fingerprint == spec.fingerprint and manifest.input_digests == spec.input_digests
-        problem = _damage(place, manifest) if same else _other_dataset(place, manifest, spec)
-        if problem is None:
-            _sweep(place, manifest)
-            return manifest
-        if not replace:
-            raise ValueError(problem)
-        places.remove(places.join(place, MANIFEST))
-        for file in manifest.files:
-            places.remove(places.join(place, file.path))
-    elif not places.exists(places.join(place, BUILDING)) and (foreign := places.list_files(place)):
-        raise ValueError(
-            f"{place} holds files but no {MANIFEST}: it is not a dataset of ours, and a build would delete them. "
-            f"Found {foreign[:3]}; name an empty or new folder as --output"
-        )
+        paths = _paths(place)
+        places.remove(places.join(place, MANIFEST))  # first: what loses its files is no dataset any more
+        for path in paths:
+            places.remove(places.join(place, path))
     _clean(place, keep_finished=_unfinished(place) == marker)
     if not places.exists(places.join(place, BUILDING)):
         places.write_atomically(
             places.join(place, BUILDING), json.dumps({**marker, "started": time.time()}, sort_keys=True).encode()
         )
-    return None
+
+
+def _paths(place: str) -> Sequence[str]:
+    """The files of the dataset at a place, whichever schema version it has."""
+    try:
+        return [file.path for file in Manifest.from_json(places.read_bytes(places.join(place, MANIFEST))).files]
+    except OtherSchemaError as error:
+        return error.paths
 
 
 def _unfinished(place: str) -> dict[str, object]:
@@ -75,34 +74,6 @@ def _unfinished(place: str) -> dict[str, object]:
         return {}
     values = json.loads(places.read_bytes(marker))
     return {"fingerprint": values["fingerprint"], "inputs": values["inputs"]}
-
-
-def _other_dataset(place: str, manifest: Manifest, spec: DatasetSpec) -> str:
-    wanted = plain(spec.settings)
-    assert isinstance(wanted, dict)
-    changed = sorted(
-        key for key in {*wanted, *manifest.settings} if wanted.get(key) != manifest.settings.get(key)
-    ) + sorted(
-        role for role in {*spec.parents, *manifest.parents} if spec.parents.get(role) != manifest.parents.get(role)
-    )
-    what = f"differs in {', '.join(changed)}" if changed else "was made from other input files"
-    return (
-        f"{place} already holds a {manifest.kind} dataset (fingerprint {manifest.fingerprint}) that {what}; wanted "
-        f"fingerprint {spec.fingerprint}. Pass --replace to build it anew, or name another --output"
-    )
-
-
-def _damage(place: str, manifest: Manifest) -> str | None:
-    """What is plainly wrong with a dataset's files, seen without reading them; None when nothing is."""
-    for file in manifest.files:
-        target = places.join(place, file.path)
-        if not places.exists(target) or places.size(target) != file.bytes:
-            found = f"{places.size(target)} bytes" if places.exists(target) else "no file"
-            return (
-                f"{place} is damaged: {file.path} should have {file.bytes} bytes, got {found}. "
-                "Pass --replace to build it anew"
-            )
-    return None
 
 
 def is_ours(path: str) -> bool:
@@ -162,20 +133,25 @@ def record_file(place: str, path: str, counts: Counts | None = None) -> ShardFil
     return leave_record(place, file)
 
 
-def commit(
+def commit(place: str, spec: DatasetSpec, expected: Iterable[str], counts: Counts | None = None) -> Manifest:
+    """Makes the folder a dataset: `gather`, then `publish`. Running it again changes nothing."""
+    manifest = gather(place, spec, expected, counts=counts)
+    publish(place, manifest)
+    return manifest
+
+
+def gather(
     place: str,
     spec: DatasetSpec,
     expected: Iterable[str],
     inputs: Sequence[Mapping[str, object]] | None = None,
     counts: Counts | None = None,
-    run: Mapping[str, object] | None = None,
 ) -> Manifest:
-    """Makes the folder a dataset: gathers the part-records of `expected`, publishes the manifest, sweeps the rest.
+    """The manifest of a build whose files are written, out of the part-records of `expected`; nobody sees it yet.
 
     inputs: the account of the raw inputs, with what was counted in them; by default as the spec lists them. counts:
-    what is known of the whole and of no one shard; added to the sum of the shards' counts. run: what else run.json
-    shall say of this run.
-    Raises ValueError when a part is missing. Running it again changes nothing.
+    what is known of the whole and of no one shard; added to the sum of the shards' counts.
+    Raises ValueError when a part is missing.
     """
     files: list[ShardFile] = []
     missing: list[str] = []
@@ -191,20 +167,26 @@ def commit(
     for file in files:
         tally.merge(file.counts)
     account = spec.inputs if inputs is None else inputs
-    manifest = Manifest(
+    return Manifest(
         kind=spec.kind,
         schema_version=SCHEMA_VERSION,
         fingerprint=spec.fingerprint,
         settings=plain(spec.settings),  # type: ignore[arg-type]
+        versions=dict(sorted(spec.versions.items())),
+        kept_with={},
         parents=dict(sorted(spec.parents.items())),
         inputs=sorted((plain(item) for item in account), key=lambda item: json.dumps(item, sort_keys=True)),  # type: ignore[misc]
         files=files,
         counts=tally.to_dict(),
     )
+
+
+def publish(place: str, manifest: Manifest, run: Mapping[str, object] | None = None) -> None:
+    """Makes the folder a dataset: the manifest is written last, and what is not in it is swept. run: what else run.json
+    shall say of this run."""
     _write_run(place, run or {})
     places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
-    _sweep(place, manifest)
-    return manifest
+    sweep(place, manifest)
 
 
 def _write_run(place: str, more: Mapping[str, object]) -> None:
@@ -216,7 +198,8 @@ def _write_run(place: str, more: Mapping[str, object]) -> None:
         places.write_atomically(places.join(place, RUN), json.dumps(run, sort_keys=True).encode())
 
 
-def _sweep(place: str, manifest: Manifest) -> None:
+def sweep(place: str, manifest: Manifest) -> None:
+    """Removes what a build left that is not in the manifest."""
     named = {file.path for file in manifest.files}
     swept = [path for path in places.list_files(place) if path not in named and is_ours(path)]
     for path in swept:

@@ -20,6 +20,8 @@ MANIFEST = "manifest.json"
 RUN = "run.json"
 BUILDING = "building.json"
 
+STEP_VERSION = "step"  # the version of the step itself, among versions
+
 Counts = Mapping[str, Mapping[str, int]]
 
 
@@ -46,17 +48,19 @@ class DatasetSpec:
 
     parents maps a role ("documents", "layers/split") to the digest of that parent's manifest. inputs lists raw input
     files (name, bytes, sha256): they decide whether a build is up to date, but are not in the fingerprint, since the
-    same records cut into other files give the same shards.
+    same records cut into other files give the same shards. versions: of the step (STEP_VERSION) and of the libraries
+    that decide content, by distribution.
     """
 
     kind: str
     settings: Mapping[str, object]
     parents: Mapping[str, str] = field(default_factory=dict)
     inputs: Sequence[Mapping[str, object]] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def fingerprint(self) -> str:
-        return fingerprint([self.kind, SCHEMA_VERSION, self.settings, self.parents])
+        return fingerprint([self.kind, SCHEMA_VERSION, self.settings, self.versions, self.parents])
 
     @property
     def input_digests(self) -> list[str]:
@@ -65,12 +69,18 @@ class DatasetSpec:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The description that makes a folder a dataset."""
+    """The description that makes a folder a dataset.
+
+    kept_with: other versions than those it was made with, under which somebody told us to go on with it; empty when
+    nobody did. It is not in the digest, since no file changed.
+    """
 
     kind: str
     schema_version: int
     fingerprint: str
     settings: Mapping[str, Any]
+    versions: Mapping[str, str]
+    kept_with: Mapping[str, str]
     parents: Mapping[str, str]
     inputs: Sequence[Mapping[str, Any]]
     files: Sequence[ShardFile]
@@ -87,6 +97,11 @@ class Manifest:
         return _input_digests(self.inputs)
 
     @property
+    def outdated(self) -> Mapping[str, str]:
+        """The versions it was made with, of those that are others in kept_with."""
+        return {name: number for name, number in self.versions.items() if self.kept_with.get(name, number) != number}
+
+    @property
     def data_files(self) -> list[ShardFile]:
         """The kept shards in order."""
         return [file for file in self.files if file.path.startswith("data/")]
@@ -100,8 +115,19 @@ class Manifest:
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
+        """Raises OtherSchemaError for a manifest of another schema version."""
         values = json.loads(data)
+        if values["schema_version"] != SCHEMA_VERSION:
+            raise OtherSchemaError(values["schema_version"], [file["path"] for file in values["files"]])
         return Manifest(**{**values, "files": [ShardFile(**file) for file in values["files"]]})
+
+
+class OtherSchemaError(ValueError):
+    """A manifest of another schema version, of which nothing is known but its files."""
+
+    def __init__(self, found: object, paths: Sequence[str]) -> None:
+        super().__init__(f"has schema version {found}, this Agora reads and writes {SCHEMA_VERSION}")
+        self.paths = paths
 
 
 def load_manifest(place: str, kind: str | None = None) -> Manifest:
@@ -109,11 +135,10 @@ def load_manifest(place: str, kind: str | None = None) -> Manifest:
     target = places.join(place, MANIFEST)
     if not places.exists(target):
         raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}")
-    manifest = Manifest.from_json(places.read_bytes(target))
-    if manifest.schema_version != SCHEMA_VERSION:
-        raise ValueError(
-            f"{place} has schema version {manifest.schema_version}, this Agora reads {SCHEMA_VERSION}; build it anew"
-        )
+    try:
+        manifest = Manifest.from_json(places.read_bytes(target))
+    except OtherSchemaError as error:
+        raise ValueError(f"{place} {error}; build it anew with --replace") from error
     if kind is not None and manifest.kind != kind:
         raise ValueError(f"{place} is a {manifest.kind} dataset; a {kind} dataset is needed here")
     return manifest

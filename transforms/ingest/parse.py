@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from importlib.metadata import version
 from typing import IO
 
 import apache_beam as beam
@@ -14,6 +13,7 @@ import pyarrow.compute as pc
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.step import library_versions
 from transforms.ingest.accounts import Account
 from transforms.ingest.join_marks import comments_table
 from transforms.ingest.parse_cache import CachedPart, ParseCache, account_of, read_part
@@ -30,6 +30,7 @@ from transforms.sources.streams.blocks import Blocks, open_blocks
 from transforms.sources.streams.unpack import Limits, open_unpacked
 
 BATCH_ROWS = 1000
+LIBRARIES = ("ftfy", "html-to-markdown")  # that decide what becomes of a text
 
 MARKS = "marks"
 COMMENTS = "comments"
@@ -63,7 +64,7 @@ class ParseSpec:
             del values[name]
         secret = hashlib.blake2b(self.author_secret or b"", person=b"agora-digest").hexdigest()
         settings = {**values, "author_secret": self.author_secret and secret, "remove": self.remove.digest()}
-        settings["libraries"] = {name: version(name) for name in ("ftfy", "html-to-markdown")}
+        settings["libraries"] = library_versions(LIBRARIES)
         return ParseCache(self.cache, fingerprint(settings))
 
 

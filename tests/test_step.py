@@ -1,0 +1,227 @@
+"""A step is begun, built, checked and committed in one place, and an upgrade is never "unchanged"."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pipelines.progress import summary
+from tests import laws
+from tests.small_dataset import PATHS, write
+from transforms.datasets import building, step
+from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import RefusedError, Step, Wanted, Whole, make, make_one, nothing_to_check
+
+SPLIT = Step("split", version=1, libraries=("ftfy", "tokenizers"))
+SETTINGS = {"holdout": 0.1}
+
+
+def made(
+    place: Path,
+    spec: DatasetSpec | None = None,
+    existing: Existing = Existing.REFUSE,
+    check: Callable[[Manifest], None] = nothing_to_check,
+) -> tuple[Manifest, int]:
+    """The dataset, and how often it was written."""
+    runs: list[None] = []
+    spec = spec or SPLIT.spec(SETTINGS)
+
+    def write_all() -> Whole:
+        runs.append(None)
+        for index, path in enumerate(PATHS):
+            write(place, path, index * 10, spec=spec)
+        return Whole(counts={"whole": {"all": 1}})
+
+    return make_one(Wanted(str(place), spec, PATHS, check), existing, write_all), len(runs)
+
+
+def upgraded(monkeypatch: pytest.MonkeyPatch, versions: Mapping[str, str]) -> None:
+    monkeypatch.setattr(step, "version", versions.__getitem__)
+
+
+def test_a_step_is_made_once_and_says_with_which_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
+    manifest, runs = made(tmp_path)
+    assert runs == 1
+    assert manifest.versions == {"step": "1", "ftfy": "6.3.1", "tokenizers": "0.23"}
+    assert manifest.counts["whole"] == {"all": 1}
+    assert laws.assert_sound(tmp_path) == manifest
+    assert made(tmp_path) == (manifest, 0)
+    assert laws.no_strays(tmp_path)
+
+
+@pytest.mark.parametrize("changed", [{"ftfy": "6.4.0"}, {"tokenizers": "1.0"}, {"ftfy": "6.4.0", "tokenizers": "1.0"}])
+def test_an_upgraded_library_is_refused_by_name(
+    changed: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {"ftfy": "6.3.1", "tokenizers": "0.23"}
+    upgraded(monkeypatch, before)
+    made(tmp_path)
+    upgraded(monkeypatch, before | changed)
+    with pytest.raises(ValueError, match="--keep") as refused:
+        made(tmp_path)
+    for name in before:
+        told = f"{name} {before[name]} there, {changed.get(name)} here"
+        assert (told in str(refused.value)) is (name in changed)
+
+
+def test_a_raised_version_of_the_step_is_refused_by_name(tmp_path: Path) -> None:
+    made(tmp_path)
+    raised = replace(SPLIT, version=2).spec(SETTINGS)
+    assert raised.fingerprint != SPLIT.spec(SETTINGS).fingerprint
+    with pytest.raises(ValueError, match=r"made with other versions \(step 1 there, 2 here\)"):
+        made(tmp_path, raised)
+    assert made(tmp_path, raised, Existing.REPLACE)[0].versions["step"] == "2"
+
+
+def test_keep_goes_on_with_what_stands_and_the_manifest_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, after, later = ({"ftfy": number, "tokenizers": "0.23"} for number in ("6.3.1", "6.4.0", "6.5.0"))
+    upgraded(monkeypatch, before)
+    first, _ = made(tmp_path)
+    upgraded(monkeypatch, after)
+    kept, runs = made(tmp_path, existing=Existing.KEEP)
+    assert runs == 0
+    assert (kept.versions, kept.kept_with) == (first.versions, {"step": "1", **after})
+    assert kept.digest == first.digest, "what was made from it is not made anew"
+    assert summary(kept).endswith(" · kept, made with ftfy 6.3.1")
+    assert "kept" not in summary(first)
+    assert load_manifest(str(tmp_path)) == kept
+    assert made(tmp_path) == (kept, 0), "said once, it need not be said again"
+    upgraded(monkeypatch, before)
+    assert made(tmp_path) == (kept, 0)
+    upgraded(monkeypatch, later)
+    with pytest.raises(ValueError, match=r"ftfy 6\.4\.0 there, 6\.5\.0 here"):
+        made(tmp_path)
+
+
+def test_keep_is_for_versions_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
+    made(tmp_path)
+    upgraded(monkeypatch, {"ftfy": "6.4.0", "tokenizers": "0.23"})
+    for other in (
+        SPLIT.spec({"holdout": 0.2}),
+        SPLIT.spec(SETTINGS, {"documents": "d"}),
+        DatasetSpec("tokens", SETTINGS),
+    ):
+        with pytest.raises(ValueError, match="differs in"):
+            made(tmp_path, other, Existing.KEEP)
+    (tmp_path / PATHS[0]).write_bytes(b"short")
+    with pytest.raises(ValueError, match="is damaged"):
+        made(tmp_path, existing=Existing.KEEP)
+
+
+def test_parts_of_another_version_are_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
+    old = SPLIT.spec(SETTINGS)
+    building.begin(str(tmp_path), old)
+    write(tmp_path, PATHS[0], spec=old)
+    upgraded(monkeypatch, {"ftfy": "6.4.0", "tokenizers": "0.23"})
+    building.begin(str(tmp_path), SPLIT.spec(SETTINGS))
+    assert building.finished(str(tmp_path), PATHS[0]) is None
+
+
+def test_replace_and_keep_exclude_each_other() -> None:
+    assert [Existing.of(False, False), Existing.of(True, False), Existing.of(False, True)] == list(Existing)
+    with pytest.raises(ValueError, match="exclude each other"):
+        Existing.of(True, True)
+
+
+def test_a_library_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match="the library no-such-library is not installed"):
+        Step("split", 1, ("no-such-library",)).spec({})
+
+
+# ------------------------------------------------------------------------------------- what is left behind
+
+
+def test_a_refused_build_leaves_nothing(tmp_path: Path) -> None:
+    spec = SPLIT.spec(SETTINGS)
+
+    def refuse() -> None:
+        write(tmp_path, PATHS[0], spec=spec)
+        raise RefusedError("too many drops")
+
+    with pytest.raises(ValueError, match="too many drops"):
+        make_one(Wanted(str(tmp_path), spec, PATHS), Existing.REFUSE, refuse)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_check_publishes_nothing_and_sees_the_whole(tmp_path: Path) -> None:
+    seen: list[Manifest] = []
+
+    def check(manifest: Manifest) -> None:
+        seen.append(manifest)
+        assert not (tmp_path / MANIFEST).exists(), "nobody else has seen it"
+        raise ValueError("tokens were lost")
+
+    with pytest.raises(ValueError, match="tokens were lost"):
+        made(tmp_path, check=check)
+    assert list(tmp_path.iterdir()) == []
+    assert [manifest.rows for manifest in seen] == [20]
+
+
+def test_another_error_keeps_what_is_finished(tmp_path: Path) -> None:
+    spec = SPLIT.spec(SETTINGS)
+
+    def fail() -> None:
+        write(tmp_path, PATHS[0], spec=spec)
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        make_one(Wanted(str(tmp_path), spec, PATHS), Existing.REFUSE, fail)
+    assert building.finished(str(tmp_path), PATHS[0]) is not None
+
+
+def test_a_refusal_of_one_dataset_leaves_those_beside_it_as_they_were(tmp_path: Path) -> None:
+    """`--replace` must not have removed the first when the second turns out to be somebody's thesis."""
+    first, second = tmp_path / "first", tmp_path / "second"
+    before, _ = made(first)
+    second.mkdir()
+    (second / "thesis.txt").write_text("precious")
+    other = SPLIT.spec({"holdout": 0.2})
+    with pytest.raises(ValueError, match="not a dataset of ours"):
+        make([Wanted(str(place), other, PATHS) for place in (first, second)], Existing.REPLACE, lambda missing: None)
+    assert laws.assert_sound(first) == before
+
+
+def test_only_what_is_missing_is_built(tmp_path: Path) -> None:
+    spec = SPLIT.spec(SETTINGS)
+    standing, _ = made(tmp_path / "a")
+    asked: list[str] = []
+
+    def write_missing(missing: object) -> None:
+        assert isinstance(missing, list)
+        for wanted in missing:
+            asked.append(wanted.place)
+            for index, path in enumerate(PATHS):
+                write(Path(wanted.place), path, index * 10, spec=spec)
+
+    both = [Wanted(str(tmp_path / name), spec, PATHS) for name in ("a", "b")]
+    manifests = make(both, Existing.REFUSE, write_missing)
+    assert asked == [str(tmp_path / "b")]
+    assert manifests[0] == standing
+    assert manifests[1].digest == standing.digest
+
+
+# ------------------------------------------------------------------------------------- another schema version
+
+
+def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_path: Path) -> None:
+    made(tmp_path)
+    values = json.loads((tmp_path / MANIFEST).read_text())
+    del values["versions"]
+    (tmp_path / MANIFEST).write_text(json.dumps(values | {"schema_version": 1, "gone": {}}))
+    (tmp_path / "NOTES.txt").write_text("mine")
+    for existing in (Existing.REFUSE, Existing.KEEP):
+        with pytest.raises(ValueError, match="has schema version 1, this Agora reads and writes 2; build it anew with"):
+            made(tmp_path, existing=existing)
+    made(tmp_path, existing=Existing.REPLACE)
+    laws.assert_sound(tmp_path)
+    assert (tmp_path / "NOTES.txt").read_text() == "mine"

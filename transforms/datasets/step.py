@@ -1,0 +1,129 @@
+"""A step: begun, built, checked and committed in one place, for every dataset that is made.
+
+What decides a dataset's content is its settings, its parents, and the code that makes it: the step's own version and
+those of the libraries that decide content. All of them are in its fingerprint, so an upgrade is never "unchanged".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+from transforms.datasets import building
+from transforms.datasets.manifest import STEP_VERSION, Counts, DatasetSpec, Manifest
+from transforms.datasets.standing import Existing, find
+
+
+@dataclass(frozen=True)
+class Step:
+    """What makes the datasets of one kind.
+
+    version: raised whenever content may change though no setting did. libraries: distributions of which the same holds
+    (pyarrow and numpy are none of them: they store and compute what we say).
+    """
+
+    kind: str
+    version: int
+    libraries: tuple[str, ...] = ()
+
+    def spec(
+        self,
+        settings: Mapping[str, object],
+        parents: Mapping[str, str] | None = None,
+        inputs: Sequence[Mapping[str, object]] = (),
+    ) -> DatasetSpec:
+        """What one dataset is made from. Raises ValueError when a library is not installed."""
+        return DatasetSpec(self.kind, settings, parents or {}, inputs, self.versions())
+
+    def versions(self) -> dict[str, str]:
+        """The versions that are at work here."""
+        return {STEP_VERSION: str(self.version), **library_versions(self.libraries)}
+
+
+# What trainers make. It stands here, so that a build can tell an upgrade without loading torch.
+MODEL = Step("model", version=1)
+EVALUATION = Step("evaluation", version=1)
+
+
+def library_versions(names: Sequence[str]) -> dict[str, str]:
+    """The installed versions of distributions. Raises ValueError for one that is not installed."""
+    try:
+        return {name: version(name) for name in names}
+    except PackageNotFoundError as error:
+        raise ValueError(f"the library {error.name} is not installed; install Agora with its requirements") from None
+
+
+class RefusedError(ValueError):
+    """Raised by a build whose outcome must not become a dataset: nothing of it stays."""
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What is known of a dataset when its files are written, and of no single one of them.
+
+    inputs: the account of the raw inputs, with what was counted in them. counts: added to the sum of the files' counts.
+    run: what else run.json shall say of this run.
+    """
+
+    inputs: Sequence[Mapping[str, object]] | None = None
+    counts: Counts | None = None
+    run: Mapping[str, object] | None = None
+
+
+def nothing_to_check(manifest: Manifest) -> None:
+    """The check of a dataset of which each file was checked as it was written."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A dataset that a step makes: where, from what, and which files it will have.
+
+    check: sees the manifest before anybody else does, and raises ValueError when it must not be published.
+    """
+
+    place: str
+    spec: DatasetSpec
+    paths: Sequence[str]
+    check: Callable[[Manifest], None] = nothing_to_check
+
+
+def make(
+    datasets: Sequence[Wanted], existing: Existing, build: Callable[[Sequence[Wanted]], Whole | None]
+) -> list[Manifest]:
+    """Makes datasets that one run builds together; returns their manifests, in order.
+
+    build: gets those that do not stand yet, and writes every file of theirs that an interrupted run has not finished
+    (`building.finished`); it is not called when all of them stand.
+
+    Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, and what
+    `build` and `check` raise. After a refusal by either nothing is left; after another error finished files stay.
+    """
+    standing = [find(wanted.place, wanted.spec, existing) for wanted in datasets]  # all, before anything is removed
+    for wanted in datasets:
+        building.begin(wanted.place, wanted.spec, existing)
+    missing = [wanted for wanted, manifest in zip(datasets, standing, strict=True) if manifest is None]
+    try:
+        whole = (build(missing) if missing else None) or Whole()
+    except RefusedError:
+        for wanted in missing:
+            building.abandon(wanted.place)
+        raise
+    return [manifest or _commit(wanted, whole) for wanted, manifest in zip(datasets, standing, strict=True)]
+
+
+def make_one(wanted: Wanted, existing: Existing, build: Callable[[], Whole | None]) -> Manifest:
+    """`make` of a single dataset."""
+    (manifest,) = make([wanted], existing, lambda missing: build())
+    return manifest
+
+
+def _commit(wanted: Wanted, whole: Whole) -> Manifest:
+    manifest = building.gather(wanted.place, wanted.spec, wanted.paths, whole.inputs, whole.counts)
+    try:
+        wanted.check(manifest)
+    except ValueError:
+        building.abandon(wanted.place)
+        raise
+    building.publish(wanted.place, manifest, whole.run)
+    return manifest
