@@ -21,7 +21,7 @@ from benchmarks.harness import Contender, alternate, announce, comparison, timed
 from benchmarks.peers import peer_python, peer_version
 from pipelines import annotate
 from transforms.datasets import shards
-from transforms.layers.minhash import MinHashSpec
+from transforms.layers.duplicates import MinHashSpec
 
 SPEC = MinHashSpec()
 OURS = "Agora"
@@ -31,9 +31,8 @@ def run_ours(folder: Path) -> None:
     """One timed run of ours, in a process of its own; leaves clusters.json."""
     documents, layers = folder / "documents", folder / "ours"
     shutil.rmtree(layers, ignore_errors=True)
-    settings = annotate.AnnotateSettings(duplicates=SPEC)
     with timed() as timer:
-        manifest = annotate.run(str(documents), str(layers), settings, ["duplicates"])["duplicates"]
+        manifest = annotate.run(str(documents), str(layers), {"duplicates": SPEC})["duplicates"]
     members: dict[str, list[str]] = {}
     for file in manifest.data_files:
         table = shards.read_shard(str(layers / "duplicates"), file.path, ["doc_id", "cluster"])

@@ -21,7 +21,7 @@ from pipelines.tokenizer import TokenizerSettings
 from transforms.curriculum.mix import Recipe
 from transforms.datasets import strict_yaml
 from transforms.datasets.manifest import Manifest
-from transforms.layers.langid import LanguageSettings
+from transforms.layers import kinds
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
@@ -31,8 +31,8 @@ NEED_LANGUAGE = ("language", "pairs", "tokenizer", "tokenize documents", "tokeni
 
 
 def _annotate(folder: Path, layer: str, model: str) -> Manifest:
-    settings = annotate.AnnotateSettings(LanguageSettings(model) if layer == "language" else None)
-    return annotate.run(str(folder / "documents"), str(folder / "layers"), settings, [layer])[layer]
+    settings = {layer: kinds.settings_of({"language": model}, "the benchmark")[layer]}
+    return annotate.run(str(folder / "documents"), str(folder / "layers"), settings)[layer]
 
 
 def steps(folder: Path, model: str) -> Mapping[str, Callable[[], Manifest]]:

@@ -4,15 +4,15 @@
                 ├── duplicates  which cluster of near-duplicates it belongs to, and whether it stands for it
                 └── split       train, validation or holdout, by thread
 
-Each layer is a dataset of its own: one is rebuilt without touching the others or the documents.
+Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. What a layer is, its
+own file says (transforms/layers); here it gets the transform that writes it.
 """
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import apache_beam as beam
 import typer
@@ -20,130 +20,120 @@ import typer
 from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.datasets import building, places
+from transforms.datasets import building, places, strict_yaml
 from transforms.datasets.align import check_aligned
 from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
-from transforms.datasets.names import LAYERS, scratch_place
+from transforms.datasets.names import scratch_place
 from transforms.datasets.standing import Existing
-from transforms.datasets.step import Step, Wanted, make
+from transforms.datasets.step import Wanted, make
+from transforms.layers import duplicates, kinds
+from transforms.layers.by_shard import WriteByShard
 from transforms.layers.dedup import Deduplicate, Search
-from transforms.layers.langid import TABLE_FINGERPRINT, LanguageSettings, ModelHandle, WriteLanguage
-from transforms.layers.minhash import MinHashSpec
-from transforms.layers.split import SplitSettings, WriteSplit
+from transforms.layers.kinds import LAYERS
+from transforms.layers.layer import Layer
 from transforms.layers.write import Target
 
-STEPS = {
-    "language": Step("language", version=1, libraries=("fasttext-community",)),
-    "duplicates": Step("duplicates", version=1, libraries=("datasketch",)),
-    "split": Step("split", version=1),
-}
-
 
 @dataclass(frozen=True)
-class AnnotateSettings:
-    """Settings of every layer. language is None when no model is at hand; then that layer cannot be built."""
+class Branch:
+    """One layer to be built: its dataset, and its transform over the documents' shards.
 
-    language: LanguageSettings | None = None
-    duplicates: MinHashSpec = field(default_factory=MinHashSpec)
-    split: SplitSettings = field(default_factory=SplitSettings)
+    whole: the transform needs all documents, whichever shards an interrupted run has finished.
+    """
 
-    @property
-    def layers(self) -> tuple[str, ...]:
-        """The layers that these settings can build."""
-        return tuple(name for name in LAYERS if name != "language" or self.language)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer to be built: its dataset, and its transform over the documents' shards."""
-
-    name: str
     wanted: Wanted
-    transform: WriteLanguage | WriteSplit | Deduplicate
+    transform: beam.PTransform
+    whole: bool
 
-    def missing(self, files: Sequence[ShardFile]) -> list[ShardFile]:
-        """The documents' shards that go through the transform: those whose layer an interrupted run did not finish.
-
-        Clusters need all documents, whatever is missing.
-        """
+    def shards(self, files: Sequence[ShardFile]) -> list[ShardFile]:
+        """The documents' shards that go through the transform."""
         missing = [file for file in files if building.finished(self.wanted.place, file.path) is None]
-        return list(files) if missing and isinstance(self.transform, Deduplicate) else missing
+        return list(files) if missing and self.whole else missing
 
 
-def build(p: beam.Pipeline, files: Sequence[ShardFile], layers: Sequence[Layer]) -> None:
+def build(p: beam.Pipeline, files: Sequence[ShardFile], branches: Sequence[Branch]) -> None:
     """One branch a layer: the documents' shards, spread over the workers, through the layer's transform."""
-    for layer in layers:
-        name = layer.name.capitalize()
+    for branch in branches:
+        name = branch.wanted.spec.kind.capitalize()
         (
             p
             # Names only: texts are read where they are worked on.
-            | f"{name}Shards" >> beam.Create(layer.missing(files), reshuffle=True)
-            | name >> layer.transform
+            | f"{name}Shards" >> beam.Create(branch.shards(files), reshuffle=True)
+            | name >> branch.transform
         )
 
 
 def run(
     documents: str,
     output: str,
-    settings: AnnotateSettings,
-    layers: Sequence[str] = LAYERS,
+    settings: Mapping[str, Any],
     workers: int = 1,
     existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
 ) -> dict[str, Manifest]:
-    """Builds the named layers at output/<layer>/, skipping those that are up to date; returns their manifests.
+    """Builds layers at output/<layer>/, skipping those that are up to date; returns their manifests.
 
-    Raises ValueError for an unknown layer, for documents that are not there, and for a language layer without a model.
+    settings: by layer (kinds.settings_of); the layers that are named are built. Raises ValueError for settings that
+    cannot be used, and for documents that are not there.
     """
-    _check_names(layers)
     described = load_manifest(documents, "documents")
-    names = [name for name in LAYERS if name in layers]
-    layers_of = [_layer(name, documents, described, places.join(output, name), settings) for name in names]
     files = described.data_files
+    branches = [
+        _branch(layer, settings[name], documents, described, places.join(output, name))
+        for name, layer in LAYERS.items()
+        if name in settings
+    ]
 
     def write(missing: Sequence[Wanted]) -> None:
-        to_build = [layer for layer in layers_of if layer.wanted in missing and layer.missing(files)]
+        to_build = [branch for branch in branches if branch.wanted in missing and branch.shards(files)]
         if to_build:
             with beam_pipeline(workers, beam_args) as p:
                 build(p, files, to_build)
 
-    manifests = make([layer.wanted for layer in layers_of], existing, write)
-    return dict(zip(names, manifests, strict=True))
+    manifests = make([branch.wanted for branch in branches], existing, write)
+    return {manifest.kind: manifest for manifest in manifests}
 
 
-def _check_names(layers: Sequence[str]) -> None:
+def _branch(layer: Layer[Any, Any], settings: Any, documents: str, described: Manifest, place: str) -> Branch:
+    """The layer's dataset and transform. Places are in the transform only: they are no part of the fingerprint."""
+    identity = layer.identity(settings)
+    spec = layer.step.spec(identity, {"documents": described.digest})
+    paths = [file.path for file in described.data_files]
+    wanted = Wanted(place, spec, paths, lambda manifest: check_aligned(described, manifest, layer.name))
+    target = Target(documents, place, layer.name, layer.schema, spec.fingerprint)
+    if layer.rows is not None:
+        return Branch(wanted, WriteByShard(layer, settings, identity, target), whole=False)
+    search = Search(target, settings, described.data_files, scratch_place(place))
+    return Branch(wanted, WHOLE[layer.name](search), whole=True)
+
+
+# The transforms of layers that need all documents at once.
+WHOLE = {duplicates.LAYER.name: Deduplicate}
+
+
+def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+    """The settings of the named layers. given: as on the command line, LAYER=VALUE or LAYER.KEY=VALUE.
+
+    Raises ValueError for an unknown layer or setting, for settings of a layer that is not named, and for a layer that
+    has to be told something and was not.
+    """
     if not layers:
         raise ValueError(f"no layer to build; name some of {', '.join(LAYERS)}")
+    kinds.check_names(layers)
+    values: dict[str, object] = {}
+    for item in given:
+        strict_yaml.override(values, item)
+    if others := sorted(set(values) - set(layers)):
+        kinds.check_names(others)
+        raise ValueError(f"settings for {', '.join(others)}, which --layers does not name")
+    settings = kinds.settings_of(values, "--set")
     for name in layers:
-        if name not in LAYERS:
-            nearest = difflib.get_close_matches(name, LAYERS, n=1, cutoff=0.0)[0]
-            raise ValueError(f"unknown layer {name!r}; one of {', '.join(LAYERS)}, nearest: {nearest}")
-
-
-def _layer(name: str, documents: str, described: Manifest, place: str, settings: AnnotateSettings) -> Layer:
-    """The layer's dataset and transform. Places are in the transform only: they are no part of the fingerprint."""
-    handle: ModelHandle | None = None
-    if name == "language":
-        if settings.language is None:
+        if name not in settings:
             raise ValueError(
-                "the language layer needs a fastText model: name one with --model (`make models` fetches "
-                "models/lid.176.ftz), or "
-                "leave language out of --layers"
+                f"the {name} layer has to be told its {kinds.first_setting(name)}: --set {name}=…, or leave {name} out "
+                f"of --layers. {LAYERS[name].hint}"
             )
-        handle = ModelHandle.of(settings.language.model)
-        chosen: dict[str, object] = {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
-    else:
-        chosen = asdict(settings.duplicates if name == "duplicates" else settings.split)
-    spec = STEPS[name].spec(chosen, {"documents": described.digest})
-    paths = [file.path for file in described.data_files]
-    wanted = Wanted(place, spec, paths, lambda manifest: check_aligned(described, manifest, name))
-    target = Target(documents, place, name, spec.fingerprint)
-    if handle is not None:
-        return Layer(name, wanted, WriteLanguage(target, handle))
-    if name == "duplicates":
-        search = Search(target, settings.duplicates, described.data_files, scratch_place(place))
-        return Layer(name, wanted, Deduplicate(search))
-    return Layer(name, wanted, WriteSplit(target, settings.split))
+    return {name: settings[name] for name in layers}
 
 
 def command(
@@ -151,23 +141,24 @@ def command(
     documents: Annotated[str, typer.Argument(metavar="DOCS", help="Folder of documents.")],
     output: Output,
     layers: Annotated[str, typer.Option(help="Which layers, separated by commas.")] = ",".join(LAYERS),
-    model: Annotated[str | None, typer.Option(help="fastText model for the language layer.")] = None,
-    bands: Annotated[int, typer.Option(help="MinHash bands.")] = MinHashSpec.bands,
-    rows: Annotated[int, typer.Option(help="MinHash rows per band.")] = MinHashSpec.rows,
-    ngram: Annotated[int, typer.Option(help="Tokens per shingle.")] = MinHashSpec.ngram,
-    holdout: Annotated[float, typer.Option(help="Share of threads held out.")] = SplitSettings.holdout,
-    validation: Annotated[float, typer.Option(help="Share of threads for validation.")] = SplitSettings.validation,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="LAYER.KEY=VALUE",
+            help="A setting, as in the section annotate of a build file: language=models/lid.176.ftz, "
+            "duplicates.bands=20, split.holdout=0.05. Repeat it for more.",
+        ),
+    ] = None,
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
 ) -> None:
     """Describe documents in attribute layers that stand beside them: language, duplicates, split."""
     existing = Existing.of(replace, keep)
-    language = LanguageSettings(model) if model else None
-    duplicates = MinHashSpec(ngram=ngram, bands=bands, rows=rows)
-    settings = AnnotateSettings(language, duplicates, SplitSettings(holdout, validation))
+    chosen = chosen_settings([name for name in layers.split(",") if name], settings or ())
     with progress(console, "annotate", output):
-        built = run(documents, output, settings, layers.split(","), workers, existing, beam_args(context))
+        built = run(documents, output, chosen, workers, existing, beam_args(context))
     for name, manifest in built.items():
         console.print(f"{name}: {summary(manifest)}", soft_wrap=True)
 

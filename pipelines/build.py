@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -31,25 +31,13 @@ from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import EVALUATION, MODEL
-from transforms.layers.langid import LanguageSettings
-from transforms.layers.minhash import MinHashSpec
-from transforms.layers.split import SplitSettings
+from transforms.layers import kinds
+from transforms.layers.kinds import LAYERS
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
+NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
 TRAINERS = Path(__file__).parents[1] / "trainers"
-
-
-@dataclass(frozen=True)
-class AnnotateSection:
-    """What annotate is told: the fastText model file of the language layer, and the settings of the others."""
-
-    language: str
-    duplicates: MinHashSpec = field(default_factory=MinHashSpec)
-    split: SplitSettings = field(default_factory=SplitSettings)
-
-    def settings(self) -> annotate.AnnotateSettings:
-        return annotate.AnnotateSettings(LanguageSettings(self.language), self.duplicates, self.split)
 
 
 @dataclass(frozen=True)
@@ -83,7 +71,7 @@ class Build:
 
     output: str
     inputs: Sequence[Input]
-    annotate: AnnotateSection
+    annotate: Mapping[str, object]  # settings by layer
     ingest: IngestSettings = field(default_factory=IngestSettings)
     pairs: PairsSection | None = None
     tokenizer: TokenizerSettings | None = None
@@ -94,6 +82,13 @@ class Build:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise ValueError("inputs is empty: name at least one dump")
+        missing = [name for name in NEEDED if name not in self.layers] if self.pairs or self.tokenizer else []
+        if missing:
+            name = missing[0]
+            raise ValueError(
+                f"the key annotate.{name} is missing: it names the {kinds.first_setting(name)} of the {name} layer, "
+                f"which pairs and tokens need. {LAYERS[name].hint}"
+            )
         for name, wanted in (("curriculum", self.tokenizer), ("train", self.tokenizer)):
             if getattr(self, name) not in (None, TrainSection()) and wanted is None:
                 raise ValueError(f"the section {name} needs the section tokenizer")
@@ -101,6 +96,11 @@ class Build:
             raise ValueError("train.pretrain needs the section curriculum")
         if self.train.preference and not self.pairs:
             raise ValueError("train.preference needs the section pairs")
+
+    @property
+    def layers(self) -> dict[str, Any]:
+        """The settings of every layer that is built. Raises ValueError for unknown ones."""
+        return kinds.settings_of(self.annotate, "annotate")
 
     def place(self, name: str) -> str:
         return places.join(self.output, name)
@@ -131,10 +131,13 @@ def one(name: str, output: str, run: Callable[[], object]) -> Step:
 
 def check_files(build: Build) -> None:
     """Raises ValueError for a file that a later step would miss, before any step runs."""
-    wanted = {"annotate.language": build.annotate.language, "ingest.author_secret": build.ingest.author_secret}
-    for key, place in wanted.items():
-        if place is not None and not places.exists(place):
-            raise ValueError(f"{key}: there is no file {place}; places are relative to the folder the command runs in")
+    secret = build.ingest.author_secret
+    if secret is not None and not places.exists(secret):
+        raise ValueError(
+            f"ingest.author_secret: there is no file {secret}; places are relative to the folder the command runs in"
+        )
+    for name, settings in build.layers.items():
+        LAYERS[name].identity(settings)
     for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
         train_arguments(step, name)
 
@@ -143,13 +146,13 @@ def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
     """The steps of a build in order. Each reads what those before it wrote."""
     check_files(build)
     documents, layers = build.place("documents"), build.place("layers")
-    tokenizer_place, settings = build.place("tokenizer"), build.annotate.settings()
+    tokenizer_place, settings = build.place("tokenizer"), build.layers
     found = [
         one("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, existing)),
         Step(
             "annotate",
-            {name: places.join(layers, name) for name in settings.layers},
-            lambda: annotate.run(documents, layers, settings, settings.layers, workers, existing),
+            {name: places.join(layers, name) for name in settings},
+            lambda: annotate.run(documents, layers, settings, workers, existing),
         ),
     ]
     if build.pairs:

@@ -7,7 +7,7 @@ token shard to their output shard. Output shards are numbered stage by stage; re
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -18,7 +18,6 @@ import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
-from pipelines.pairs import layer_digests
 from pipelines.progress import progress, summary
 from transforms.curriculum.layout import (
     DocumentIndex,
@@ -37,14 +36,16 @@ from transforms.curriculum.mix import Quota, Recipe, Stage, plan
 from transforms.datasets import building, places, shards, strict_yaml
 from transforms.datasets.fates import Tally, check_conserved
 from transforms.datasets.manifest import Manifest, load_manifest
-from transforms.datasets.names import LAYERS, scratch_place, shard_name
+from transforms.datasets.names import scratch_place, shard_name
 from transforms.datasets.places import join
 from transforms.datasets.schema import curriculum_schema
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
+from transforms.layers.read import find_layers, read_layers
 from transforms.shuffle.regroup import Bucket, Regroup
 
 STEP = Step("curriculum", version=1)
+LAYER_COLUMNS = {"language": ["language"], "duplicates": [], "split": ["split"]}
 RECIPES = Path(__file__).parent / "recipes"
 _COUNTS = "counts.json"  # in scratch: what is known of the whole and of no one shard
 
@@ -55,7 +56,7 @@ class CurriculumJob:
 
     tokens: str
     token_shards: tuple[str, ...]
-    layers: str
+    layers: Mapping[str, str]  # places by layer
     output: str
     recipe: Recipe
     token_type: pa.DataType
@@ -125,9 +126,7 @@ def read_index(number: int, job: CurriculumJob) -> ShardIndex:
     return index_shard(
         number,
         shards.read_shard(job.tokens, path, ["doc_id", "tokens"]),
-        shards.read_shard(join(job.layers, "language"), path, ["doc_id", "language", "keep", "reason"]),
-        shards.read_shard(join(job.layers, "duplicates"), path, ["doc_id", "keep", "reason"]),
-        shards.read_shard(join(job.layers, "split"), path, ["doc_id", "split"]),
+        read_layers(job.layers, path, LAYER_COLUMNS),
         job.recipe,
     )
 
@@ -177,12 +176,12 @@ def run(
     Raises ValueError, with the numbers, when a stage cannot have its budget.
     """
     pool = load_manifest(tokens, "tokens")
-    parents = {"tokens": pool.digest} | layer_digests(pool, layers, LAYERS)
+    beside = find_layers(pool, layers, needed=list(LAYER_COLUMNS))
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
-    spec = STEP.spec({"recipe": recipe, **tokenizer}, parents)
+    spec = STEP.spec({"recipe": recipe, **tokenizer}, {"tokens": pool.digest, **beside.parents})
     token_shards = tuple(file.path for file in pool.data_files)
     token_type = shards.read_shard(tokens, token_shards[0], ["tokens"]).schema.field("tokens").type.value_type
-    job = CurriculumJob(tokens, token_shards, layers, output, recipe, token_type, spec.fingerprint)
+    job = CurriculumJob(tokens, token_shards, beside.places, output, recipe, token_type, spec.fingerprint)
 
     def write() -> Whole:
         with beam_pipeline(workers, beam_args) as p:

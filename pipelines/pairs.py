@@ -6,7 +6,7 @@ Memory: one document shard.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -17,18 +17,18 @@ import typer
 from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.datasets import building, places, shards, strict_yaml
-from transforms.datasets.align import check_aligned
-from transforms.datasets.manifest import MANIFEST, Manifest, load_manifest
-from transforms.datasets.names import LAYERS, shard_index, shard_name
-from transforms.datasets.places import join
+from transforms.datasets import building, shards, strict_yaml
+from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.names import shard_index, shard_name
 from transforms.datasets.schema import PAIRS, SPLITS
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, make_one
+from transforms.layers.read import find_layers, read_layers
 from transforms.pairs.rule import PairRule
 from transforms.pairs.shard import DOCUMENT_COLUMNS, pairs_from_shard
 
 STEP = Step("pairs", version=1)
+LAYER_COLUMNS = {"language": ["language"], "duplicates": ["cluster"], "split": ["split"]}
 RULES = Path(__file__).parent / "rules"
 
 
@@ -37,7 +37,7 @@ class PairsJob:
     """What a worker needs: places, the rule, and the name of this build."""
 
     documents: str
-    layers: str
+    layers: Mapping[str, str]  # places by layer
     output: str
     rule: PairRule
     fingerprint: str
@@ -59,9 +59,7 @@ def write_pairs_from_shard(path: str, job: PairsJob) -> str:
         return path
     found = pairs_from_shard(
         shards.read_shard(job.documents, path, DOCUMENT_COLUMNS),
-        shards.read_shard(join(job.layers, "language"), path, ["doc_id", "language"]),
-        shards.read_shard(join(job.layers, "duplicates"), path, ["doc_id", "cluster", "keep"]),
-        shards.read_shard(join(job.layers, "split"), path, ["doc_id", "split"]),
+        read_layers(job.layers, path, LAYER_COLUMNS),
         job.rule,
     )
     for split, target in targets.items():
@@ -95,9 +93,9 @@ def run(
 ) -> Manifest:
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
     source = load_manifest(documents, "documents")
-    parents = {"documents": source.digest} | layer_digests(source, layers, LAYERS)
-    spec = STEP.spec({"rule": rule}, parents)
-    job = PairsJob(documents, layers, output, rule, spec.fingerprint)
+    beside = find_layers(source, layers, needed=list(LAYER_COLUMNS))
+    spec = STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
+    job = PairsJob(documents, beside.places, output, rule, spec.fingerprint)
     paths = [file.path for file in source.data_files]
 
     def write() -> None:
@@ -106,18 +104,6 @@ def run(
 
     written = [target for path in paths for target in pair_shards(path).values()]
     return make_one(Wanted(output, spec, written), existing, write)
-
-
-def layer_digests(documents: Manifest, layers: str, names: Sequence[str]) -> dict[str, str]:
-    """The layers as parents of a dataset. Raises ValueError for one that is missing or describes other documents."""
-    digests = {}
-    for name in names:
-        if not places.exists(join(layers, name, MANIFEST)):
-            raise ValueError(f"no {name} layer at {layers}; make it with agora annotate --layers {','.join(names)}")
-        layer = load_manifest(join(layers, name))
-        check_aligned(documents, layer, name)
-        digests[f"layers/{name}"] = layer.digest
-    return digests
 
 
 def command(

@@ -19,12 +19,12 @@ from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
 from transforms.datasets import building, shards
-from transforms.datasets.align import check_aligned, check_rows_aligned
+from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.manifest import Counts, Manifest, load_manifest
-from transforms.datasets.places import join
 from transforms.datasets.schema import preference_schema, tokens_schema
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, make_one
+from transforms.layers.read import find_layers
 from transforms.tokens.encode import count_groups, count_tokens, encode_documents, encode_groups
 
 TOKENS = Step("tokens", version=1, libraries=("tokenizers",))
@@ -108,11 +108,10 @@ def run(
     if source.kind not in ("documents", "pairs"):
         raise ValueError(f"{data} is a {source.kind} dataset; tokenize takes documents or pairs")
     parents = {source.kind: source.digest}
-    languages = join(layers, "language") if layers is not None and source.kind == "documents" else None
-    if languages is not None:
-        layer = load_manifest(languages)
-        check_aligned(source, layer, "language")
-        parents["layers/language"] = layer.digest
+    languages = None
+    if layers is not None and source.kind == "documents":
+        beside = find_layers(source, layers, needed=["language"], others=False)
+        languages, parents = beside.places["language"], {**parents, **beside.parents}
     encoder = Encoder.load(tokenizer)
     step = TOKENS if source.kind == "documents" else PREFERENCE
     spec = step.spec({"tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}, parents)

@@ -24,12 +24,12 @@ from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, places, shards
-from transforms.datasets.align import check_aligned
 from transforms.datasets.ids import canonical_json, keyed_hash
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.datasets.texts import full_text
+from transforms.layers.read import drop_reasons, find_layers, read_layers
 
 STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
 
@@ -38,7 +38,7 @@ SPECIAL_TOKENS_FILE = "special_tokens_map.json"
 CARD_FILE = "card.json"
 FILES = (MODEL_FILE, TOKENIZER_FILE, CONFIG_FILE, SPECIAL_TOKENS_FILE, CARD_FILE)
 
-LAYER_COLUMNS = {"language": ("language", "keep"), "duplicates": ("keep",), "split": ("split",)}
+LAYER_COLUMNS = {"language": ["language"], "duplicates": [], "split": ["split"]}
 TRAIN, VALIDATION = "train", "validation"
 _FEWEST_PIECES = 1 + len(CONTROL_TOKENS) + 256  # <unk>, control tokens, bytes
 
@@ -92,18 +92,17 @@ def run(
     Raises ValueError when the layers do not describe the documents, or there is too little text for the vocabulary.
     """
     source = load_manifest(documents, "documents")
-    layer_places = {name: places.join(layers, name) for name in LAYER_COLUMNS}
-    parents = {"documents": source.digest}
-    for name, place in layer_places.items():
-        layer = load_manifest(place, name)
-        check_aligned(source, layer, name)
-        parents[f"layers/{name}"] = layer.digest
-    sources = Sources(documents, layer_places, tuple(file.path for file in source.data_files))
+    beside = find_layers(source, layers, needed=list(LAYER_COLUMNS))
+    sources = Sources(documents, beside.places, tuple(file.path for file in source.data_files))
 
     def train() -> Whole:
         return Whole(counts=write(output, draw(sources, settings), settings))
 
-    return make_one(Wanted(output, STEP.spec(asdict(settings), parents), FILES), existing, train)
+    return make_one(
+        Wanted(output, STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents}), FILES),
+        existing,
+        train,
+    )
 
 
 def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
@@ -143,9 +142,7 @@ def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
 def grouped_batches(sources: Sources, columns: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, list[Group | None]]]:
     """Batches of documents, with the group of each row: None for one that no sample may hold."""
     for path in sources.paths:
-        groups = row_groups(
-            {name: shards.read_shard(place, path, LAYER_COLUMNS[name]) for name, place in sources.layers.items()}
-        )
+        groups = row_groups(read_layers(sources.layers, path, LAYER_COLUMNS))
         start = 0
         for batch in shards.iter_batches(sources.documents, path, columns):
             yield batch, groups[start : start + batch.num_rows]
@@ -156,7 +153,7 @@ def row_groups(layers: Mapping[str, pa.Table]) -> list[Group | None]:
     """The (split, language) of each row of aligned layer tables; None when a layer drops it or it is held out."""
     codes = layers["language"].column("language").to_pylist()
     splits = layers["split"].column("split").to_pylist()
-    kept = pc.and_(layers["language"].column("keep"), layers["duplicates"].column("keep")).to_pylist()
+    kept = pc.is_null(drop_reasons(layers)).to_pylist()
     return [
         (split, code) if keep and code is not None and split in (TRAIN, VALIDATION) else None
         for split, code, keep in zip(splits, codes, kept, strict=True)

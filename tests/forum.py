@@ -12,7 +12,10 @@ import pyarrow as pa
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import shard_name
-from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.datasets.schema import DOCUMENTS
+from transforms.layers.duplicates import SCHEMA as DUPLICATES
+from transforms.layers.language import SCHEMA as LANGUAGE
+from transforms.layers.split import SCHEMA as SPLIT
 
 Row = dict[str, Any]
 

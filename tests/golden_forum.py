@@ -18,7 +18,7 @@ from tests import goldens
 from tests.conftest import ROOT, forum_rows
 from tests.goldens import Golden
 from transforms.curriculum.mix import Recipe, Stage
-from transforms.layers.langid import LanguageSettings
+from transforms.layers import kinds
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
@@ -70,7 +70,7 @@ CORPUS = (
 def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
     """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.STEPS."""
     at = {name: str(folder / name) for name in (*goldens.STEPS, "layers")}
-    annotated = annotate.AnnotateSettings(LanguageSettings(str(lid_model)))
+    annotated = kinds.settings_of({"language": str(lid_model)}, "the goldens")
     words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
     ingested = IngestSettings(
         num_shards=3,

@@ -26,9 +26,9 @@ REGOLD = "run `python -m tests.regold`"
 # Every dataset in the order it is built, and where its step stands, with its version.
 STEPS = {
     "documents": "pipelines/ingest_plan.py",
-    "layers/language": "pipelines/annotate.py",
-    "layers/duplicates": "pipelines/annotate.py",
-    "layers/split": "pipelines/annotate.py",
+    "layers/language": "transforms/layers/language.py",
+    "layers/duplicates": "transforms/layers/duplicates.py",
+    "layers/split": "transforms/layers/split.py",
     "pairs": "pipelines/pairs.py",
     "tokenizer": "pipelines/tokenizer.py",
     "tokens": "pipelines/tokenize.py",

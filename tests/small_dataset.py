@@ -8,8 +8,8 @@ import pyarrow as pa
 
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
-from transforms.datasets.schema import SPLIT
 from transforms.datasets.standing import Existing
+from transforms.layers.split import SCHEMA as SPLIT
 
 SPEC = DatasetSpec("split", {"holdout": 0.1}, {"documents": "abc"})
 PATHS = ["data/00000-of-00002.arrow", "data/00001-of-00002.arrow"]

@@ -11,10 +11,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines import annotate
-from pipelines.annotate import AnnotateSettings
 from tests import laws
 from tests.test_langid import SENTENCES, train
-from transforms.datasets import building, shards
+from transforms.datasets import building, shards, texts
 from transforms.datasets.align import check_aligned
 from transforms.datasets.ids import bucket_of
 from transforms.datasets.manifest import DatasetSpec, load_manifest
@@ -22,9 +21,10 @@ from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.layers import write as layers
-from transforms.layers.langid import LanguageSettings
-from transforms.layers.minhash import MinHashSpec
-from transforms.layers.split import SplitSettings
+from transforms.layers.duplicates import MinHashSpec
+from transforms.layers.kinds import LAYERS, settings_of
+
+Settings = dict[str, Any]  # by layer
 
 DEFAULTS: Mapping[str, Any] = {
     "kind": "answer", "tags": [], "flags": [], "source": "test", "site": "test.example.org", "text": "", "title": None
@@ -60,14 +60,18 @@ def forum(number: int = 300) -> list[dict[str, Any]]:
     return rows
 
 
+def only(settings: Settings, name: str) -> Settings:
+    return {name: settings[name]}
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(train(tmp_path_factory.mktemp("model"), {key: key for key in SENTENCES}))
 
 
 @pytest.fixture
-def settings(model: str) -> AnnotateSettings:
-    return AnnotateSettings(LanguageSettings(model), MinHashSpec(), SplitSettings())
+def settings(model: str) -> Settings:
+    return settings_of({"language": model}, "here")
 
 
 def read(place: Path, name: str) -> list[dict[str, Any]]:
@@ -75,12 +79,11 @@ def read(place: Path, name: str) -> list[dict[str, Any]]:
     return [row for file in manifest.data_files for row in shards.read_shard(str(place / name), file.path).to_pylist()]
 
 
-def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Settings) -> None:
     documents = write_documents(tmp_path / "documents", forum(), 3)
     manifests = annotate.run(documents, str(tmp_path / "layers"), settings)
     described = load_manifest(documents)
-    assert list(manifests) == list(settings.layers) == ["language", "duplicates", "split"]
-    assert AnnotateSettings().layers == ("duplicates", "split")
+    assert list(manifests) == list(LAYERS) == ["language", "duplicates", "split"]
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
         check_aligned(described, manifest, name)
@@ -100,7 +103,7 @@ def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Annot
     assert all(len(splits) == 1 for splits in threads.values())
 
 
-def test_workers_change_no_byte_and_a_second_run_does_nothing(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_workers_change_no_byte_and_a_second_run_does_nothing(tmp_path: Path, settings: Settings) -> None:
     documents = write_documents(tmp_path / "documents", forum(), 3)
     annotate.run(documents, str(tmp_path / "one"), settings)
     annotate.run(documents, str(tmp_path / "two"), settings, workers=2)
@@ -108,7 +111,7 @@ def test_workers_change_no_byte_and_a_second_run_does_nothing(tmp_path: Path, se
     laws.assert_idempotent(tmp_path / "one", lambda: annotate.run(documents, str(tmp_path / "one"), settings))
 
 
-def test_order_of_rows_and_number_of_shards_change_no_row(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_order_of_rows_and_number_of_shards_change_no_row(tmp_path: Path, settings: Settings) -> None:
     found = []
     for number, rows in ((2, forum()), (5, forum()[::-1])):
         documents = write_documents(tmp_path / f"documents{number}", rows, number)
@@ -122,23 +125,23 @@ def test_order_of_rows_and_number_of_shards_change_no_row(tmp_path: Path, settin
     assert found[0] == found[1]
 
 
-def test_a_layer_is_rebuilt_alone_and_only_when_asked(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_a_layer_is_rebuilt_alone_and_only_when_asked(tmp_path: Path, settings: Settings) -> None:
     documents, output = write_documents(tmp_path / "documents", forum(60), 2), str(tmp_path / "layers")
     annotate.run(documents, output, settings)
     others = laws.files_of(tmp_path / "layers" / "language")
-    changed = AnnotateSettings(settings.language, MinHashSpec(bands=20), settings.split)
+    changed = settings | {"duplicates": MinHashSpec(bands=20)}
     laws.assert_refuses_other(lambda: annotate.run(documents, output, changed))
-    manifests = annotate.run(documents, output, changed, layers=["duplicates"], existing=Existing.REPLACE)
+    manifests = annotate.run(documents, output, only(changed, "duplicates"), existing=Existing.REPLACE)
     assert manifests["duplicates"].settings["bands"] == 20
     assert laws.files_of(tmp_path / "layers" / "language") == others
 
 
 @pytest.mark.parametrize("name", ["language", "duplicates", "split"])
 def test_an_interrupted_build_is_finished(
-    tmp_path: Path, settings: AnnotateSettings, name: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = write_documents(tmp_path / "documents", forum(120), 4)
-    annotate.run(documents, str(tmp_path / "whole"), settings, layers=[name])
+    annotate.run(documents, str(tmp_path / "whole"), only(settings, name))
     write_layer, done = layers.write_layer, []
 
     def stop_at_the_third(*arguments: Any) -> None:
@@ -149,18 +152,18 @@ def test_an_interrupted_build_is_finished(
     with monkeypatch.context() as patch:
         patch.setattr(layers, "write_layer", stop_at_the_third)
         with pytest.raises(RuntimeError, match="killed here"):
-            annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
+            annotate.run(documents, str(tmp_path / "cut"), only(settings, name))
     with pytest.raises(ValueError, match="did not finish"):
         load_manifest(str(tmp_path / "cut" / name))
     written = {path: path.stat().st_mtime_ns for path in (tmp_path / "cut" / name / "data").iterdir()}
     assert len(written) == 2
-    annotate.run(documents, str(tmp_path / "cut"), settings, layers=[name])
+    annotate.run(documents, str(tmp_path / "cut"), only(settings, name))
     assert all(path.stat().st_mtime_ns == when for path, when in written.items())
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "cut")
 
 
 def test_a_build_killed_before_its_commit_is_committed(
-    tmp_path: Path, settings: AnnotateSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = write_documents(tmp_path / "documents", forum(30), 2)
     annotate.run(documents, str(tmp_path / "whole"), settings)
@@ -177,32 +180,26 @@ def test_a_build_killed_before_its_commit_is_committed(
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "cut")
 
 
-def test_documents_that_changed_are_refused(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_documents_that_changed_are_refused(tmp_path: Path, settings: Settings) -> None:
     first = write_documents(tmp_path / "first", forum(60), 1)
     second = write_documents(tmp_path / "second", forum(61)[1:], 1)
     shutil.copy(tmp_path / "second" / shard_name(0, 1), tmp_path / "first" / shard_name(0, 1))
     assert load_manifest(first).rows == load_manifest(second).rows
     with pytest.raises(Exception, match="documents changed while they were annotated"):
-        annotate.run(first, str(tmp_path / "layers"), settings, layers=["split"])
+        annotate.run(first, str(tmp_path / "layers"), only(settings, "split"))
 
 
-def test_what_cannot_be_built_is_said_at_once(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_what_cannot_be_built_is_said_at_once(tmp_path: Path, settings: Settings) -> None:
     documents, output = write_documents(tmp_path / "documents", forum(3), 1), str(tmp_path / "layers")
-    with pytest.raises(ValueError, match=r"unknown layer 'duplicate'.* nearest: duplicates"):
-        annotate.run(documents, output, settings, layers=["duplicate"])
-    with pytest.raises(ValueError, match="no layer to build"):
-        annotate.run(documents, output, settings, layers=[])
-    with pytest.raises(ValueError, match="needs a fastText model"):
-        annotate.run(documents, output, AnnotateSettings(), layers=["language"])
-    absent = AnnotateSettings(LanguageSettings(str(tmp_path / "no.ftz")))
+    absent = settings_of({"language": str(tmp_path / "no.ftz")}, "here")
     with pytest.raises(ValueError, match="no language model at"):
-        annotate.run(documents, output, absent, layers=["language"])
+        annotate.run(documents, output, absent)
     with pytest.raises(ValueError, match="no dataset at"):
-        annotate.run(str(tmp_path / "nowhere"), output, settings, layers=["split"])
+        annotate.run(str(tmp_path / "nowhere"), output, only(settings, "split"))
     assert not (tmp_path / "layers").exists()
 
 
-def test_no_documents_make_empty_layers(tmp_path: Path, settings: AnnotateSettings) -> None:
+def test_no_documents_make_empty_layers(tmp_path: Path, settings: Settings) -> None:
     documents = write_documents(tmp_path / "documents", [], 2)
     for manifest in annotate.run(documents, str(tmp_path / "layers"), settings).values():
         assert manifest.rows == 0
@@ -210,13 +207,13 @@ def test_no_documents_make_empty_layers(tmp_path: Path, settings: AnnotateSettin
 
 
 def test_texts_are_cut_into_bounded_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(layers, "_BATCH_CHARS", 100)
+    monkeypatch.setattr(texts, "_BATCH_CHARS", 100)
     rows = [{"doc_id": f"{n:03d}", "thread_id": f"{n:03d}", "text": "x" * (n * 7 % 150)} for n in range(80)]
     rows[3]["title"] = "title"
     documents = write_documents(tmp_path / "documents", rows, 1)
-    batches = list(layers.iter_texts(documents, shard_name(0, 1)))
+    batches = list(texts.iter_texts(shards.iter_batches(documents, shard_name(0, 1), texts.TEXT_COLUMNS)))
     assert [name for ids, _ in batches for name in ids] == [row["doc_id"] for row in rows]
-    assert [text for _, texts in batches for text in texts] == [
+    assert [text for _, found in batches for text in found] == [
         f"title\n\n{row['text']}" if "title" in row else row["text"] for row in rows
     ]
-    assert all(len(texts) == 1 or sum(map(len, texts)) <= 100 for _, texts in batches)
+    assert all(len(found) == 1 or sum(map(len, found)) <= 100 for _, found in batches)

@@ -13,9 +13,9 @@ from tests import laws
 from tests.small_dataset import PATHS, SPEC, build, rows, write
 from transforms.datasets import building, places, shards
 from transforms.datasets.manifest import DatasetSpec
-from transforms.datasets.schema import SPLIT
 from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
+from transforms.layers.split import SCHEMA as SPLIT
 
 
 def test_a_build_is_sound_repeatable_and_idempotent(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from transforms.datasets import building, places, shards
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import load_manifest
 from transforms.layers import dedup
-from transforms.layers.dedup import Deduplicate, Search, size_class
-from transforms.layers.minhash import MinHashSpec
+from transforms.layers.dedup import Deduplicate, Search
+from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
 from transforms.layers.write import Target
 
 WORDS = [f"word{number}" for number in range(3_000)]
@@ -60,7 +60,7 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
 def search_for(tmp_path: Path, documents: str, **more: Any) -> Search:
     output = str(tmp_path / "layer")
     files = load_manifest(documents).data_files
-    target = Target(documents, output, "duplicates", "f" * 16)
+    target = Target(documents, output, "duplicates", SCHEMA, "f" * 16)
     return Search(target, MinHashSpec(), files, places.join(output, "scratch"), **more)
 
 

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from transforms.datasets import schema
+from transforms.layers.kinds import LAYERS
 
 ROOT = Path(__file__).parents[1]
 FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
@@ -16,8 +17,7 @@ FORMATS = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8")
 SECTIONS = {
     "documents": schema.DOCUMENTS,
     "rejects": schema.REJECTS,
-    "language": schema.LANGUAGE,
-    "duplicates": schema.DUPLICATES,
+    **{name: layer.schema for name, layer in LAYERS.items()},
     "pairs": schema.PAIRS,
     "tokens": schema.tokens_schema(pa.uint16()),
     "preference": schema.preference_schema(pa.uint16()),

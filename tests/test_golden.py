@@ -14,7 +14,7 @@ from tests.forum import post, write_documents
 from tests.goldens import Golden
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec
-from transforms.datasets.schema import SPLIT
+from transforms.layers.split import SCHEMA as SPLIT
 
 TOKENS = Golden(1, 9, {"documents": "d1", "settings.vocab_size": 700}, {"column tokens": "t1", "counts": "c1"})
 PAIRS = Golden(4, 5, {"documents": "d1"}, {"column margin": "m1"})

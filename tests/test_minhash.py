@@ -13,7 +13,8 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.layers.minhash import MinHashSpec, band_digests, signatures
+from transforms.layers.duplicates import MinHashSpec
+from transforms.layers.minhash import band_digests, signatures
 from transforms.layers.shingles import Shingles, shingles
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"

@@ -25,8 +25,10 @@ WORLDPM = strict_yaml.load_named(PairRule, "worldpm", pairs.RULES)
 PLAIN = PairRule("plain", 1, "score", max_pairs_per_thread=10**6)
 
 
-def answer(number: int, votes: int | None, accepted: bool = False, duplicate: bool = False, text: str = "") -> Answer:
-    return Answer(f"test:{number:05d}", number, votes, accepted, duplicate, text or f"answer {number}")
+def answer(
+    number: int, votes: int | None, accepted: bool = False, unpaired: Reason | None = None, text: str = ""
+) -> Answer:
+    return Answer(f"test:{number:05d}", number, votes, accepted, unpaired, text or f"answer {number}")
 
 
 def fates(answers: list[Answer], rule: PairRule, has_prompt: bool = True) -> list[PreferencePair | CandidateDrop]:
@@ -53,7 +55,7 @@ def test_acceptance_can_make_a_pair_of_a_tie_and_a_tie_of_a_pair() -> None:
     [
         ([answer(1, 1), answer(2, 5)], False, Reason.NO_PROMPT),
         ([answer(1, 1), answer(2, None)], True, Reason.MISSING_SCORE),
-        ([answer(1, 1), answer(2, 5, duplicate=True)], True, Reason.DUPLICATE_ANSWER),
+        ([answer(1, 1), answer(2, 5, unpaired=Reason.DUPLICATE_ANSWER)], True, Reason.DUPLICATE_ANSWER),
         ([answer(1, 1, text="same"), answer(2, 5, text="same")], True, Reason.DUPLICATE_ANSWER),
         ([answer(1, -2), answer(2, -2)], True, Reason.TIE),
     ],
@@ -63,10 +65,13 @@ def test_each_reason(answers: list[Answer], has_prompt: bool, reason: Reason) ->
 
 
 @given(
-    st.lists(st.tuples(st.none() | st.integers(-3, 3), st.booleans(), st.booleans()), max_size=12),
+    st.lists(
+        st.tuples(st.none() | st.integers(-3, 3), st.booleans(), st.sampled_from([None, Reason.DUPLICATE_ANSWER])),
+        max_size=12,
+    ),
     st.integers(1, 12),
 )
-def test_every_candidate_has_one_fate(rows: list[tuple[int | None, bool, bool]], cap: int) -> None:
+def test_every_candidate_has_one_fate(rows: list[tuple[int | None, bool, Reason | None]], cap: int) -> None:
     answers = [answer(number, *row) for number, row in enumerate(rows)]
     found = fates(answers, PairRule("any", 1, "score_plus_accepted", cap))
     candidates = {frozenset((one.doc_id, two.doc_id)) for one, two in combinations(answers, 2)}
@@ -81,8 +86,8 @@ def test_every_candidate_has_one_fate(rows: list[tuple[int | None, bool, bool]],
     assert over == 0 or len(kept) == cap
     for pair in kept:
         assert pair.chosen_score > pair.rejected_score
-        assert not pair.chosen.duplicate
-        assert not pair.rejected.duplicate
+        assert not pair.chosen.unpaired
+        assert not pair.rejected.unpaired
 
 
 def test_cap_does_not_depend_on_the_order_of_answers() -> None:
@@ -121,7 +126,7 @@ def test_real_forums_before_the_cap(site: str, plain: tuple[int, int], accepted:
     accepted_ids = {row.get("AcceptedAnswerId") for row in posts if row["PostTypeId"] == "1"}
     for row in posts:
         if row["PostTypeId"] == "2":
-            one = Answer(row["Id"], len(threads), int(row["Score"]), row["Id"] in accepted_ids, False, row["Id"])
+            one = Answer(row["Id"], len(threads), int(row["Score"]), row["Id"] in accepted_ids, None, row["Id"])
             threads[row["ParentId"]].append(one)
     for rule, wanted in ((PLAIN, plain), (PairRule("plus", 1, "score_plus_accepted", 10**6), accepted)):
         pairs_of = [reasons(list(pairs_from_thread(name, True, threads[name], rule))).count("kept") for name in threads]

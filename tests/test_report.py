@@ -16,7 +16,8 @@ from pipelines.report.html import VOID, Column, escape, file_size, percent, tabl
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.places import write_atomically
-from transforms.datasets.schema import SPLIT, SPLITS
+from transforms.datasets.schema import SPLITS
+from transforms.layers.split import SCHEMA as SPLIT
 
 HOSTILE = '<script>alert("x")</script>\u202e&amp;\x00'
 ESTIMATE = {"value": 0.75, "low": 0.7, "high": 0.8}

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.small_dataset import PATHS, build
 from transforms.datasets import shards
-from transforms.datasets.schema import DOCUMENTS, SPLIT
+from transforms.datasets.schema import DOCUMENTS
+from transforms.layers.split import SCHEMA as SPLIT
 
 
 @settings(max_examples=25, deadline=None)

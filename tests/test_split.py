@@ -7,10 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.forum import post, write_documents
-from transforms.datasets.shards import read_shard
+from transforms.datasets.shards import iter_batches
 from transforms.layers import split
 from transforms.layers.split import SplitSettings, split_of
-from transforms.layers.write import Target
 
 THREADS = [f"site:{number}" for number in range(20_000)]
 
@@ -73,7 +72,9 @@ def test_wrong_shares_are_refused(holdout: object, validation: object) -> None:
 def test_all_posts_of_a_thread_are_written_into_its_split(tmp_path: Path) -> None:
     rows = [post(3 * thread + place, "answer", thread, "text") for thread in range(200) for place in range(3)]
     (file,) = write_documents(tmp_path / "documents", [rows]).data_files
-    split.write_split(file, Target(str(tmp_path / "documents"), str(tmp_path / "layer"), "split", "f"), SplitSettings())
-    written = read_shard(str(tmp_path / "layer"), file.path).to_pylist()
+    batches = iter_batches(str(tmp_path / "documents"), file.path, split.LAYER.columns)
+    layer, counts = split.rows(batches, SplitSettings())
+    written = layer.to_pylist()
+    assert sum(counts.group("split").values()) == len(rows)
     assert [row["doc_id"] for row in written] == [row["doc_id"] for row in rows]
     assert [row["split"] for row in written] == [split_of(row["thread_id"], SplitSettings()) for row in rows]

@@ -20,10 +20,13 @@ from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, load_manifest
-from transforms.datasets.schema import DOCUMENTS, DUPLICATES, LANGUAGE, SPLIT
+from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
+from transforms.layers.duplicates import SCHEMA as DUPLICATES
+from transforms.layers.language import SCHEMA as LANGUAGE
+from transforms.layers.split import SCHEMA as SPLIT
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)
 
@@ -37,6 +40,14 @@ class Row:
     keep: bool = True  # of the language layer
     unique: bool = True  # keep of the duplicates layer
     title: str | None = None
+
+    @property
+    def unsure(self) -> str | None:
+        return None if self.keep else "language-unsure"
+
+    @property
+    def copied(self) -> str | None:
+        return None if self.unique else "duplicate"
 
 
 def _rows() -> list[Row]:
@@ -73,8 +84,10 @@ def _write(folder: Path, rows: Iterable[Row], num_shards: int) -> tuple[str, str
 
     documents = dataset(str(folder / "documents"), "documents", DOCUMENTS, {"title": "title", "text": "text"})
     layers = folder / "layers"
-    dataset(str(layers / "language"), "language", LANGUAGE, {"language": "language", "keep": "keep"})
-    dataset(str(layers / "duplicates"), "duplicates", DUPLICATES, {"keep": "unique"})
+    dataset(
+        str(layers / "language"), "language", LANGUAGE, {"language": "language", "keep": "keep", "reason": "unsure"}
+    )
+    dataset(str(layers / "duplicates"), "duplicates", DUPLICATES, {"keep": "unique", "reason": "copied"})
     dataset(str(layers / "split"), "split", SPLIT, {"split": "split"})
     return documents, str(layers)
 

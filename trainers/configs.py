@@ -228,20 +228,8 @@ def load(kind: type[C], folder: str, arguments: Sequence[str]) -> C:
     values = strict_yaml.read(strict_yaml.text_of(place), place) if names else {}
     for argument in arguments:
         if "=" in argument:
-            key, _, text = argument.partition("=")
-            _set(values, key, text)
+            strict_yaml.override(values, argument)
     return typing.cast(C, strict_yaml.convert(kind, values, place))
-
-
-def _set(values: dict[str, object], dotted: str, text: str) -> None:
-    *parents, last = dotted.split(".")
-    at = values
-    for parent in parents:
-        inner = at.setdefault(parent, {})
-        if not isinstance(inner, dict):
-            raise ValueError(f"{dotted}: {parent} holds {inner!r}, it has no keys")
-        at = inner
-    at[last] = strict_yaml.read(text, dotted) if text else ""
 
 
 def _at_least(name: str, value: int, least: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pipelines.report.data import Build, Row
 from pipelines.report.html import (
@@ -19,14 +20,11 @@ from pipelines.report.html import (
     table,
     tag,
 )
-from tokenizer.languages import LANGUAGES
 from transforms.datasets.schema import SPLITS
+from transforms.layers.language import language_name
+from transforms.layers.layer import CountGroup, Layer
 
 SHOWN_ROWS = 25  # of a long table; the others are one click away
-
-
-def language_name(code: str) -> str:
-    return LANGUAGES[code].name if code in LANGUAGES else code
 
 
 def funnel_section(build: Build) -> Html | None:
@@ -121,75 +119,23 @@ def long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> H
     return join([table(columns, first), details(f"{len(rest)} more", table(columns, rest)) if rest else Html("")])
 
 
-def languages_section(build: Build) -> Html | None:
-    if build.get("language") is None:
+def layer_section(layer: Layer[Any, Any], build: Build) -> Html | None:
+    """A layer as its own value describes it: what it is, what it keeps, and its counts."""
+    if build.get(layer.name) is None:
         return None
-    most = max(build.languages.values(), default=0)
-    whole = sum(build.languages.values())
-    rows = [
-        (
-            language_name(code),
-            tag("code", code),
-            number(count),
-            percent(share(count, whole)),
-            bar(share(count, most)),
-        )
-        for code, count in by_size(build.languages)
-    ]
-    columns = [
-        Column("language", "name"), Column("code", "code"), Column("documents"), Column("share"), Column("", "bar"),
-    ]  # fmt: skip
-    return join(
-        [
-            paragraph(
-                f"{number(whole)} documents are written in {number(len(rows))} of the {len(LANGUAGES)} languages that "
-                "Agora knows. A document whose language is not sure enough, or is not one of them, is kept for "
-                "preference pairs and left out of the curriculum."
-            ),
-            long_table(columns, rows),
-        ]
+    fates = build.count(layer.name, "documents")
+    kept = layer.keep and paragraph(
+        f"{number(fates.get('kept', 0))} of {number(fates['in'])} documents are {layer.keep.documents}; the others are "
+        "left out of the curriculum"
+        + (", and their answers are not paired." if layer.keep.unpaired else " and kept for preference pairs.")
     )
+    return join([paragraph(layer.says), kept or "", *(_count_group(group, layer, build) for group in layer.groups)])
 
 
-def duplicates_section(build: Build) -> Html | None:
-    sizes = build.count("duplicates", "cluster_size")
-    if not sizes:
-        return None
-    ordered = sorted(sizes.items(), key=lambda item: int(item[0].split("-")[0]))
-    alone = sizes.get("1", 0)
-    dropped = build.count("duplicates", "drop")
-    rows = [(f"{size} documents" if size != "1" else "1 document, no duplicate", number(n)) for size, n in ordered]
-    return join(
-        [
-            paragraph(
-                f"{number(alone)} documents have no near-duplicate; {number(sum(sizes.values()) - alone)} clusters "
-                "hold the others. Of each cluster the document with the smallest id is kept, and "
-                f"{number(sum(dropped.values()))} are marked."
-            ),
-            table([Column("cluster of", "name"), Column("clusters")], rows),
-        ]
-    )
-
-
-def split_section(build: Build) -> Html | None:
-    counts = build.count("split", "split")
-    if not counts:
-        return None
-    pairs = build.pairs_by_split
-    whole = sum(counts.values())
-    rows = [
-        (name, number(counts.get(name, 0)), percent(share(counts.get(name, 0), whole)), number(pairs.get(name)))
-        for name in SPLITS
-    ]
-    return join(
-        [
-            paragraph(
-                "Threads are split by a hash of their id, so a thread is never in two splits. Pairs and "
-                "curriculum follow the same split: no held-out thread is trained on in any form."
-            ),
-            table([Column("split", "name"), Column("documents"), Column("share"), Column("preference pairs")], rows),
-        ]
-    )
+def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Html:
+    counts = build.count(layer.name, group.name)
+    names = sorted(counts, key=group.order) if group.order else list(counts)
+    return count_table(group.title, {group.label(name): counts[name] for name in names}, ordered=bool(group.order))
 
 
 def pairs_section(build: Build) -> Html | None:
@@ -209,5 +155,6 @@ def pairs_section(build: Build) -> Html | None:
                 f"{number(threads.get('without-pairs', 0))} threads had candidates and gave no pair."
             ),
             count_table("language of the question", languages),
+            count_table("split", {name: build.pairs_by_split.get(name, 0) for name in SPLITS}, ordered=True),
         ]
     )

@@ -15,13 +15,12 @@ from pipelines.report.html import counted
 from transforms.datasets import places
 from transforms.datasets.manifest import MANIFEST, RUN, Manifest, load_manifest
 from transforms.datasets.names import split_of
+from transforms.layers.kinds import LAYERS
 
 # Role in the page, place below the build folder; in the order of the flow.
 DATASETS = {
     "documents": "documents",
-    "language": "layers/language",
-    "duplicates": "layers/duplicates",
-    "split": "layers/split",
+    **{name: f"layers/{name}" for name in LAYERS},
     "pairs": "pairs",
     "tokenizer": "tokenizer",
     "tokens": "tokens",
@@ -118,10 +117,10 @@ class Build:
             note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
             note = f"Whole files: {note}; their complete rows are among those above." if note else ""
             steps.append(Step("rows of the dump", sum(f["rows"] for f in self.inputs), documents.rows, reasons, note))
-        for role, name in (("language", "sure of a listed language"), ("duplicates", "no near-duplicate")):
-            if self.get(role):
+        for role, layer in LAYERS.items():
+            if layer.keep and self.get(role):
                 fates = self.count(role, "documents")
-                steps.append(Step(name, fates["in"], fates["kept"], self.count(role, "drop")))
+                steps.append(Step(layer.keep.documents, fates["in"], fates["kept"], self.count(role, "drop")))
         if self.get("pairs"):
             candidates = self.count("pairs", "candidates")
             reasons = {reason: count for reason, count in candidates.items() if reason != KEPT}

@@ -6,6 +6,8 @@ left out and named. Whatever came out of a dump is escaped (`report_html`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -14,11 +16,9 @@ import typer
 from pipelines.command import console, run_command
 from pipelines.report.corpus import (
     documents_section,
-    duplicates_section,
     funnel_section,
-    languages_section,
+    layer_section,
     pairs_section,
-    split_section,
 )
 from pipelines.report.data import Build, read_build
 from pipelines.report.html import Html, counted, join, number, page, paragraph, percent, tag
@@ -26,16 +26,15 @@ from pipelines.report.models import evaluation_section, preference_section, pret
 from pipelines.report.provenance import footer, provenance_section
 from pipelines.report.tokens import curriculum_section, tokenizer_section
 from transforms.datasets import places
+from transforms.layers.kinds import LAYERS
 
 CSS = Path(__file__).with_name("report.css")
 
 # Anchor, title, the function that draws it; a section that returns None has nothing to show.
-SECTIONS = (
+SECTIONS: Sequence[tuple[str, str, Callable[[Build], Html | None]]] = (
     ("funnel", "What became of every record", funnel_section),
     ("posts", "Posts", documents_section),
-    ("languages", "Languages", languages_section),
-    ("duplicates", "Near-duplicates", duplicates_section),
-    ("split", "Split", split_section),
+    *((name, layer.title, partial(layer_section, layer)) for name, layer in LAYERS.items()),
     ("pairs", "Preference pairs", pairs_section),
     ("tokenizer", "Tokenizer", tokenizer_section),
     ("curriculum", "Curriculum", curriculum_section),

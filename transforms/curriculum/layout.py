@@ -27,6 +27,7 @@ from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.fates import Reason, Tally
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.schema import curriculum_schema
+from transforms.layers.read import drop_reasons
 
 USED = "used"
 
@@ -55,16 +56,14 @@ class ShardIndex:
     counts: Tally
 
 
-def index_shard(
-    number: int, tokens: pa.Table, language: pa.Table, duplicates: pa.Table, split: pa.Table, recipe: Recipe
-) -> ShardIndex:
+def index_shard(number: int, tokens: pa.Table, layers: Mapping[str, pa.Table], recipe: Recipe) -> ShardIndex:
     """The documents of a token shard that the recipe takes: in the train split, kept by every layer, in its languages.
 
     tokens: doc_id and tokens; the layers stand row for row beside it. Counts: `documents` dropped by reason,
     `available_documents` and `available_tokens` by language.
     """
-    check_rows_aligned(tokens, {"language": language, "duplicates": duplicates, "split": split})
-    reasons = _drop_reasons(language, duplicates, split, recipe)
+    check_rows_aligned(tokens, layers)
+    reasons = _unused_reasons(layers, recipe)
     tally = Tally()
     for entry in pc.value_counts(reasons.drop_null()).to_pylist():
         tally.add("documents", entry["values"], entry["counts"])
@@ -72,7 +71,7 @@ def index_shard(
     lengths = pc.list_value_length(tokens.column("tokens")).to_numpy()[rows]
     ids = tokens.column("doc_id").take(pa.array(rows)).to_pylist()
     keys = np.fromiter((keyed_hash("curriculum", doc_id) for doc_id in ids), np.uint64, len(ids))
-    codes = language.column("language").take(pa.array(rows)).to_numpy()
+    codes = layers["language"].column("language").take(pa.array(rows)).to_numpy()
     languages = {}
     for code in sorted(set(codes)):
         own = codes == code
@@ -87,17 +86,16 @@ def index_shard(
     return ShardIndex(languages, tally)
 
 
-def _drop_reasons(language: pa.Table, duplicates: pa.Table, split: pa.Table, recipe: Recipe) -> pa.Array:
-    """[rows] why a document is not for this curriculum; null when it is. The first reason that holds counts."""
-    codes = language.column("language").combine_chunks()
+def _unused_reasons(layers: Mapping[str, pa.Table], recipe: Recipe) -> pa.Array:
+    """[rows] why a document is not for this curriculum; null when it is. The first reason that holds counts: it is held
+    out, a layer does not keep it, the recipe does not take its language."""
+    codes = layers["language"].column("language").combine_chunks()
     taken = [code for code in pc.unique(codes).to_pylist() if code is not None and recipe.takes(code)]
-    nothing = pa.nulls(len(codes), pa.string())
     in_recipe = pc.is_in(codes, pa.array(taken, pa.string()))
-    reasons = pc.if_else(in_recipe, nothing, Reason.NOT_IN_RECIPE.value)
-    for layer, unstated in ((duplicates, Reason.DUPLICATE), (language, Reason.LANGUAGE_UNSURE)):
-        stated = pc.fill_null(layer.column("reason").combine_chunks(), unstated.value)
-        reasons = pc.if_else(layer.column("keep").combine_chunks(), reasons, stated)
-    in_train = pc.equal(split.column("split").combine_chunks(), "train")
+    reasons = pc.coalesce(
+        drop_reasons(layers), pc.if_else(in_recipe, pa.scalar(None, pa.string()), Reason.NOT_IN_RECIPE.value)
+    )
+    in_train = pc.equal(layers["split"].column("split").combine_chunks(), "train")
     return pc.if_else(in_train, reasons, Reason.HELD_OUT.value)
 
 

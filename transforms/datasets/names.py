@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from transforms.datasets import places
 
-LAYERS = ("language", "duplicates", "split")
-
 
 def shard_name(index: int, num_shards: int, split: str | None = None) -> str:
     """The path of a shard below its dataset: data/00003-of-00008.arrow or data/train-00003-of-00008.arrow."""

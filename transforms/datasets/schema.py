@@ -1,8 +1,8 @@
 """The record types of every dataset as Arrow schemas: the contract between pipelines and trainers.
 
-One schema per kind of dataset. A shard's schema metadata carries the kind, the schema version and the fingerprint of
-the settings that made it, so that a shard found alone still says what it is. Text is UTF-8; times are UTC, in
-milliseconds.
+One schema per kind of dataset; those of attribute layers stand with the layers (transforms/layers). A shard's schema
+metadata carries the kind, the schema version and the fingerprint of the settings that made it, so that a shard found
+alone still says what it is. Text is UTF-8; times are UTC, in milliseconds.
 This module imports neither Beam nor torch: trainers read through it.
 """
 
@@ -30,7 +30,8 @@ class PostKind(StrEnum):
 KIND_ORDER: Mapping[str, int] = {kind.value: order for order, kind in enumerate(PostKind)}
 
 
-def _required(name: str, kind: pa.DataType) -> pa.Field:
+def required(name: str, kind: pa.DataType) -> pa.Field:
+    """A column that is never null."""
     return pa.field(name, kind, nullable=False)
 
 
@@ -38,15 +39,15 @@ def _required(name: str, kind: pa.DataType) -> pa.Field:
 # doc_id. thread_id of a plain document is its doc_id.
 DOCUMENTS = pa.schema(
     [
-        _required("doc_id", pa.string()),
-        _required("thread_id", pa.string()),
+        required("doc_id", pa.string()),
+        required("thread_id", pa.string()),
         pa.field("parent_id", pa.string()),
-        _required("kind", pa.string()),
-        _required("text", pa.string()),
+        required("kind", pa.string()),
+        required("text", pa.string()),
         pa.field("title", pa.string()),
-        _required("tags", pa.list_(pa.string())),
-        _required("source", pa.string()),
-        _required("site", pa.string()),
+        required("tags", pa.list_(pa.string())),
+        required("source", pa.string()),
+        required("site", pa.string()),
         pa.field("url", pa.string()),
         pa.field("created", TIME),
         pa.field("edited", TIME),
@@ -58,88 +59,63 @@ DOCUMENTS = pa.schema(
         pa.field("accepted", pa.bool_()),  # answers only: the asker accepted it
         pa.field("accepted_at", TIME),
         pa.field("duplicate_of", pa.string()),  # the question that this one is declared a duplicate of
-        _required("flags", pa.list_(pa.string())),  # sorted; what the source says of the post in one word
+        required("flags", pa.list_(pa.string())),  # sorted; what the source says of the post in one word
     ]
 )
 
 # One row per record dropped where it was parsed. Sorted by file, offset.
 REJECTS = pa.schema(
     [
-        _required("file", pa.string()),  # name below the input the user gave, never an absolute path
-        _required("offset", pa.int64()),  # byte offset of the record in the (unpacked) file
+        required("file", pa.string()),  # name below the input the user gave, never an absolute path
+        required("offset", pa.int64()),  # byte offset of the record in the (unpacked) file
         pa.field("record_id", pa.string()),
-        _required("reason", pa.string()),  # a fates.Reason
-        _required("detail", pa.string()),  # what exactly was wrong; never the record's text
+        required("reason", pa.string()),  # a fates.Reason
+        required("detail", pa.string()),  # what exactly was wrong; never the record's text
     ]
 )
-
-# Attribute layers: same shards and same rows as the documents they describe.
-LANGUAGE = pa.schema(
-    [
-        _required("doc_id", pa.string()),
-        pa.field("language", pa.string()),  # code such as swh_Latn, or null
-        _required("confidence", pa.float32()),
-        pa.field("runner_up", pa.string()),
-        _required("runner_up_confidence", pa.float32()),
-        _required("keep", pa.bool_()),
-        pa.field("reason", pa.string()),
-    ]
-)
-
-DUPLICATES = pa.schema(
-    [
-        _required("doc_id", pa.string()),
-        _required("cluster", pa.string()),  # smallest doc_id of the cluster; its own id when it has no duplicate
-        _required("cluster_size", pa.int64()),
-        _required("keep", pa.bool_()),  # true for the representative: the document with the smallest id
-        pa.field("reason", pa.string()),
-    ]
-)
-
-SPLIT = pa.schema([_required("doc_id", pa.string()), _required("split", pa.string())])
 
 SPLITS = ("train", "validation", "holdout")
 
-_MESSAGES = pa.list_(pa.struct([_required("role", pa.string()), _required("content", pa.string())]))
+_MESSAGES = pa.list_(pa.struct([required("role", pa.string()), required("content", pa.string())]))
 
 
 # One row per preference pair: the conversational preference format of TRL and RewardBench plus what an audit needs.
 # The pairs of one prompt (group_id) are contiguous.
 PAIRS = pa.schema(
     [
-        _required("prompt", _MESSAGES),
-        _required("chosen", _MESSAGES),
-        _required("rejected", _MESSAGES),
-        _required("pair_id", pa.string()),
-        _required("group_id", pa.string()),  # one prompt; for question-answer sites the thread
-        _required("thread_id", pa.string()),
-        _required("chosen_id", pa.string()),
-        _required("rejected_id", pa.string()),
-        _required("chosen_score", pa.int64()),  # as the rule counts it (acceptance may be in it)
-        _required("rejected_score", pa.int64()),
+        required("prompt", _MESSAGES),
+        required("chosen", _MESSAGES),
+        required("rejected", _MESSAGES),
+        required("pair_id", pa.string()),
+        required("group_id", pa.string()),  # one prompt; for question-answer sites the thread
+        required("thread_id", pa.string()),
+        required("chosen_id", pa.string()),
+        required("rejected_id", pa.string()),
+        required("chosen_score", pa.int64()),  # as the rule counts it (acceptance may be in it)
+        required("rejected_score", pa.int64()),
         pa.field("chosen_ups", pa.int64()),
         pa.field("chosen_downs", pa.int64()),
         pa.field("rejected_ups", pa.int64()),
         pa.field("rejected_downs", pa.int64()),
         pa.field("chosen_created", TIME),
         pa.field("rejected_created", TIME),
-        _required("chosen_accepted", pa.bool_()),
-        _required("rejected_accepted", pa.bool_()),
-        _required("margin", pa.int64()),  # chosen_score - rejected_score, in votes, > 0
-        _required("target", pa.float32()),  # probability that chosen is better
-        _required("weight", pa.float32()),
-        _required("chosen_chars", pa.int64()),
-        _required("rejected_chars", pa.int64()),
+        required("chosen_accepted", pa.bool_()),
+        required("rejected_accepted", pa.bool_()),
+        required("margin", pa.int64()),  # chosen_score - rejected_score, in votes, > 0
+        required("target", pa.float32()),  # probability that chosen is better
+        required("weight", pa.float32()),
+        required("chosen_chars", pa.int64()),
+        required("rejected_chars", pa.int64()),
         pa.field("language", pa.string()),  # of the prompt
         pa.field("chosen_cluster", pa.string()),
         pa.field("rejected_cluster", pa.string()),
-        _required("source", pa.string()),
-        _required("site", pa.string()),
+        required("source", pa.string()),
+        required("site", pa.string()),
         pa.field("license", pa.string()),
         pa.field("url", pa.string()),
         pa.field("chosen_url", pa.string()),
         pa.field("rejected_url", pa.string()),
-        _required("rule", pa.string()),  # fingerprint of the pair rule
+        required("rule", pa.string()),  # fingerprint of the pair rule
     ]
 )
 
@@ -148,10 +124,10 @@ def tokens_schema(token_type: pa.DataType) -> pa.Schema:
     """One row per document, shard-aligned with the documents. token_type: uint16 or uint32, by vocabulary size."""
     return pa.schema(
         [
-            _required("doc_id", pa.string()),
-            _required("source", pa.string()),
+            required("doc_id", pa.string()),
+            required("source", pa.string()),
             pa.field("language", pa.string()),
-            _required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
+            required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
         ]
     )
 
@@ -161,32 +137,32 @@ def preference_schema(token_type: pa.DataType) -> pa.Schema:
     token_list = pa.list_(pa.field("item", token_type, nullable=False))
     response = pa.struct(
         [
-            _required("post_id", pa.string()),
-            _required("tokens", token_list),  # ends with the score token
-            _required("score", pa.int64()),
-            _required("chars", pa.int64()),
+            required("post_id", pa.string()),
+            required("tokens", token_list),  # ends with the score token
+            required("score", pa.int64()),
+            required("chars", pa.int64()),
             pa.field("created", TIME),
-            _required("accepted", pa.bool_()),
+            required("accepted", pa.bool_()),
         ]
     )
     pair = pa.struct(
         [
-            _required("chosen", pa.int32()),
-            _required("rejected", pa.int32()),
-            _required("target", pa.float32()),
-            _required("margin", pa.int64()),
-            _required("weight", pa.float32()),
+            required("chosen", pa.int32()),
+            required("rejected", pa.int32()),
+            required("target", pa.float32()),
+            required("margin", pa.int64()),
+            required("weight", pa.float32()),
         ]
     )
     return pa.schema(
         [
-            _required("group_id", pa.string()),
+            required("group_id", pa.string()),
             pa.field("language", pa.string()),
-            _required("source", pa.string()),
-            _required("site", pa.string()),
-            _required("prompt_tokens", token_list),
-            _required("responses", pa.list_(pa.field("item", response, nullable=False))),
-            _required("pairs", pa.list_(pa.field("item", pair, nullable=False))),
+            required("source", pa.string()),
+            required("site", pa.string()),
+            required("prompt_tokens", token_list),
+            required("responses", pa.list_(pa.field("item", response, nullable=False))),
+            required("pairs", pa.list_(pa.field("item", pair, nullable=False))),
         ]
     )
 
@@ -199,20 +175,20 @@ def curriculum_schema(token_type: pa.DataType) -> pa.Schema:
     """
     return pa.schema(
         [
-            _required("position", pa.int64()),  # place in the whole schedule, 0-based
-            _required("stage", pa.string()),
-            _required("language", pa.string()),
-            _required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
-            _required("doc_tokens", pa.list_(pa.field("item", pa.int32(), nullable=False))),
-            _required("doc_ids", pa.list_(pa.field("item", pa.string(), nullable=False))),
-            _required("sources", pa.list_(pa.field("item", pa.string(), nullable=False))),
+            required("position", pa.int64()),  # place in the whole schedule, 0-based
+            required("stage", pa.string()),
+            required("language", pa.string()),
+            required("tokens", pa.list_(pa.field("item", token_type, nullable=False))),
+            required("doc_tokens", pa.list_(pa.field("item", pa.int32(), nullable=False))),
+            required("doc_ids", pa.list_(pa.field("item", pa.string(), nullable=False))),
+            required("sources", pa.list_(pa.field("item", pa.string(), nullable=False))),
         ]
     )
 
 
 # One row per response that an evaluation scored, in the order of the preference shards.
 SCORES = pa.schema(
-    [_required("group_id", pa.string()), _required("post_id", pa.string()), _required("reward", pa.float32())]
+    [required("group_id", pa.string()), required("post_id", pa.string()), required("reward", pa.float32())]
 )
 
 

@@ -70,6 +70,24 @@ def read(text: str, file: str) -> Any:
         raise ValueError(f"{file}: not readable as YAML: {error}") from error
 
 
+def override(values: dict[str, Any], item: str) -> None:
+    """Puts one `key=value` of a command line into values as `read` gives them; dots in the key lead into sections.
+
+    Raises ValueError for what has no `=`, for a key below something that has no keys, and a value that is no YAML.
+    """
+    dotted, equals, text = item.partition("=")
+    if not equals:
+        raise ValueError(f"settings are written key=value, got {item!r}")
+    *parents, last = dotted.split(".")
+    at = values
+    for parent in parents:
+        inner = at.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ValueError(f"{dotted}: {parent} holds {inner!r}, it has no keys")
+        at = inner
+    at[last] = read(text, dotted) if text else ""
+
+
 def convert(kind: Any, value: object, file: str, path: str = "") -> Any:
     """A value as YAML gives it (mappings, lists, scalars) as the annotated type `kind`, checked to the leaves."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)

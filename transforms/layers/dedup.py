@@ -20,10 +20,11 @@ import pyarrow.compute as pc
 from transforms.datasets import places, shards
 from transforms.datasets.fates import Reason, Tally
 from transforms.datasets.manifest import ShardFile
-from transforms.datasets.schema import DUPLICATES
-from transforms.layers import write as layers
+from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
+from transforms.layers import write
 from transforms.layers.components import Nodes, components, contracted, star_edges
-from transforms.layers.minhash import MinHashSpec, band_digests, signatures
+from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
+from transforms.layers.minhash import band_digests, signatures
 from transforms.layers.shingles import shingles
 from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
 
@@ -39,7 +40,7 @@ _MEMBERS = pa.schema([("row", pa.int64()), ("cluster", pa.string()), ("size", pa
 class Search:
     """One search: the documents' shards in order (a document's shard number is its place here), settings, scratch."""
 
-    target: layers.Target
+    target: write.Target
     spec: MinHashSpec
     files: Sequence[ShardFile]
     scratch: str
@@ -100,7 +101,8 @@ def sketch(index: int, search: Search) -> Iterator[pa.Table]:
     nodes: list[Nodes] = [np.zeros(0, np.int64)]
     texts: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     row = index << _ROW_BITS
-    for _, batch in layers.iter_texts(search.target.documents, search.files[index].path):
+    batches = shards.iter_batches(search.target.documents, search.files[index].path, TEXT_COLUMNS)
+    for _, batch in iter_texts(batches):
         hashed = shingles(batch, search.spec.ngram)
         found, places_in_batch = band_digests(signatures(hashed, search.spec), hashed, search.spec)
         digests.append(found)
@@ -199,7 +201,7 @@ def _read_members(nodes: Nodes, search: Search) -> tuple[pa.ChunkedArray, npt.ND
 def write_duplicates(index: int, search: Search) -> None:
     """Writes the duplicates layer of one documents shard. Memory: the ids of the shard."""
     file = search.files[index]
-    if not layers.unfinished(search.target, [file]):
+    if not write.unfinished(search.target, [file]):
         return
     ids = shards.read_shard(search.target.documents, file.path, ("doc_id",)).column("doc_id").combine_chunks()
     members = _load_members(index, search)
@@ -217,9 +219,9 @@ def write_duplicates(index: int, search: Search) -> None:
             "keep": pc.is_null(reasons),
             "reason": reasons,
         },
-        schema=DUPLICATES,
+        schema=SCHEMA,
     )
-    layers.write_layer(search.target, file, DUPLICATES, layer, _count_clusters(layer))
+    write.write_layer(search.target, file, layer, _count_clusters(layer))
 
 
 def _load_members(index: int, search: Search) -> pa.Table:
@@ -233,12 +235,6 @@ def _count_clusters(layer: pa.Table) -> Tally:
     for entry in pc.value_counts(layer.filter(layer.column("keep")).column("cluster_size")).to_pylist():
         counts.add("cluster_size", size_class(entry["values"]), entry["counts"])
     return counts
-
-
-def size_class(size: int) -> str:
-    """The name of the size class a cluster falls into: "1", "2", "3-4", "5-8", "9-16" …"""
-    most = 1 << (size - 1).bit_length()
-    return str(size) if size <= 2 else f"{most // 2 + 1}-{most}"
 
 
 # ------------------------------------------------------------------------------------------------ the graph

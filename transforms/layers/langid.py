@@ -1,10 +1,10 @@
-"""Language identification with any fastText model file; the only importer of fastText.
+"""Language identification of texts with any fastText model file; the only importer of fastText.
 
 A model's labels become our codes through the language table: `lid.176`-style labels ("sq") by its lid176 column, never
 by comparing codes (lid.176's "als" is Alemannic, our als_Latn is Tosk Albanian); labels such as "als_Latn" (NLLB,
 GlotLID) are codes already. Probabilities of labels that mean the same code are added. Where a label leaves the script
 open, the characters decide: `zh` is two of our languages, `sr` and `uz` are listed in one of their two scripts only.
-Every document gets a row: kept, or dropped because the model is unsure or the language is not listed.
+Every text gets a verdict: kept, or dropped because the model is unsure or the language is not listed.
 """
 
 from __future__ import annotations
@@ -15,17 +15,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import apache_beam as beam
 import fasttext
-import pyarrow as pa
 
 from tokenizer.languages import LANGUAGES, LID176
 from transforms.datasets import places
-from transforms.datasets.fates import Reason, Tally
+from transforms.datasets.fates import Reason
 from transforms.datasets.ids import fingerprint
-from transforms.datasets.manifest import ShardFile
-from transforms.datasets.schema import LANGUAGE
-from transforms.layers import write as layers
 from transforms.layers.chinese import traditional_share
 
 _PREFIX = "__label__"
@@ -61,17 +56,6 @@ _SCRIPTS = {"Latn": re.compile(r"[A-Za-z\u00c0-\u024f]"), "Cyrl": re.compile(r"[
 
 # Names the rows of the language table that a layer depends on: labels and thresholds.
 TABLE_FINGERPRINT = fingerprint([[row.code, row.lid176, row.lid_threshold] for row in LANGUAGES.values()])
-
-
-@dataclass(frozen=True)
-class LanguageSettings:
-    """Which model names the languages: a fastText file, at a local path or a URL."""
-
-    model: str
-
-    def __post_init__(self) -> None:
-        if not isinstance(self.model, str) or not self.model:
-            raise ValueError(f"language: model must be the place of a fastText model file; got {self.model!r}")
 
 
 class Detected(NamedTuple):
@@ -220,44 +204,3 @@ def _check_script(totals: dict[str, float], code: str, line: str) -> None:
     if len(_SCRIPTS[other].findall(line)) > len(_SCRIPTS[LANGUAGES[code].script].findall(line)):
         unlisted = f"{code.partition('_')[0]}_{other}"
         totals[unlisted] = totals.get(unlisted, 0.0) + totals.pop(code)
-
-
-def write_language(file: ShardFile, target: layers.Target, detector: Detector) -> None:
-    """Writes the language layer of one documents shard. Memory: one batch of text, and the layer's rows."""
-    ids: list[str] = []
-    detected: list[Detected] = []
-    for batch_ids, texts in layers.iter_texts(target.documents, file.path):
-        ids += batch_ids
-        detected += detector.detect(texts)
-    counts = Tally()
-    for row in detected:
-        if row.reason is None and row.language is not None:
-            counts.add("language", row.language)
-    columns = {name: [getattr(row, name) for row in detected] for name in Detected._fields}
-    keep = [row.reason is None for row in detected]
-    layer = pa.table({"doc_id": ids, "keep": keep, **columns}).select(LANGUAGE.names).cast(LANGUAGE)
-    layers.write_layer(target, file, LANGUAGE, layer, counts)
-
-
-class _WriteLanguageFn(beam.DoFn):
-    def __init__(self, target: layers.Target, handle: ModelHandle) -> None:
-        self._target = target
-        self._handle = handle
-
-    def setup(self) -> None:
-        self._detector = self._handle.load()
-
-    def process(self, file: ShardFile) -> None:
-        write_language(file, self._target, self._detector)
-
-
-class WriteLanguage(beam.PTransform):
-    """Documents shards (ShardFile) to their language layer."""
-
-    def __init__(self, target: layers.Target, handle: ModelHandle) -> None:
-        super().__init__()
-        self._target = target
-        self._handle = handle
-
-    def expand(self, files: beam.PCollection) -> beam.PCollection:
-        return files | "WriteLanguage" >> beam.ParDo(_WriteLanguageFn(self._target, self._handle))

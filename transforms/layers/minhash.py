@@ -8,47 +8,18 @@ Maths only: no Beam here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash
 
+from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.shingles import Shingles, mix
 
 _SCHEME = "affine32"
 _BAND_BASE = 0xB7E151628AED2A6B  # odd, without structure: the digits of e
 _CHUNK_SHINGLES = 1 << 16  # shingles permuted at a time: the two buffers stay in the processor's cache
-
-
-@dataclass(frozen=True)
-class MinHashSpec:
-    """How near-duplicates are searched for. bands * rows is the length of a signature.
-
-    The defaults are datatrove's and FineWeb's: two texts of Jaccard similarity 0.8 become candidates with probability
-    0.924, of 0.7 with 0.56, of 0.5 with 0.05.
-    """
-
-    ngram: int = 5  # tokens per shingle
-    bands: int = 14
-    rows: int = 8  # rows per band
-    seed: int = 1
-
-    def __post_init__(self) -> None:
-        for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"duplicates: {name} must be a whole number from {least} to {most}; got {value!r}")
-
-    @property
-    def num_perm(self) -> int:
-        """Length of a signature."""
-        return self.bands * self.rows
-
-    def p_candidate(self, jaccard: float) -> float:
-        """The probability that two texts of this Jaccard similarity share a band."""
-        return float(1.0 - (1.0 - jaccard**self.rows) ** self.bands)
 
 
 @lru_cache(maxsize=8)

@@ -11,15 +11,17 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
-import apache_beam as beam
 import pyarrow as pa
 
-from transforms.datasets import shards
 from transforms.datasets.fates import Tally
 from transforms.datasets.ids import keyed_hash
-from transforms.datasets.manifest import ShardFile
-from transforms.datasets.schema import SPLIT
-from transforms.layers import write as layers
+from transforms.datasets.schema import DOCUMENTS, required
+from transforms.datasets.step import Step
+from transforms.layers.layer import Batches, CountGroup, Layer
+
+SCHEMA = pa.schema([required("doc_id", pa.string()), required("split", pa.string())])
+COLUMNS = ("doc_id", "thread_id")
+
 
 _RANGE = 1 << 64  # of keyed_hash
 _PURPOSE = "split"
@@ -66,26 +68,28 @@ def split_of(thread_id: str, settings: SplitSettings) -> str:
     return "holdout" if drawn < validation else "validation" if drawn < train else "train"
 
 
-def write_split(file: ShardFile, target: layers.Target, settings: SplitSettings) -> None:
-    """Writes the split layer of one documents shard. Memory: the ids of the shard."""
-    documents = shards.read_shard(target.documents, file.path, ("doc_id", "thread_id"))
+def rows(batches: Batches, settings: SplitSettings) -> tuple[pa.Table, Tally]:
+    """Rows of SCHEMA, and the documents of each split. Memory: the ids of the shard."""
+    documents = pa.Table.from_batches(batches, DOCUMENTS.empty_table().select(COLUMNS).schema)
     threads = documents.column("thread_id").combine_chunks().dictionary_encode()
     split_of_thread = pa.array([split_of(thread, settings) for thread in threads.dictionary.to_pylist()], pa.string())
     splits = split_of_thread.take(threads.indices)
     counts = Tally()
     for split in splits.to_pylist():
         counts.add("split", split)
-    layer = pa.table({"doc_id": documents.column("doc_id"), "split": splits}, schema=SPLIT)
-    layers.write_layer(target, file, SPLIT, layer, counts)
+    return pa.table({"doc_id": documents.column("doc_id"), "split": splits}, schema=SCHEMA), counts
 
 
-class WriteSplit(beam.PTransform):
-    """Documents shards (ShardFile) to their split layer."""
-
-    def __init__(self, target: layers.Target, settings: SplitSettings) -> None:
-        super().__init__()
-        self._target = target
-        self._settings = settings
-
-    def expand(self, files: beam.PCollection) -> beam.PCollection:
-        return files | "WriteSplit" >> beam.Map(write_split, self._target, self._settings)
+LAYER = Layer(
+    title="Split",
+    says=(
+        "Threads are split by a hash of their id, so a thread is never in two splits. Pairs and curriculum follow the "
+        "same split: no held-out thread is trained on in any form."
+    ),
+    step=Step("split", version=1),
+    schema=SCHEMA,
+    settings=SplitSettings,
+    groups=(CountGroup("split", "documents by split"),),
+    columns=COLUMNS,
+    rows=rows,
+)

@@ -1,12 +1,8 @@
-"""Attribute layers: datasets that stand beside the documents, file for file and row for row.
-
-A layer's shard has the name of the documents' shard it describes and the same ids in the same order; `write_layer`
-refuses anything else.
-"""
+"""How a layer's shard is written: under the name of the documents' shard it describes, with the same ids in the same
+order. Anything else is refused."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,10 +11,6 @@ import pyarrow.compute as pc
 from transforms.datasets import building, shards
 from transforms.datasets.fates import Tally, check_conserved
 from transforms.datasets.manifest import ShardFile
-from transforms.datasets.texts import full_text
-
-_TEXT_COLUMNS = ("doc_id", "title", "text")
-_BATCH_CHARS = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -28,22 +20,8 @@ class Target:
     documents: str  # place of the documents dataset
     output: str  # place of the layer
     kind: str
+    schema: pa.Schema
     fingerprint: str
-
-
-def iter_texts(documents: str, path: str) -> Iterator[tuple[list[str], list[str]]]:
-    """(ids, full texts) of a shard in order, in batches of at most BATCH_ROWS rows and about a million characters."""
-    for batch in shards.iter_batches(documents, path, _TEXT_COLUMNS):
-        ids = batch.column("doc_id").to_pylist()
-        titles, bodies = batch.column("title").to_pylist(), batch.column("text").to_pylist()
-        texts = [full_text(title, body) for title, body in zip(titles, bodies, strict=True)]
-        start = chars = 0
-        for end, text in enumerate(texts):
-            if chars + len(text) > _BATCH_CHARS and end > start:
-                yield ids[start:end], texts[start:end]
-                start, chars = end, 0
-            chars += len(text)
-        yield ids[start:], texts[start:]
 
 
 def unfinished(target: Target, files: list[ShardFile]) -> list[ShardFile]:
@@ -51,17 +29,17 @@ def unfinished(target: Target, files: list[ShardFile]) -> list[ShardFile]:
     return [file for file in files if building.finished(target.output, file.path) is None]
 
 
-def write_layer(target: Target, file: ShardFile, schema: pa.Schema, layer: pa.Table, counts: Tally) -> None:
+def write_layer(target: Target, file: ShardFile, rows: pa.Table, counts: Tally) -> None:
     """Writes the layer of one shard. `file` is the shard of the documents.
 
     Adds the counts that every layer has: documents, and those dropped by reason. Raises ValueError when the rows or ids
     are not those of the documents, or a document is neither kept nor dropped for a reason.
     """
-    counts.add("documents", "in", layer.num_rows)
-    if "keep" in schema.names:
-        _count_fates(layer, counts)
+    counts.add("documents", "in", rows.num_rows)
+    if "keep" in target.schema.names:
+        _count_fates(rows, counts)
     written = shards.write_shard(
-        target.output, file.path, schema, [layer], target.fingerprint, target.kind, "doc_id", counts.to_dict()
+        target.output, file.path, target.schema, [rows], target.fingerprint, target.kind, "doc_id", counts.to_dict()
     )
     if (written.rows, written.ids_sha256) != (file.rows, file.ids_sha256):
         raise ValueError(

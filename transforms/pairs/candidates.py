@@ -1,9 +1,10 @@
 """The fate of every candidate of a thread: a preference pair, or dropped for a reason.
 
 Every unordered pair of answers of a thread is a candidate with exactly one fate. The reasons are tried in the order
-over-answer-cap, no-prompt, missing-score, duplicate-answer, tie, over-cap. Looking at candidates one by one takes the
-square of the number of answers, so of a thread with more than max_answers_per_thread those with the smallest keyed
-hashes are looked at, and the candidates of the others are counted as over-answer-cap.
+over-answer-cap, no-prompt, missing-score, what a layer has against an answer (`Keep.unpaired`), duplicate-answer, tie,
+over-cap. Looking at candidates one by one takes the square of the number of answers, so of a thread with more than
+max_answers_per_thread those with the smallest keyed hashes are looked at, and the candidates of the others are counted
+as over-answer-cap.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def _candidates(
             yield CandidateDrop(first.doc_id, second.doc_id, Reason.NO_PROMPT)
         elif first_score is None or second_score is None:
             yield CandidateDrop(first.doc_id, second.doc_id, Reason.MISSING_SCORE)
-        elif first.duplicate or second.duplicate or first.text == second.text:
+        elif unpaired := first.unpaired or second.unpaired:
+            yield CandidateDrop(first.doc_id, second.doc_id, unpaired)
+        elif first.text == second.text:
             yield CandidateDrop(first.doc_id, second.doc_id, Reason.DUPLICATE_ANSWER)
         elif first_score == second_score:
             yield CandidateDrop(first.doc_id, second.doc_id, Reason.TIE)

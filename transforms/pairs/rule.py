@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from transforms.datasets.fates import Reason
+
 
 @dataclass(frozen=True)
 class PairRule:
@@ -46,5 +48,5 @@ class Answer:
     row: int  # in its shard: answers of a thread stand in the order of time
     votes: int | None  # up minus down
     accepted: bool
-    duplicate: bool  # its text, or nearly, is also another document's, and that one was kept
+    unpaired: Reason | None  # what a layer has against pairing it
     text: str

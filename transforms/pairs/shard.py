@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from transforms.datasets.fates import Reason, Tally, check_conserved
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.schema import PAIRS, SPLITS, PostKind
 from transforms.datasets.texts import full_texts
+from transforms.layers.read import unpaired_reasons
 from transforms.pairs.candidates import PreferencePair, num_candidates, pairs_from_thread, within_answer_cap
 from transforms.pairs.rule import Answer, PairRule
 
@@ -35,24 +36,23 @@ class ShardPairs:
     counts: dict[str, Tally]
 
 
-def pairs_from_shard(
-    documents: pa.Table, language: pa.Table, duplicates: pa.Table, split: pa.Table, rule: PairRule
-) -> ShardPairs:
+def pairs_from_shard(documents: pa.Table, layers: Mapping[str, pa.Table], rule: PairRule) -> ShardPairs:
     """The pairs of a whole shard of documents and its layers, row for row beside it. Threads are contiguous.
 
     Counts of each split: `candidates` by fate, `pairs_by_language`, `threads` with and without pairs. Raises ValueError
     when rows are not aligned or a candidate got lost.
     """
-    check_rows_aligned(documents, {"language": language, "duplicates": duplicates, "split": split})
+    check_rows_aligned(documents, layers)
     found: dict[str, list[PreferencePair]] = {name: [] for name in SPLITS}
     prompts: dict[str, list[int]] = {name: [] for name in SPLITS}
     counts = {name: Tally() for name in SPLITS}
-    splits = split.column("split")
-    languages = language.column("language")
+    splits = layers["split"].column("split")
+    languages = layers["language"].column("language")
+    unpaired = unpaired_reasons(layers)
     for begin, end in _threads_with_candidates(documents):
         name = splits[begin].as_py()
         tally = counts[name]
-        question, answers = _read_thread(documents, duplicates, begin, end)
+        question, answers = _read_thread(documents, unpaired, begin, end)
         kept = 0
         thread_id = documents.column("thread_id")[begin].as_py()
         paired = within_answer_cap(thread_id, answers, rule)
@@ -74,9 +74,7 @@ def pairs_from_shard(
         kept = len(found[name])
         dropped = tally.total("candidates") - kept
         check_conserved(f"candidate pairs ({name})", tally.total("candidates_in"), kept, dropped)
-    tables = {
-        name: _table(documents, language, duplicates, found[name], prompts[name], fingerprint(rule)) for name in SPLITS
-    }
+    tables = {name: _table(documents, layers, found[name], prompts[name], fingerprint(rule)) for name in SPLITS}
     return ShardPairs(tables, counts)
 
 
@@ -92,10 +90,10 @@ def _threads_with_candidates(documents: pa.Table) -> list[tuple[int, int]]:
     return [(int(bounds[thread]), int(bounds[thread + 1])) for thread in np.flatnonzero(answers >= 2)]
 
 
-def _read_thread(documents: pa.Table, duplicates: pa.Table, begin: int, end: int) -> tuple[int | None, list[Answer]]:
+def _read_thread(documents: pa.Table, unpaired: pa.Array, begin: int, end: int) -> tuple[int | None, list[Answer]]:
     """The row of the question, if it is there, and the answers."""
     rows = documents.slice(begin, end - begin).select(["doc_id", "kind", "score", "ups", "downs", "accepted", "text"])
-    keep = duplicates.column("keep").slice(begin, end - begin).to_pylist()
+    against = unpaired.slice(begin, end - begin).to_pylist()
     question = None
     answers = []
     for offset, post in enumerate(rows.to_pylist()):
@@ -105,16 +103,14 @@ def _read_thread(documents: pa.Table, duplicates: pa.Table, begin: int, end: int
             votes = post["score"]
             if votes is None and post["ups"] is not None and post["downs"] is not None:
                 votes = post["ups"] - post["downs"]
-            answers.append(
-                Answer(post["doc_id"], begin + offset, votes, bool(post["accepted"]), not keep[offset], post["text"])
-            )
+            reason = Reason(against[offset]) if against[offset] else None
+            answers.append(Answer(post["doc_id"], begin + offset, votes, bool(post["accepted"]), reason, post["text"]))
     return question, answers
 
 
 def _table(
     documents: pa.Table,
-    language: pa.Table,
-    duplicates: pa.Table,
+    layers: Mapping[str, pa.Table],
     pairs: Sequence[PreferencePair],
     questions: Sequence[int],
     rule_fingerprint: str,
@@ -136,7 +132,7 @@ def _table(
         "margin": scores[:, 0] - scores[:, 1],
         "target": np.ones(len(pairs), np.float32),  # WorldPM trains on hard labels of equal weight
         "weight": np.ones(len(pairs), np.float32),
-        "language": language.column("language").take(pa.array(questions, pa.int64())),
+        "language": layers["language"].column("language").take(pa.array(questions, pa.int64())),
         "source": prompt.column("source"),
         "site": prompt.column("site"),
         "license": prompt.column("license"),
@@ -152,7 +148,7 @@ def _table(
             f"{side}_created": posts.column("created"),
             f"{side}_accepted": pc.fill_null(posts.column("accepted"), False),
             f"{side}_chars": pc.utf8_length(posts.column("text")),
-            f"{side}_cluster": duplicates.column("cluster").take(rows),
+            f"{side}_cluster": layers["duplicates"].column("cluster").take(rows),
             f"{side}_url": posts.column("url"),
         }
     return pa.table({name: columns[name] for name in PAIRS.names}).cast(PAIRS)

@@ -1,0 +1,86 @@
+"""The language layer: which language each document is written in, and how sure that is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from tokenizer.languages import LANGUAGES
+from transforms.datasets.fates import Tally
+from transforms.datasets.schema import required
+from transforms.datasets.step import Step
+from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
+from transforms.layers.langid import TABLE_FINGERPRINT, Detected, Detector, ModelHandle
+from transforms.layers.layer import Batches, CountGroup, Keep, Layer
+
+SCHEMA = pa.schema(
+    [
+        required("doc_id", pa.string()),
+        pa.field("language", pa.string()),  # code such as swh_Latn, or null
+        required("confidence", pa.float32()),
+        pa.field("runner_up", pa.string()),
+        required("runner_up_confidence", pa.float32()),
+        required("keep", pa.bool_()),
+        pa.field("reason", pa.string()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class LanguageSettings:
+    """Which model names the languages: a fastText file, at a local path or a URL."""
+
+    model: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.model, str) or not self.model:
+            raise ValueError(f"language: model must be the place of a fastText model file; got {self.model!r}")
+
+
+def identity(settings: LanguageSettings) -> Mapping[str, object]:
+    """The model by its bytes, and the table that says what its labels mean. Raises ValueError when there is no file."""
+    return {"model": ModelHandle.of(settings.model).sha256, "languages": TABLE_FINGERPRINT}
+
+
+def load(settings: LanguageSettings, identity: Mapping[str, object]) -> Detector:
+    """Raises ValueError when the model is another one than the identity says."""
+    return ModelHandle(settings.model, str(identity["model"])).load()
+
+
+def rows(batches: Batches, detector: Detector) -> tuple[pa.Table, Tally]:
+    """Rows of SCHEMA, and the documents of each language that are kept."""
+    ids: list[str] = []
+    detected: list[Detected] = []
+    for batch_ids, texts in iter_texts(batches):
+        ids += batch_ids
+        detected += detector.detect(texts)
+    counts = Tally()
+    for row in detected:
+        if row.reason is None and row.language is not None:
+            counts.add("language", row.language)
+    columns = {name: [getattr(row, name) for row in detected] for name in Detected._fields}
+    keep = [row.reason is None for row in detected]
+    return pa.table({"doc_id": ids, "keep": keep, **columns}).select(SCHEMA.names).cast(SCHEMA), counts
+
+
+def language_name(code: str) -> str:
+    """For people; a code that is not in the table stays as it is."""
+    return LANGUAGES[code].name if code in LANGUAGES else code
+
+
+LAYER = Layer(
+    title="Languages",
+    says=f"Which of {len(LANGUAGES)} languages each document is written in, as a fastText model reads it.",
+    step=Step("language", version=1, libraries=("fasttext-community",)),
+    schema=SCHEMA,
+    settings=LanguageSettings,
+    keep=Keep("sure of a listed language"),
+    groups=(CountGroup("language", "documents by language", language_name),),
+    columns=TEXT_COLUMNS,
+    hint="`make models` fetches models/lid.176.ftz.",
+    identity=identity,
+    open=load,
+    rows=rows,
+)

@@ -1,0 +1,90 @@
+"""What an attribute layer is: one value that says all that others need to know of it.
+
+A layer is a dataset that stands beside the documents, file for file and row for row. Its value is Beam-free: whoever
+reads layers, draws them or writes a build file reads it. `kinds` lists the layers there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Generic, TypeVar
+
+import pyarrow as pa
+
+from transforms.datasets.fates import Reason, Tally
+from transforms.datasets.step import Step
+
+S = TypeVar("S")  # the settings: a frozen dataclass
+M = TypeVar("M")  # the means: what a process loads once, such as a model
+
+Batches = Iterable[pa.RecordBatch]
+
+
+@dataclass(frozen=True)
+class Keep:
+    """What a layer's columns `keep` and `reason` mean to those who read them.
+
+    Tokenizers and curricula take a document only if every layer keeps it.
+
+    documents: which ones are kept, as the report says it: "documents that are …". unpaired: the fate of a candidate
+    pair when the layer does not keep one of its answers; None when answers are paired all the same.
+    """
+
+    documents: str
+    unpaired: Reason | None = None
+
+
+@dataclass(frozen=True)
+class CountGroup:
+    """A group of counts that a layer's shards leave, and how a page shows it.
+
+    name: in the manifest's counts. title: over the table. label: of a name for people. order: sorts names; None: the
+    largest count first.
+    """
+
+    name: str
+    title: str
+    label: Callable[[str], str] = str
+    order: Callable[[str], Any] | None = None
+
+
+def settings_as_they_are(settings: Any) -> Mapping[str, object]:
+    return asdict(settings)
+
+
+def settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
+    return settings
+
+
+@dataclass(frozen=True)
+class Layer(Generic[S, M]):
+    """An attribute layer.
+
+    title, says: what it is, for people. step: the kind of dataset, its version and libraries. schema: its columns;
+    doc_id, and with a `keep` also keep and reason. settings: a section of a build file, whose first field may be given
+    alone.
+
+    hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
+    as digests of what is there; raises ValueError for settings that cannot be used. open: loads in each process what
+    `rows` needs. rows: batches of the documents' `columns` to the layer's rows and counts; None for a layer that needs
+    all documents at once, for which annotate has a transform.
+    """
+
+    title: str
+    says: str
+    step: Step
+    schema: pa.Schema
+    settings: type[S]
+    keep: Keep | None = None
+    groups: Sequence[CountGroup] = ()
+    columns: Sequence[str] = ("doc_id",)
+    hint: str = ""
+    identity: Callable[[S], Mapping[str, object]] = settings_as_they_are
+    open: Callable[[S, Mapping[str, object]], M] = settings_alone
+    rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None
+
+    @property
+    def name(self) -> str:
+        """Of its folder, its kind of dataset, its section in build files."""
+        return self.step.kind

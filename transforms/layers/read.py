@@ -1,0 +1,85 @@
+"""The layers beside a dataset, for those who read them: where they are, their rows, and what they say together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.datasets import places, shards
+from transforms.datasets.align import check_aligned
+from transforms.datasets.manifest import MANIFEST, Manifest, load_manifest
+from transforms.layers.kinds import LAYERS
+
+ROLE = "layers/"  # of a layer among parents: layers/split
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Layers that stand beside a dataset. places: by layer. parents: their digests, by role."""
+
+    places: Mapping[str, str]
+    parents: Mapping[str, str]
+
+
+def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
+    """The layers at a place: those that are needed, and with `others` every other one that is there.
+
+    Raises ValueError for one that is needed and missing, or that describes other documents.
+    """
+    found = {}
+    for name in LAYERS:
+        layer = places.join(place, name)
+        if places.exists(places.join(layer, MANIFEST)):
+            if others or name in needed:
+                found[name] = layer
+        elif name in needed:
+            raise ValueError(f"no {name} layer at {place}; make it with agora annotate --layers {','.join(needed)}")
+    manifests = {name: load_manifest(layer, name) for name, layer in found.items()}
+    for name, manifest in manifests.items():
+        check_aligned(dataset, manifest, name)
+    return Beside(found, {f"{ROLE}{name}": manifest.digest for name, manifest in manifests.items()})
+
+
+def read_layers(beside: Mapping[str, str], path: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+    """The rows of each layer beside one shard: doc_id, keep and reason where it has them, and the columns named.
+
+    beside: places by layer. columns: by layer.
+    """
+    tables = {}
+    for name, place in beside.items():
+        fates = ("keep", "reason") if LAYERS[name].keep else ()
+        wanted = dict.fromkeys(("doc_id", *fates, *columns.get(name, ())))
+        tables[name] = shards.read_shard(place, path, list(wanted))
+    return tables
+
+
+def drop_reasons(layers: Mapping[str, pa.Table]) -> pa.Array:
+    """[rows] why a document is not kept, as the first layer says that does not keep it; null where all keep it.
+
+    Raises ValueError where a layer drops a document and does not say why.
+    """
+    reasons = pa.nulls(_num_rows(layers), pa.string())
+    for name in reversed([name for name, layer in LAYERS.items() if layer.keep and name in layers]):
+        keep, reason = (layers[name].column(column).combine_chunks() for column in ("keep", "reason"))
+        if pc.any(pc.and_(pc.invert(keep), pc.is_null(reason))).as_py():
+            raise ValueError(f"the {name} layer drops a document without a reason; annotate these documents anew")
+        reasons = pc.if_else(keep, reasons, reason)
+    return reasons
+
+
+def unpaired_reasons(layers: Mapping[str, pa.Table]) -> pa.Array:
+    """[rows] the fate of candidate pairs with this answer; null where no layer has anything against it."""
+    reasons = pa.nulls(_num_rows(layers), pa.string())
+    for name in reversed([name for name in LAYERS if name in layers]):
+        meaning = LAYERS[name].keep
+        if meaning and meaning.unpaired:
+            keep = layers[name].column("keep").combine_chunks()
+            reasons = pc.if_else(keep, reasons, pa.scalar(meaning.unpaired.value))
+    return reasons
+
+
+def _num_rows(layers: Mapping[str, pa.Table]) -> int:
+    return next((table.num_rows for table in layers.values()), 0)
