@@ -7,9 +7,6 @@ processes of their own (a pipeline loads no torch).
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +22,7 @@ from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import progress, summary
 from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
+from pipelines.train import launch, told
 from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
@@ -37,6 +35,7 @@ from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
 NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
+EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 TRAINERS = Path(__file__).parents[1] / "trainers"
 
 
@@ -237,7 +236,7 @@ def _process(
         if _is_done(stamp, wanted, shown):
             return
         arguments = [*settings["arguments"], *(f"{role}={place}" for role, place in reads.items()), f"output={output}"]
-        launch(name, arguments + _told(existing), step.processes if step else 1)
+        launch(name, arguments + told(existing), step.processes if step else 1)
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
         places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
 
@@ -253,11 +252,6 @@ def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
     return {"arguments": [step.config, *overrides], "config": [text]}
 
 
-def _told(existing: Existing) -> list[str]:
-    """What a trainer is told of results that stand where it writes."""
-    return [] if existing is Existing.REFUSE else [f"{existing.value}=true"]
-
-
 def _is_done(stamp: str, wanted: str, shown: str) -> bool:
     if not places.exists(stamp):
         return False
@@ -265,18 +259,6 @@ def _is_done(stamp: str, wanted: str, shown: str) -> bool:
     if done["fingerprint"] != wanted or not places.exists(places.join(shown, MANIFEST)):
         return False
     return bool(load_manifest(shown).digest == done["digest"])
-
-
-def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
-    """Runs a trainer as a process, or as that many under torchrun. Raises ValueError when it fails; its own last
-    lines, already on the terminal, say why."""
-    python = [sys.executable, "-m"]
-    if processes > 1:
-        python += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # else torchrun warns; the configuration's `threads` decides
-    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False, env=environment).returncode
-    if status:
-        raise ValueError(f"the step {name} ended with status {status}: see its message above, mend it and run again")
 
 
 # ------------------------------------------------------------------------------------- running
@@ -325,6 +307,13 @@ def command(
     of Agora or of a library, --keep goes on with the datasets that stand.
     """
     run(load_build(file), console, workers, Existing.of(replace, keep))
+
+
+def demo(workers: Workers = 1) -> None:
+    """Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report."""
+    if not EXAMPLE.exists():
+        raise ValueError(f"the sample is part of the repository and not at {EXAMPLE}: run this from a checkout")
+    run(load_build(str(EXAMPLE)), console, workers)
 
 
 if __name__ == "__main__":

@@ -1,125 +1,117 @@
-"""The command line `agora`: one command per step, and `build` for all of them. Everything after `--` goes to Beam."""
+"""The command line `agora`: one command per step, and `build` for all of them. Everything after `--` goes to Beam.
+
+A command's module is chosen by its name and loaded when it is called: importing Beam takes a second and more, and
+`agora --help`, `verify` and `report` need none of it.
+"""
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
-from itertools import islice
-from pathlib import Path
-from typing import Annotated
+from typing import NamedTuple
 
 import typer
-from rich.markup import escape
 
-logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed here
-
-from pipelines import annotate, build, curriculum, ingest, pairs, reblock, tokenize, tokenizer  # noqa: E402
-from pipelines.command import Replace, Workers, console, run_app  # noqa: E402
-from pipelines.progress import summary  # noqa: E402
-from pipelines.report import page as report  # noqa: E402
-from transforms.datasets import places  # noqa: E402
-from transforms.datasets.manifest import load_manifest  # noqa: E402
-from transforms.datasets.verify import find_problems  # noqa: E402
-from transforms.layers import langid  # noqa: E402
-
-EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
-KINDS = ("pretrain", "preference")
-DAMAGED = 1
-_LINES = 1000  # read and identified at a time
-
-app = typer.Typer(
-    name="agora",
-    help="Public forum dumps to preference pairs and a 119-language curriculum, and training on both. "
-    "Everything after -- goes to Beam.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-)
-app.command("ingest")(ingest.command)
-app.command("reblock")(reblock.command)
-app.command("annotate")(annotate.command)
-app.command("pairs")(pairs.command)
-app.command("tokenizer")(tokenizer.command)
-app.command("tokenize")(tokenize.command)
-app.command("curriculum")(curriculum.command)
-app.command("build")(build.command)
-app.command("report")(report.command)
-
-langid_app = typer.Typer(help="Language identification.", no_args_is_help=True)
-app.add_typer(langid_app, name="langid")
+from pipelines.command import run_app
 
 
-@app.command()
-def demo(workers: Workers = 1) -> None:
-    """Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report."""
-    if not EXAMPLE.exists():
-        raise ValueError(f"the sample is part of the repository and not at {EXAMPLE}: run this from a checkout")
-    build.run(build.load_build(str(EXAMPLE)), console, workers)
+class Command(NamedTuple):
+    """Where a command is: a function, or an application with commands of its own."""
+
+    module: str
+    name: str
+    help: str  # the first line of the function's docstring
+    takes_settings: bool = False  # key=value, behind its own arguments
 
 
-@app.command(context_settings={"allow_extra_args": True})
-def train(
-    context: typer.Context,
-    kind: Annotated[str, typer.Argument(metavar="pretrain|preference", help="What to train.")],
-    config: Annotated[str, typer.Argument(help="A configuration shipped by name (debug_cpu), or a YAML file.")],
-    processes: Annotated[int, typer.Option(help="Processes on this machine, under torchrun.")] = 1,
-) -> None:
-    """Train a language model on curriculum shards, or a preference model on preference shards.
+COMMANDS = {
+    "demo": Command(
+        "pipelines.build",
+        "demo",
+        "Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report.",
+    ),
+    "build": Command("pipelines.build", "command", "Run every step of a build file; unchanged steps are skipped."),
+    "ingest": Command("pipelines.ingest", "command", "Read forum dumps and text corpora into documents."),
+    "reblock": Command(
+        "pipelines.reblock",
+        "command",
+        "Cut one large packed file into many small ones, so that later runs read it in parallel.",
+    ),
+    "annotate": Command(
+        "pipelines.annotate",
+        "command",
+        "Describe documents in attribute layers that stand beside them: language, duplicates, split.",
+    ),
+    "pairs": Command(
+        "pipelines.pairs", "command", "Make preference pairs from the answers of each thread by their votes."
+    ),
+    "tokenizer": Command(
+        "pipelines.tokenizer", "command", "Train a tokenizer on a per-language sample of the training documents."
+    ),
+    "tokenize": Command(
+        "pipelines.tokenize", "command", "Encode documents into a token pool, or pairs into preference shards."
+    ),
+    "curriculum": Command(
+        "pipelines.curriculum",
+        "command",
+        "Mix and pack a token pool into training sequences, stage by stage; their order is the schedule.",
+    ),
+    "train": Command(
+        "pipelines.train",
+        "train",
+        "Train a language model on curriculum shards, or a preference model on preference shards.",
+        takes_settings=True,
+    ),
+    "evaluate": Command(
+        "pipelines.train",
+        "evaluate",
+        "Measure a preference model: accuracy and loss with intervals, beside trivial baselines.",
+        takes_settings=True,
+    ),
+    "report": Command(
+        "pipelines.report.page",
+        "command",
+        "Write one self-contained HTML page about a build, from its manifests and metrics.",
+    ),
+    "verify": Command(
+        "pipelines.verify",
+        "command",
+        "Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage.",
+    ),
+    "langid": Command("pipelines.langid", "app", "Language identification."),
+}
 
-    Settings follow as key=value: data=…, tokenizer=…, init=…, output=…, optimizer.lr=3e-4 and so on. On a cluster, run
-    torchrun -m trainers.pretrain or trainers.preference with the same arguments.
-    """
-    if kind not in KINDS:
-        raise ValueError(f"cannot train {kind!r}; it is one of {', '.join(KINDS)}")
-    build.launch(kind, [config, *context.args], processes)
+
+def application(called: str | None) -> typer.Typer:
+    """All commands by name and help; only the one that is called is loaded."""
+    app = typer.Typer(
+        name="agora",
+        help="Public forum dumps to preference pairs and a 119-language curriculum, and training on both. "
+        "Everything after -- goes to Beam.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+    for name, command in COMMANDS.items():
+        target = getattr(importlib.import_module(command.module), command.name) if name == called else _not_called
+        if isinstance(target, typer.Typer):
+            app.add_typer(target, name=name)
+            continue
+        settings = {"allow_extra_args": True} if command.takes_settings else None
+        shown = command.help if target is _not_called else None
+        app.command(name, help=shown, context_settings=settings)(target)
+    return app
 
 
-@app.command(context_settings={"allow_extra_args": True})
-def evaluate(
-    context: typer.Context,
-    model: Annotated[str, typer.Argument(help="Folder of a preference model.")],
-    pairs: Annotated[str, typer.Option(help="Folder of preference shards.")],
-    output: Annotated[str, typer.Option("--output", "-o", help="Folder for the evaluation.")],
-    split: Annotated[str, typer.Option(help="train, validation or holdout.")] = "holdout",
-    replace: Replace = False,
-) -> None:
-    """Measure a preference model: accuracy and loss with intervals, beside trivial baselines.
-
-    Settings follow as key=value.
-    """
-    given = [f"model={model}", f"data={pairs}", f"output={output}", f"split={split}"]
-    build.launch("evaluate", [*given, *(["replace=true"] if replace else []), *context.args])
-
-
-@app.command()
-def verify(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) -> None:
-    """Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage."""
-    problems = find_problems(place)
-    for problem in problems:
-        console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True)
-    if problems:
-        raise SystemExit(DAMAGED)
-    manifest = load_manifest(place)
-    console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}", soft_wrap=True)
-
-
-@langid_app.command("predict")
-def langid_predict(
-    model: Annotated[str, typer.Option(help="A fastText model file, such as models/lid.176.ftz.")],
-    file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
-) -> None:
-    """Print language code, confidence and text for every line."""
-    detector = langid.ModelHandle.of(model).load()
-    with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
-        while batch := list(islice(lines, _LINES)):
-            texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
-            for text, found in zip(texts, detector.detect(texts), strict=True):
-                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
+def _not_called() -> None:
+    """Stands for a command that is only listed."""
 
 
 def main() -> None:
-    run_app(app, "agora")
+    logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed
+    run_app(application(sys.argv[1] if len(sys.argv) > 1 else None), "agora")
 
 
 if __name__ == "__main__":

@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import re
-import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
-import apache_beam as beam
-import grpc
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.local import nursery
-from pipelines.local.options import at_work
+from pipelines.local import watch
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
@@ -42,9 +34,6 @@ _WORKERS = re.compile(
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 _PATH_WRONG = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG)
-# How Beam tells that a worker is gone.
-_DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
-_GRACE_S = 5  # in which Beam mostly finds out by itself
 _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
@@ -73,9 +62,7 @@ def run_app(app: typer.Typer, name: str) -> None:
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
     logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
-    threading.excepthook = _in_thread
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt)
+    watch.install(_end)
     ours, beams = _split(sys.argv[1:])
     try:
         app(args=ours, prog_name=name, obj=beams)
@@ -87,28 +74,11 @@ def run_app(app: typer.Typer, name: str) -> None:
         raise SystemExit(USER_ERROR) from error
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C ends the workers first: Beam would wait for them, and for those that it has asked for."""
-    nursery.stop()
-    raise KeyboardInterrupt
-
-
-def _in_thread(arguments: threading.ExceptHookArgs) -> None:
-    """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but hangs."""
-    if _DIED.search(str(arguments.exc_value)):
-        threading.Thread(target=_end_with, args=[at_work()], daemon=True).start()
-    elif not isinstance(arguments.exc_value, grpc.RpcError):
-        threading.__excepthook__(arguments)
-
-
-def _end_with(pipeline: beam.Pipeline | None) -> None:
-    """Ends the process if a pipeline that has lost a worker goes on waiting for it."""
-    time.sleep(_GRACE_S)
-    if pipeline is not None and at_work() is pipeline:
-        console.show_cursor(True)
-        _say(_LOST)
-        nursery.stop()
-        os._exit(USER_ERROR)
+def _end() -> int:
+    """A pipeline hangs that has lost a worker."""
+    console.show_cursor(True)
+    _say(_LOST)
+    return USER_ERROR
 
 
 def _say(message: str) -> None:
@@ -122,7 +92,7 @@ def _of_worker(error: RuntimeError) -> str | None:
     """
     found = _WORKERS.findall(str(error))
     if not found:
-        return _LOST if _DIED.search(str(error)) else None
+        return _LOST if watch.DIED.search(str(error)) else None
     message, step = found[-1]
     return "\n".join([f"{_advised(message)} (in the step {step})", *getattr(error, "__notes__", [])])
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -18,6 +19,19 @@ ALLOWED = {
     "pipelines": {"pipelines", "transforms", "tokenizer"},
     "trainers": {"trainers", "tokenizer", "transforms.datasets"},
 }
+# The rooms of transforms: which others each may open, and which of its files others open: its doors.
+ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
+    "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
+    "shuffle": ({"datasets"}, {"regroup", "runs"}),
+    "text": (set(), {"clean", "markup"}),
+    "sources": ({"datasets", "text"}, None),
+    "ingest": ({"datasets", "shuffle", "sources"}, set()),
+    "layers": ({"datasets", "shuffle"}, {"read"}),
+    "pairs": ({"datasets", "layers"}, set()),
+    "tokens": ({"datasets"}, set()),
+    "curriculum": ({"datasets", "layers"}, set()),
+}
+MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
     "fasttext": {"transforms/layers/langid.py"},
@@ -61,6 +75,56 @@ def test_imports_point_one_way(package: str) -> None:
         for module in imports(path):
             if module.split(".")[0] in PACKAGES:
                 assert is_allowed(module, ALLOWED[package]), f"{path.relative_to(ROOT)} imports {module}"
+
+
+def modules_of(path: Path, package: str) -> set[str]:
+    """The modules of a package that a file imports, without the names that it takes out of them."""
+    return {
+        module
+        for module in imports(path)
+        if module.startswith(f"{package}.") and (ROOT / Path(*module.split("."))).with_suffix(".py").exists()
+    }
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_opens_those_before_it_by_their_doors(room: str) -> None:
+    files = sources(f"transforms/{room}")
+    assert files
+    for path in files:
+        for module in modules_of(path, "transforms"):
+            other, file = module.split(".")[1:3]
+            if other != room:
+                assert other in ROOMS[room][0], f"{path.relative_to(ROOT)} imports {module}"
+                doors = ROOMS[other][1]
+                assert doors is None or file in doors, f"{path.relative_to(ROOT)} opens {module} not by a door"
+
+
+def test_every_door_is_used_and_every_folder_is_a_room() -> None:
+    assert {path.name for path in (ROOT / "transforms").iterdir() if (path / "__init__.py").exists()} == set(ROOMS)
+    used = {
+        tuple(module.split(".")[1:3])
+        for room in ROOMS
+        for path in sources(f"transforms/{room}")
+        for module in modules_of(path, "transforms")
+        if module.split(".")[1] != room
+    }
+    doors = {(room, file) for room, (_, files) in ROOMS.items() for file in files or ()}
+    assert doors <= used, f"nobody opens {doors - used}"
+
+
+@pytest.mark.parametrize("package", [*PACKAGES, "tests", "benchmarks", "examples"])
+def test_a_file_is_one_idea(package: str) -> None:
+    long = {str(path.relative_to(ROOT)): lines for path in sources(package) if (lines := _lines(path)) > MOST_LINES}
+    assert not long, f"more than {MOST_LINES} lines are more than one idea: {long}"
+
+
+def test_files_are_neither_crumbs_nor_blocks() -> None:
+    sizes = [lines for package in PACKAGES for path in sources(package) if (lines := _lines(path))]
+    assert 100 <= median(sizes) <= 250
+
+
+def _lines(path: Path) -> int:
+    return len(path.read_text(encoding="utf-8").splitlines())
 
 
 @pytest.mark.parametrize("library", ONLY_IN)

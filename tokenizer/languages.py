@@ -76,6 +76,11 @@ def language(code: str) -> Language:
     return found
 
 
+def language_name(code: str) -> str:
+    """The name of a code for people; a code that is not in the table stays as it is."""
+    return LANGUAGES[code].name if code in LANGUAGES else code
+
+
 def closest(text: str) -> list[str]:
     """Up to three codes near to a mistyped code, a language's name, or a two-letter tag; never empty."""
     wanted = text.strip().replace("-", "_").casefold()

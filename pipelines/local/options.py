@@ -12,7 +12,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.runners.portability.fn_api_runner import FnApiRunner
 from apache_beam.transforms.environments import SubprocessSDKEnvironment
 
-from pipelines.local import nursery
+from pipelines.local import nursery, watch
 
 
 @contextmanager
@@ -25,20 +25,8 @@ def beam_pipeline(workers: int = 1, beam_args: Sequence[str] = ()) -> Iterator[b
     Raises ValueError for a flag that Beam does not know (Beam itself only logs a warning), or for fewer workers than 1.
     """
     pipeline = _pipeline(workers, beam_args)
-    _at_work.append(pipeline)
-    try:
-        with pipeline:
-            yield pipeline
-    finally:
-        _at_work.pop()
-
-
-_at_work: list[beam.Pipeline] = []
-
-
-def at_work() -> beam.Pipeline | None:
-    """The pipeline that is being built or run."""
-    return _at_work[-1] if _at_work else None
+    with watch.at_work(pipeline), pipeline:
+        yield pipeline
 
 
 def _pipeline(workers: int, beam_args: Sequence[str]) -> beam.Pipeline:

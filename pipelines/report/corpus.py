@@ -20,8 +20,8 @@ from pipelines.report.html import (
     table,
     tag,
 )
+from tokenizer.languages import language_name
 from transforms.datasets.schema import SPLITS
-from transforms.layers.language import language_name
 from transforms.layers.layer import CountGroup, Layer
 
 SHOWN_ROWS = 25  # of a long table; the others are one click away

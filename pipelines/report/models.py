@@ -8,8 +8,8 @@ from typing import Any
 from pipelines.report.charts import Series, line_chart
 from pipelines.report.data import Build, Estimate, Row, estimate, points
 from pipelines.report.html import Column, Html, counted, join, number, paragraph, percent, table, tag, whisker
+from tokenizer.languages import language_name
 from transforms.datasets.names import split_of
-from transforms.layers.language import language_name
 
 FEW_PAIRS = 30  # a language with fewer has an interval too wide to show anything: the page only counts those
 

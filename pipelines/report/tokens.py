@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pipelines.report.corpus import long_table
 from pipelines.report.data import Build, Mix
 from pipelines.report.html import Column, Html, bar, join, number, paragraph, percent, share, tag
-from transforms.layers.language import language_name
+from tokenizer.languages import language_name
 
 WORDS = {"space": "word", "char": "character"}  # what a language's word_split counts
 

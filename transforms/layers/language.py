@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tokenizer.languages import LANGUAGES
+from tokenizer.languages import LANGUAGES, language_name
 from transforms.datasets.fates import Tally
 from transforms.datasets.schema import required
 from transforms.datasets.step import Step
@@ -63,11 +63,6 @@ def rows(batches: Batches, detector: Detector) -> tuple[pa.Table, Tally]:
     columns = {name: [getattr(row, name) for row in detected] for name in Detected._fields}
     keep = [row.reason is None for row in detected]
     return pa.table({"doc_id": ids, "keep": keep, **columns}).select(SCHEMA.names).cast(SCHEMA), counts
-
-
-def language_name(code: str) -> str:
-    """For people; a code that is not in the table stays as it is."""
-    return LANGUAGES[code].name if code in LANGUAGES else code
 
 
 LAYER = Layer(

@@ -1,0 +1,35 @@
+"""Language identification of lines of text, from the command line."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Annotated
+
+import typer
+
+from transforms.datasets import places
+from transforms.layers.langid import ModelHandle
+
+_LINES = 1000  # read and identified at a time
+
+app = typer.Typer(help="Language identification.", no_args_is_help=True)
+
+
+@app.callback()
+def langid() -> None:
+    """Language identification."""
+
+
+@app.command()
+def predict(
+    model: Annotated[str, typer.Option(help="A fastText model file, such as models/lid.176.ftz.")],
+    file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
+) -> None:
+    """Print language code, confidence and text for every line."""
+    detector = ModelHandle.of(model).load()
+    with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
+        while batch := list(islice(lines, _LINES)):
+            texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
+            for text, found in zip(texts, detector.detect(texts), strict=True):
+                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")

@@ -1,0 +1,69 @@
+"""What the command line does when a local worker dies, or Ctrl-C is pressed: Beam waits for workers that are gone.
+
+It is the command line's alone: used as a library, a pipeline never ends the process it runs in. Beam-free, so that
+commands without a pipeline start at once.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from pipelines.local import nursery
+
+# How Beam tells that a worker is gone.
+DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
+_GRACE_S = 5  # in which Beam mostly finds out by itself
+
+_at_work: list[object] = []
+
+
+@contextmanager
+def at_work(pipeline: object) -> Iterator[None]:
+    """The pipeline is being built or run while the block runs."""
+    _at_work.append(pipeline)
+    try:
+        yield
+    finally:
+        _at_work.pop()
+
+
+def install(end: Callable[[], int]) -> None:
+    """Watches from now on. end: says why the run ends, and gives the exit status; called when a pipeline that has lost
+    a worker goes on waiting for it."""
+
+    def in_thread(arguments: threading.ExceptHookArgs) -> None:
+        """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but
+        hangs."""
+        if DIED.search(str(arguments.exc_value)):
+            threading.Thread(target=_end_if_stuck, args=[_current(), end], daemon=True).start()
+        elif arguments.exc_type.__module__.partition(".")[0] != "grpc":
+            threading.__excepthook__(arguments)
+
+    threading.excepthook = in_thread
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _current() -> object | None:
+    return _at_work[-1] if _at_work else None
+
+
+def _end_if_stuck(pipeline: object | None, end: Callable[[], int]) -> None:
+    time.sleep(_GRACE_S)
+    if pipeline is not None and _current() is pipeline:
+        status = end()
+        nursery.stop()
+        os._exit(status)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Ctrl-C ends the workers first: Beam would wait for them, and for those that it has asked for."""
+    nursery.stop()
+    raise KeyboardInterrupt
