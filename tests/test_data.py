@@ -41,8 +41,10 @@ def curriculum(folder: Path, encoder: Encoder) -> CurriculumLoader:
     return CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, encoder.vocab_size)
 
 
-def preference(folder: Path, encoder: Encoder, seed: int = 0, lengths: Lengths | None = None) -> PreferenceLoader:
-    data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
+def preference(
+    folder: Path, encoder: Encoder, seed: int = 0, lengths: Lengths | None = None, split: str = "train"
+) -> PreferenceLoader:
+    data = PreferenceData(str(folder / "pairs"), split, encoder.end_of_text, encoder.vocab_size)
     return PreferenceLoader(data, lengths or Lengths(128, 256), 16, 2, epochs=2, seed=seed, pad_token=encoder.pad)
 
 
@@ -297,12 +299,13 @@ def test_the_vocabulary_ends_before_its_size(folder: Path, encoder: Encoder) -> 
         CurriculumLoader(str(folder / "curriculum"), GLOBAL, 3, encoder.pad, highest).batch(0, 0, 1)
 
 
-def with_first_response(folder: Path, place: Path, encoder: Encoder, **change: object) -> Path:
-    """The preference data of the tests with something else in one response."""
+def with_first_response(folder: Path, place: Path, encoder: Encoder, every: bool = False, **change: object) -> Path:
+    """The preference data of the tests with something else in one response, or in every one."""
     path = "data/train-00000-of-00001.arrow"
     schema = preference_schema(encoder.token_type)
     rows = shards.read_shard(str(folder / "pairs"), "data/train-00000-of-00002.arrow").to_pylist()
-    rows[0]["responses"][0] |= change
+    for response in [answer for row in rows for answer in row["responses"]][: None if every else 1]:
+        response |= change
     spec = DatasetSpec("preference", {"made": "here"})
     building.begin(str(place), spec)
     shards.write_shard(str(place), path, schema, [pa.Table.from_pylist(rows, schema)], spec.fingerprint, "preference")
@@ -314,6 +317,19 @@ def test_one_response_without_the_score_token_is_refused(folder: Path, encoder: 
     place = with_first_response(folder, tmp_path / "pairs", encoder, tokens=[encoder.end_of_text, encoder.pad])
     with pytest.raises(ValueError, match="does not end with the score token"):
         PreferenceData(str(place), "train", encoder.end_of_text, encoder.vocab_size)
+
+
+@pytest.mark.parametrize("every", [False, True])
+def test_responses_without_a_token_are_refused(folder: Path, encoder: Encoder, every: bool, tmp_path: Path) -> None:
+    place = with_first_response(folder, tmp_path / "pairs", encoder, every, tokens=[])
+    with pytest.raises(ValueError, match="does not end with the score token"):
+        PreferenceData(str(place), "train", encoder.end_of_text, encoder.vocab_size)
+
+
+def test_the_state_names_the_split(folder: Path, encoder: Encoder) -> None:
+    states = [preference(folder, encoder, split=split).state(0) for split in ("train", "validation")]
+    with pytest.raises(ValueError, match="split: 'train' there, 'validation' here"):
+        check_state(states[0], states[1], "a checkpoint")
 
 
 def test_an_unknown_time_is_told_from_every_known_one(folder: Path, encoder: Encoder, tmp_path: Path) -> None:

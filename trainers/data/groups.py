@@ -148,8 +148,8 @@ class _Views:
 
     def check(self, score_token: int, vocab_size: int, place: str) -> None:
         """Every response must end with the score token, and no token may be outside the vocabulary."""
-        last = self.answers[self.answer_bounds[1:] - 1] if len(self.answers) else np.zeros(0)
-        if len(last) and (np.diff(self.answer_bounds).min() == 0 or (last != score_token).any()):
+        empty = (np.diff(self.answer_bounds) == 0).any()
+        if empty or (self.answers[self.answer_bounds[1:] - 1] != score_token).any():
             raise ValueError(
                 f"a response in {place} does not end with the score token {score_token}; it was made with another "
                 "tokenizer: name that one as tokenizer=, or tokenize the pairs again"

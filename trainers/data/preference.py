@@ -122,6 +122,7 @@ class PreferenceLoader:
             "sequence_tokens": self._lengths.sequence_tokens,
             "row_tokens": self._lengths.row_tokens,
             "seed": self.seed,
+            "split": self.data.split,
             "data": self.data.manifest.digest,
         }
 

@@ -6,8 +6,8 @@ are placed longest first, each into the fullest sequence that still has room. It
 time is near linear and the order of documents survives; a sequence that is not full at the end of its window stays open
 for the next one, which closes it.
 
-Guarantees: every token is in exactly one sequence; no sequence is longer than asked; sequences come in the order of
-their longest document, so length does not drift within a stage.
+Guarantees: every token is in exactly one sequence; no sequence is longer than asked; the sequences of a window come in
+the order of their longest document in it, so length does not drift within a stage.
 """
 
 from __future__ import annotations
