@@ -59,7 +59,7 @@ LAYER = Layer(
     schema=SCHEMA,
     settings=ShoutingSettings,
     keep=Keep("not shouting", unpaired=DROPPED),
-    groups=(CountGroup("capitals", "documents by share of capitals", order=lambda share: int(share[:-1])),),
+    groups=(CountGroup("capitals", "share of capitals", order=lambda share: int(share[:-1])),),
     columns=TEXT_COLUMNS,
     rows=rows,
 )

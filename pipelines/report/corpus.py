@@ -134,8 +134,21 @@ def layer_section(layer: Layer[Any, Any], build: Build) -> Html | None:
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Html:
     counts = build.count(layer.name, group.name)
-    names = sorted(counts, key=group.order) if group.order else list(counts)
-    return count_table(group.title, {group.label(name): counts[name] for name in names}, ordered=bool(group.order))
+    whole, most = sum(counts.values()), max(counts.values(), default=0)
+    names = sorted(counts, key=group.order) if group.order else [name for name, _ in by_size(counts)]
+    coded = any(group.label(name) != name for name in names)  # a code stands beside the name that people use
+    rows = [
+        (
+            group.label(name),
+            *([tag("code", name)] if coded else []),
+            number(counts[name]),
+            percent(share(counts[name], whole)),
+            bar(share(counts[name], most)),
+        )
+        for name in names
+    ]
+    columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column(group.counted)]
+    return long_table([*columns, Column("share"), Column("", "bar")], rows)
 
 
 def pairs_section(build: Build) -> Html | None:

@@ -70,5 +70,7 @@ LAYER: Layer[MinHashSpec, None] = Layer(
     schema=SCHEMA,
     settings=MinHashSpec,
     keep=Keep("no near-duplicate", unpaired=Reason.DUPLICATE_ANSWER),
-    groups=(CountGroup("cluster_size", "documents in a cluster", order=lambda size: int(size.split("-")[0])),),
+    groups=(
+        CountGroup("cluster_size", "documents in a cluster", "clusters", order=lambda size: int(size.split("-")[0])),
+    ),
 )

@@ -72,7 +72,7 @@ LAYER = Layer(
     schema=SCHEMA,
     settings=LanguageSettings,
     keep=Keep("sure of a listed language"),
-    groups=(CountGroup("language", "documents by language", language_name),),
+    groups=(CountGroup("language", "language", label=language_name),),
     columns=TEXT_COLUMNS,
     hint="`make models` fetches models/lid.176.ftz.",
     identity=identity,

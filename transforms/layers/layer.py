@@ -39,12 +39,13 @@ class Keep:
 class CountGroup:
     """A group of counts that a layer's shards leave, and how a page shows it.
 
-    name: in the manifest's counts. title: over the table. label: of a name for people. order: sorts names; None: the
-    largest count first.
+    name: in the manifest's counts. title: over the names. counted: over the numbers. label: of a name for people.
+    order: sorts names; None: the largest count first.
     """
 
     name: str
     title: str
+    counted: str = "documents"
     label: Callable[[str], str] = str
     order: Callable[[str], Any] | None = None
 

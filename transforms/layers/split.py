@@ -89,7 +89,7 @@ LAYER = Layer(
     step=Step("split", version=1),
     schema=SCHEMA,
     settings=SplitSettings,
-    groups=(CountGroup("split", "documents by split"),),
+    groups=(CountGroup("split", "split"),),
     columns=COLUMNS,
     rows=rows,
 )
