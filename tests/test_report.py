@@ -40,6 +40,12 @@ def dataset(place: Path, kind: str, counts: Counts, rows: dict[str, int], **spec
     return building.commit(str(place), dataset_spec, list(rows), counts=counts)
 
 
+VOTES = {
+    "name": "Votes.xml", "bytes": 99, "sha256": "cd" * 32, "source": "stackexchange", "site": "x", "rows": 9, "kept": 0,
+    "dropped": {}, "used": {"up": 6, "accept": 1}, "unused": {"other-vote": 2}, "outcomes": {},
+}  # fmt: skip
+
+
 def corpus(folder: Path, name: str = "Posts.xml", language: str = "eng_Latn") -> Manifest:
     """Documents and layers: 12 rows in, 10 kept."""
     account = {"rows": 12, "kept": 10, "dropped": {"not-a-post": 2}, "outcomes": {"truncated-file": 1}}
@@ -49,7 +55,7 @@ def corpus(folder: Path, name: str = "Posts.xml", language: str = "eng_Latn") ->
         "documents",
         {"kind": {"question": 4, "answer": 6}, "accepted": {"answer": 3}},
         {"data/00000-of-00001.arrow": 10},
-        inputs=[source | account],
+        inputs=[source | account, VOTES],
     )
     parents = {"documents": found.digest}
     layers = {
@@ -150,7 +156,7 @@ def test_whole_build(tmp_path: Path) -> None:
     page = Page(render(tmp_path))
     assert [dict(attrs)["id"] for name, attrs in page.seen if name == "section"] == [key for key, *_ in report.SECTIONS]
     for shown in (
-        "From 12 rows of 1 input file came 10 documents in 1 language",
+        "From 12 posts and 9 votes and links of 2 input files came 10 documents in 1 language",
         "gave 7 preference pairs",
         "in 75.0% (95% interval 70.0% to 80.0%)",
         "“prefer the longer answer”, in 50.0%",
@@ -169,7 +175,8 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
     whole_build(tmp_path)
     steps = {step.name: step for step in read_build(str(tmp_path)).funnel}
     assert {name: (step.came_in, step.kept, step.dropped) for name, step in steps.items()} == {
-        "rows of the dump": (12, 10, 2),
+        "posts of the dump": (12, 10, 2),
+        "votes and links joined to posts": (9, 7, 2),
         "sure of a listed language": (10, 9, 1),
         "no near-duplicate": (10, 9, 1),
         "candidate pairs": (10, 7, 3),

@@ -103,6 +103,16 @@ class Build:
         return manifest.inputs if manifest else ()
 
     @property
+    def marks(self) -> list[Row]:
+        """The input files whose rows say something of a post and become none: votes and links."""
+        return [file for file in self.inputs if file.get("used") or file.get("unused")]
+
+    @property
+    def posts(self) -> list[Row]:
+        """The input files whose rows are posts or documents."""
+        return [file for file in self.inputs if file not in self.marks]
+
+    @property
     def languages(self) -> Mapping[str, int]:
         """Documents by language code, those that are sure."""
         return self.count("language", "language")
@@ -112,11 +122,15 @@ class Build:
         """The fate of every record in every step that has run."""
         steps = []
         if documents := self.get("documents"):
-            reasons = _sum_up(file["dropped"] for file in self.inputs)
             outcomes = _sum_up(file["outcomes"] for file in self.inputs)
             note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
             note = f"Whole files: {note}; their complete rows are among those above." if note else ""
-            steps.append(Step("rows of the dump", sum(f["rows"] for f in self.inputs), documents.rows, reasons, note))
+            reasons = _sum_up(file["dropped"] for file in self.posts)
+            steps.append(Step("posts of the dump", _rows(self.posts), documents.rows, reasons, note))
+            if self.marks:
+                used = sum(sum(file["used"].values()) for file in self.marks)
+                reasons = _sum_up(file[fate] for file in self.marks for fate in ("unused", "dropped"))
+                steps.append(Step("votes and links joined to posts", _rows(self.marks), used, reasons))
         for role, layer in LAYERS.items():
             if layer.keep and self.get(role):
                 fates = self.count(role, "documents")
@@ -172,6 +186,10 @@ class Build:
 
 def estimate(name: str, values: Row) -> Estimate:
     return Estimate(name, values["value"], values["low"], values["high"])
+
+
+def _rows(files: Iterable[Row]) -> int:
+    return sum(file["rows"] for file in files)
 
 
 def _sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:

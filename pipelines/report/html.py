@@ -58,9 +58,9 @@ def number(value: float | int | None, digits: int = 0) -> str:
     return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def counted(count: int, noun: str) -> str:
-    """1 -> '1 file', 1234 -> '1,234 files'."""
-    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """1 -> '1 file', 1234 -> '1,234 files'. plural: where it is more than an s."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -87,9 +87,10 @@ def _head(build: Build) -> list[Html]:
 def _summary(build: Build) -> list[str]:
     """The build in a few sentences; only what is there is said."""
     sentences = []
-    rows_in = sum(file["rows"] for file in build.inputs)
     if documents := build.get("documents"):
-        source = f"From {counted(rows_in, 'row')} of {counted(len(build.inputs), 'input file')}"
+        posts, marks = (sum(file["rows"] for file in files) for files in (build.posts, build.marks))
+        rows = counted(posts, "post") + (f" and {counted(marks, 'vote or link', 'votes and links')}" if marks else "")
+        source = f"From {rows} of {counted(len(build.inputs), 'input file')}"
         languages = f" in {counted(len(build.languages), 'language')}" if build.languages else ""
         sentences.append(f"{source} came {number(documents.rows)} documents{languages}.")
     if pairs := build.get("pairs"):
