@@ -31,7 +31,7 @@ NEED_LANGUAGE = ("language", "pairs", "tokenizer", "tokenize documents", "tokeni
 
 
 def _annotate(folder: Path, layer: str, model: str) -> Manifest:
-    settings = {layer: kinds.settings_of({"language": model}, "the benchmark")[layer]}
+    settings = {layer: kinds.settings_of({layer: model if layer == "language" else None}, "the benchmark")[layer]}
     return annotate.run(str(folder / "documents"), str(folder / "layers"), settings)[layer]
 
 

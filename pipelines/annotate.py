@@ -99,7 +99,7 @@ def _branch(layer: Layer[Any, Any], settings: Any, documents: str, described: Ma
     identity = layer.identity(settings)
     spec = layer.step.spec(identity, {"documents": described.digest})
     paths = [file.path for file in described.data_files]
-    wanted = Wanted(place, spec, paths, lambda manifest: check_aligned(described, manifest, layer.name))
+    wanted = Wanted(place, spec, paths, [documents], lambda manifest: check_aligned(described, manifest, layer.name))
     target = Target(documents, place, layer.name, layer.schema, spec.fingerprint)
     if layer.rows is not None:
         return Branch(wanted, WriteByShard(layer, settings, identity, target), whole=False)
@@ -126,14 +126,13 @@ def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, An
     if others := sorted(set(values) - set(layers)):
         kinds.check_names(others)
         raise ValueError(f"settings for {', '.join(others)}, which --layers does not name")
-    settings = kinds.settings_of(values, "--set")
     for name in layers:
-        if name not in settings:
+        if name not in values and kinds.must_be_told(name):
             raise ValueError(
                 f"the {name} layer has to be told its {kinds.first_setting(name)}: --set {name}=…, or leave {name} out "
                 f"of --layers. {LAYERS[name].hint}"
             )
-    return {name: settings[name] for name in layers}
+    return kinds.settings_of(dict.fromkeys(layers) | values, "--set")
 
 
 def command(
@@ -154,9 +153,9 @@ def command(
     replace: Replace = False,
     keep: Keep = False,
 ) -> None:
-    """Describe documents in attribute layers that stand beside them: language, duplicates, split."""
+    """Describe documents in attribute layers that stand beside them, such as their languages and duplicates."""
     existing = Existing.of(replace, keep)
-    chosen = chosen_settings([name for name in layers.split(",") if name], settings or ())
+    chosen = chosen_settings([name.strip() for name in layers.split(",") if name.strip()], settings or ())
     with progress(console, "annotate", output):
         built = run(documents, output, chosen, workers, existing, beam_args(context))
     for name, manifest in built.items():

@@ -31,6 +31,7 @@ from transforms.datasets.standing import Existing
 from transforms.datasets.step import EVALUATION, MODEL
 from transforms.layers import kinds
 from transforms.layers.kinds import LAYERS
+from transforms.layers.layer import Layer
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
@@ -81,13 +82,14 @@ class Build:
     def __post_init__(self) -> None:
         if not self.inputs:
             raise ValueError("inputs is empty: name at least one dump")
-        missing = [name for name in NEEDED if name not in self.layers] if self.pairs or self.tokenizer else []
-        if missing:
-            name = missing[0]
-            raise ValueError(
-                f"the key annotate.{name} is missing: it names the {kinds.first_setting(name)} of the {name} layer, "
-                f"which pairs and tokens need. {LAYERS[name].hint}"
-            )
+        layers = self.layers
+        for name in NEEDED if self.pairs or self.tokenizer else ():
+            if name not in layers:
+                how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"
+                raise ValueError(
+                    f"annotate.{name} is missing: pairs and tokens are made with the {name} layer; {how}. "
+                    f"{LAYERS[name].hint}".rstrip()
+                )
         for name, wanted in (("curriculum", self.tokenizer), ("train", self.tokenizer)):
             if getattr(self, name) not in (None, TrainSection()) and wanted is None:
                 raise ValueError(f"the section {name} needs the section tokenizer")
@@ -98,7 +100,7 @@ class Build:
 
     @property
     def layers(self) -> dict[str, Any]:
-        """The settings of every layer that is built. Raises ValueError for unknown ones."""
+        """The settings of the layers that are built. Raises ValueError for unknown ones."""
         return kinds.settings_of(self.annotate, "annotate")
 
     def place(self, name: str) -> str:
@@ -114,10 +116,10 @@ class Step:
     run: Callable[[], object]
     speaks: bool = False  # a trainer: it shows its own progress
 
-    def runs(self) -> list[bytes | None]:
-        """What tells one making of the outputs from another: their accounts of the run."""
-        accounts = [places.join(output, RUN) for output in self.outputs.values()]
-        return [places.read_bytes(account) if places.exists(account) else None for account in accounts]
+    def runs(self) -> dict[str, bytes | None]:
+        """What tells one making of each output from another: its account of the run."""
+        accounts = {name: places.join(output, RUN) for name, output in self.outputs.items()}
+        return {name: places.read_bytes(at) if places.exists(at) else None for name, at in accounts.items()}
 
 
 def load_build(place: str) -> Build:
@@ -135,10 +137,26 @@ def check_files(build: Build) -> None:
         raise ValueError(
             f"ingest.author_secret: there is no file {secret}; places are relative to the folder the command runs in"
         )
-    for name, settings in build.layers.items():
-        LAYERS[name].identity(settings)
+    for name, layer in LAYERS.items():
+        place = places.join(build.place("layers"), name)
+        if name in build.layers:
+            _check_layer(layer, build.layers[name])
+        elif places.exists(places.join(place, MANIFEST)):
+            raise ValueError(
+                f"annotate: a {name} layer stands at {place}, so that pairs and tokens would heed it, but the build "
+                f"does not name it; add `{name}` to the section annotate, or remove the folder"
+            )
     for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
         train_arguments(step, name)
+
+
+def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
+    try:
+        layer.identity(settings)
+    except ValueError as error:
+        raise ValueError(
+            f"annotate.{layer.name}: {error}; places are relative to the folder the command runs in"
+        ) from error
 
 
 def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
@@ -283,8 +301,9 @@ def run(build: Build, console: Console, workers: int = 1, existing: Existing = E
         except (ValueError, OSError) as error:
             error.add_note(f"in the step {step.name!r}")
             raise
-        took = "unchanged, skipped" if step.runs() == before else f"{time.monotonic() - started:.1f} s"
+        seconds, after = time.monotonic() - started, step.runs()
         for name, output in step.outputs.items():
+            took = "unchanged, skipped" if after[name] == before[name] else f"{seconds:.1f} s"
             console.print(f"[bold]{name:<{width}}[/]{took:<20}{summary(load_manifest(output))}", soft_wrap=True)
     found_at = {name: output for step in found for name, output in step.outputs.items()}
     if build.report:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import signal
 import sys
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ class Command(NamedTuple):
     name: str
     help: str  # the first line of the function's docstring
     takes_settings: bool = False  # key=value, behind its own arguments
+    takes_beam: bool = False  # Beam's arguments, behind --
 
 
 COMMANDS = {
@@ -32,7 +34,9 @@ COMMANDS = {
         "Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report.",
     ),
     "build": Command("pipelines.build", "command", "Run every step of a build file; unchanged steps are skipped."),
-    "ingest": Command("pipelines.ingest", "command", "Read forum dumps and text corpora into documents."),
+    "ingest": Command(
+        "pipelines.ingest", "command", "Read forum dumps and text corpora into documents.", takes_beam=True
+    ),
     "reblock": Command(
         "pipelines.reblock",
         "command",
@@ -41,21 +45,29 @@ COMMANDS = {
     "annotate": Command(
         "pipelines.annotate",
         "command",
-        "Describe documents in attribute layers that stand beside them: language, duplicates, split.",
+        "Describe documents in attribute layers that stand beside them, such as their languages and duplicates.",
+        takes_beam=True,
     ),
     "pairs": Command(
-        "pipelines.pairs", "command", "Make preference pairs from the answers of each thread by their votes."
+        "pipelines.pairs",
+        "command",
+        "Make preference pairs from the answers of each thread by their votes.",
+        takes_beam=True,
     ),
     "tokenizer": Command(
         "pipelines.tokenizer", "command", "Train a tokenizer on a per-language sample of the training documents."
     ),
     "tokenize": Command(
-        "pipelines.tokenize", "command", "Encode documents into a token pool, or pairs into preference shards."
+        "pipelines.tokenize",
+        "command",
+        "Encode documents into a token pool, or pairs into preference shards.",
+        takes_beam=True,
     ),
     "curriculum": Command(
         "pipelines.curriculum",
         "command",
         "Mix and pack a token pool into training sequences, stage by stage; their order is the schedule.",
+        takes_beam=True,
     ),
     "train": Command(
         "pipelines.train",
@@ -83,7 +95,7 @@ COMMANDS = {
 }
 
 
-def application(called: str | None) -> typer.Typer:
+def application(called: str) -> typer.Typer:
     """All commands by name and help; only the one that is called is loaded."""
     app = typer.Typer(
         name="agora",
@@ -111,7 +123,12 @@ def _not_called() -> None:
 
 def main() -> None:
     logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed
-    run_app(application(sys.argv[1] if len(sys.argv) > 1 else None), "agora")
+    called = sys.argv[1] if len(sys.argv) > 1 else ""
+    try:
+        app = application(called)
+    except KeyboardInterrupt:  # while Beam is imported
+        raise SystemExit(128 + signal.SIGINT) from None
+    run_app(app, "agora", takes_beam=called not in COMMANDS or COMMANDS[called].takes_beam)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,16 @@ _WORKERS = re.compile(
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_PATH_WRONG = (errno.ENOENT, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ENOTDIR, errno.EROFS, errno.ENAMETOOLONG)
+_PATH_WRONG = (
+    errno.ENOENT,
+    errno.EEXIST,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EISDIR,
+    errno.ENOTDIR,
+    errno.EROFS,
+    errno.ENAMETOOLONG,
+)
 _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
@@ -53,8 +62,8 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(arguments[:place]), list(arguments[place + 1 :])
 
 
-def run_app(app: typer.Typer, name: str) -> None:
-    """Runs a command line: ours before `--`, Beam's after it.
+def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
+    """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline.
 
     An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
     with status 2; anything else is a defect of ours and shows its traceback.
@@ -65,6 +74,8 @@ def run_app(app: typer.Typer, name: str) -> None:
     watch.install(_end)
     ours, beams = _split(sys.argv[1:])
     try:
+        if beams and not takes_beam:
+            raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
         app(args=ours, prog_name=name, obj=beams)
     except (ValueError, OSError, RuntimeError) as error:
         message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from pipelines.command import run_app
 from transforms.datasets import places
 from transforms.layers.langid import ModelHandle
 
@@ -33,3 +34,7 @@ def predict(
             texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
             for text, found in zip(texts, detector.detect(texts), strict=True):
                 typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
+
+
+if __name__ == "__main__":
+    run_app(app, "python -m pipelines.langid")

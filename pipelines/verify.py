@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from pipelines.command import console
+from pipelines.command import console, run_command
 from pipelines.progress import summary
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
@@ -24,3 +24,7 @@ def command(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) 
         raise SystemExit(DAMAGED)
     manifest = load_manifest(place)
     console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}", soft_wrap=True)
+
+
+if __name__ == "__main__":
+    run_command(command)

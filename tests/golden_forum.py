@@ -70,7 +70,7 @@ CORPUS = (
 def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
     """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.STEPS."""
     at = {name: str(folder / name) for name in (*goldens.STEPS, "layers")}
-    annotated = kinds.settings_of({"language": str(lid_model)}, "the goldens")
+    annotated = kinds.settings_of({**dict.fromkeys(kinds.LAYERS), "language": str(lid_model)}, "the goldens")
     words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
     ingested = IngestSettings(
         num_shards=3,

@@ -19,6 +19,7 @@ import pyarrow as pa
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import STEP_VERSION, ShardFile, load_manifest
 from transforms.datasets.shards import read_shard
+from transforms.layers.kinds import LAYERS
 
 FOLDER = Path(__file__).parent / "golden"
 REGOLD = "run `python -m tests.regold`"
@@ -26,9 +27,7 @@ REGOLD = "run `python -m tests.regold`"
 # Every dataset in the order it is built, and where its step stands, with its version.
 STEPS = {
     "documents": "pipelines/ingest_plan.py",
-    "layers/language": "transforms/layers/language.py",
-    "layers/duplicates": "transforms/layers/duplicates.py",
-    "layers/split": "transforms/layers/split.py",
+    **{f"layers/{name}": f"transforms/layers/{name}.py" for name in LAYERS},
     "pairs": "pipelines/pairs.py",
     "tokenizer": "pipelines/tokenizer.py",
     "tokens": "pipelines/tokenize.py",
@@ -192,4 +191,4 @@ def write(found: Mapping[str, Golden], folder: Path = FOLDER) -> list[str]:
         old.unlink()
     for name, golden in found.items():
         _file(folder, name).write_text(golden.to_json(), "utf-8")
-    return [it.line for it in wrong]
+    return [it.line.partition(f": {REGOLD}")[0] for it in wrong]

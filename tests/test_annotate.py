@@ -71,7 +71,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture
 def settings(model: str) -> Settings:
-    return settings_of({"language": model}, "here")
+    return settings_of({**dict.fromkeys(LAYERS), "language": model}, "here")
 
 
 def read(place: Path, name: str) -> list[dict[str, Any]]:
@@ -83,7 +83,7 @@ def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Setti
     documents = write_documents(tmp_path / "documents", forum(), 3)
     manifests = annotate.run(documents, str(tmp_path / "layers"), settings)
     described = load_manifest(documents)
-    assert list(manifests) == list(LAYERS) == ["language", "duplicates", "split"]
+    assert list(manifests) == list(LAYERS)
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
         check_aligned(described, manifest, name)
@@ -136,7 +136,7 @@ def test_a_layer_is_rebuilt_alone_and_only_when_asked(tmp_path: Path, settings: 
     assert laws.files_of(tmp_path / "layers" / "language") == others
 
 
-@pytest.mark.parametrize("name", ["language", "duplicates", "split"])
+@pytest.mark.parametrize("name", LAYERS)
 def test_an_interrupted_build_is_finished(
     tmp_path: Path, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -45,7 +45,7 @@ def build_file(folder: Path, output: Path, inputs: list[Path], lid_model: Path) 
         "output": str(output),
         "inputs": [{"path": str(path), "source": "stackexchange", "site": "tiny.example"} for path in inputs],
         "ingest": {"num_shards": 3, "author_secret": str(ROOT / "examples" / "author_secret.txt")},
-        "annotate": {"language": str(lid_model)},
+        "annotate": {"language": str(lid_model), "duplicates": None, "split": {}},
         "pairs": {"rule": "worldpm"},
         "tokenizer": {"vocab_size": 1600},
         "curriculum": {"recipe": str(recipe)},

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from tests.forum import post, write_documents, write_layers
 from transforms.datasets.fates import Reason
 from transforms.datasets.manifest import load_manifest
-from transforms.layers.kinds import LAYERS
 from transforms.layers.read import drop_reasons, find_layers, read_layers, unpaired_reasons
 
 LANGUAGE = st.sampled_from([None, "language-unsure", "language-unlisted"])
@@ -61,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 def test_layers_are_found_as_parents_and_read_by_column(folder: Path) -> None:
     documents = load_manifest(str(folder / "documents"))
     beside = find_layers(documents, str(folder / "layers"), ALL)
-    assert beside.parents == {f"layers/{name}": load_manifest(str(folder / "layers" / name)).digest for name in LAYERS}
+    assert beside.parents == {f"layers/{name}": load_manifest(str(folder / "layers" / name)).digest for name in ALL}
     tables = read_layers(beside.places, documents.data_files[0].path, {"language": ["language"], "split": ["split"]})
     assert {name: table.column_names for name, table in tables.items()} == {
         "language": ["doc_id", "language", "keep", "reason"],

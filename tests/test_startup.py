@@ -67,6 +67,21 @@ def test_the_table_says_what_the_command_says(name: str) -> None:
         assert command.help == target.__doc__.split("\n\n")[0].replace("\n    ", " ")
 
 
+@pytest.mark.parametrize("name", [name for name, command in COMMANDS.items() if not command.takes_beam])
+def test_what_would_go_to_beam_is_refused_where_there_is_no_pipeline(name: str) -> None:
+    code = CODE.replace("assert not end.code, end.code", "print(end.code)")
+    command = [sys.executable, "-c", code, name, "x", "--", "--runner=Foo"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "2\n"
+    assert f"nothing goes to Beam from agora {name}, got --runner=Foo" in done.stderr
+
+
+def test_those_that_take_beams_arguments_hand_them_on() -> None:
+    for name, command in COMMANDS.items():
+        source = Path(ROOT, *command.module.split(".")).with_suffix(".py").read_text("utf-8")
+        assert command.takes_beam is ("beam_args(context)" in source), name
+
+
 def test_every_command_is_in_the_table() -> None:
     found = {
         path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")

@@ -31,20 +31,21 @@ def check_names(names: Iterable[str]) -> None:
 
 
 def settings_of(given: Mapping[str, object], where: str) -> dict[str, Any]:
-    """The settings of every layer that can be built: as given, else the defaults, where a layer has them.
+    """The settings of the layers that are named, in the order of LAYERS.
 
-    given: by layer, mappings as YAML gives them, or a text that stands for the first setting. where: what errors call
-    it. Raises ValueError for an unknown layer or setting, or a value that does not fit.
+    given: by layer, as YAML gives them: mappings, nothing for the defaults, or one value that stands for the first
+    setting. where: what errors call it. Raises ValueError for an unknown layer or setting, a value that does not fit,
+    or a setting without a default that is not given.
     """
     try:
         check_names(given)
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-    found = {}
-    for name, layer in LAYERS.items():
-        if name in given or all(_has_default(field) for field in fields(layer.settings)):
-            found[name] = strict_yaml.convert(layer.settings, _whole(layer, given.get(name, {})), where, name)
-    return found
+    return {
+        name: strict_yaml.convert(layer.settings, _whole(layer, given[name]), where, name)
+        for name, layer in LAYERS.items()
+        if name in given
+    }
 
 
 def first_setting(name: str) -> str:
@@ -52,9 +53,12 @@ def first_setting(name: str) -> str:
     return fields(LAYERS[name].settings)[0].name
 
 
+def must_be_told(name: str) -> bool:
+    """Whether a layer has settings without a default."""
+    return any(field.default is MISSING and field.default_factory is MISSING for field in fields(LAYERS[name].settings))
+
+
 def _whole(layer: Layer[Any, Any], value: object) -> object:
-    return {first_setting(layer.name): value} if isinstance(value, str) else value
-
-
-def _has_default(field: Any) -> bool:
-    return field.default is not MISSING or field.default_factory is not MISSING
+    if value is None:
+        return {}
+    return value if isinstance(value, Mapping) else {first_setting(layer.name): value}

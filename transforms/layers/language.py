@@ -36,12 +36,17 @@ class LanguageSettings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
-            raise ValueError(f"language: model must be the place of a fastText model file; got {self.model!r}")
+            raise ValueError(f"model must be the place of a fastText model file; got {self.model!r}")
 
 
 def identity(settings: LanguageSettings) -> Mapping[str, object]:
-    """The model by its bytes, and the table that says what its labels mean. Raises ValueError when there is no file."""
-    return {"model": ModelHandle.of(settings.model).sha256, "languages": TABLE_FINGERPRINT}
+    """The model by its bytes, and the table that says what its labels mean.
+
+    Raises ValueError when there is no file, or it is no model that names languages: before anything is built.
+    """
+    handle = ModelHandle.of(settings.model)
+    handle.load()
+    return {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
 
 
 def load(settings: LanguageSettings, identity: Mapping[str, object]) -> Detector:
