@@ -196,7 +196,8 @@ def run(
         for name, planned in manifest.counts.get("planned_tokens", {}).items():
             check_conserved(f"tokens of {name}", planned, manifest.counts["tokens"].get(name, 0), 0)
 
-    return make_one(Wanted(output, spec, [path for path, _ in job.output_shards], check), existing, write)
+    expected = [path for path, _ in job.output_shards]
+    return make_one(Wanted(output, spec, expected, [tokens, *beside.places.values()], check), existing, write)
 
 
 def command(

@@ -103,7 +103,7 @@ def run(
             build(p, job, paths)
 
     written = [target for path in paths for target in pair_shards(path).values()]
-    return make_one(Wanted(output, spec, written), existing, write)
+    return make_one(Wanted(output, spec, written, [documents, *beside.places.values()]), existing, write)
 
 
 def command(

@@ -122,7 +122,8 @@ def run(
         with beam_pipeline(workers, beam_args) as p:
             build(p, job, paths)
 
-    return make_one(Wanted(output, spec, paths), existing, write)
+    reads = [data, tokenizer, *([languages] if languages else [])]
+    return make_one(Wanted(output, spec, paths, reads), existing, write)
 
 
 def command(

@@ -24,6 +24,7 @@ from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
 from transforms.datasets import building, places, shards
+from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.ids import canonical_json, keyed_hash
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.standing import Existing
@@ -98,11 +99,8 @@ def run(
     def train() -> Whole:
         return Whole(counts=write(output, draw(sources, settings), settings))
 
-    return make_one(
-        Wanted(output, STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents}), FILES),
-        existing,
-        train,
-    )
+    spec = STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents})
+    return make_one(Wanted(output, spec, FILES, [documents, *beside.places.values()]), existing, train)
 
 
 def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
@@ -142,7 +140,9 @@ def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
 def grouped_batches(sources: Sources, columns: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, list[Group | None]]]:
     """Batches of documents, with the group of each row: None for one that no sample may hold."""
     for path in sources.paths:
-        groups = row_groups(read_layers(sources.layers, path, LAYER_COLUMNS))
+        layers = read_layers(sources.layers, path, LAYER_COLUMNS)
+        check_rows_aligned(shards.read_shard(sources.documents, path, ["doc_id"]), layers)
+        groups = row_groups(layers)
         start = 0
         for batch in shards.iter_batches(sources.documents, path, columns):
             yield batch, groups[start : start + batch.num_rows]

@@ -21,7 +21,7 @@ def main(folder: Path = goldens.FOLDER) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
-    print("\n".join(written or ["every golden stands as it was"]))
+    print("\n".join([f"written: {line}" for line in written] or ["every golden stands as it was"]))
     return 0
 
 

@@ -121,6 +121,9 @@ def test_a_checkpoint_of_other_data_is_refused(folder: Path, tmp_path: Path) -> 
     run(folder, tmp_path / "run", max_steps=2)
     encoder = Encoder.load(str(folder / "tokenizer"))
     write_preference(tmp_path / "other", encoder, 60, name="other")
+    with pytest.raises(ValueError, match=r"a model dataset .* that differs in data"):
+        run(folder, tmp_path / "run", max_steps=2, data=tmp_path / "other")
+    shutil.rmtree(tmp_path / "run" / "export")  # as when the run was killed before its end
     with pytest.raises(ValueError, match=r"made with other data or settings.*data: "):
         run(folder, tmp_path / "run", max_steps=2, data=tmp_path / "other")
 

@@ -27,6 +27,7 @@ SECTIONS = {
 
 
 def section(title: str) -> str:
+    assert f"\n## {title}\n" in FORMATS, f"docs/formats.md has no section {title!r} that names its columns"
     return FORMATS.split(f"\n## {title}\n")[1].split("\n## ")[0]
 
 

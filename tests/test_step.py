@@ -37,7 +37,7 @@ def made(
             write(place, path, index * 10, spec=spec)
         return Whole(counts={"whole": {"all": 1}})
 
-    return make_one(Wanted(str(place), spec, PATHS, check), existing, write_all), len(runs)
+    return make_one(Wanted(str(place), spec, PATHS, check=check), existing, write_all), len(runs)
 
 
 def upgraded(monkeypatch: pytest.MonkeyPatch, versions: Mapping[str, str]) -> None:
@@ -88,7 +88,7 @@ def test_keep_goes_on_with_what_stands_and_the_manifest_says_so(
     upgraded(monkeypatch, after)
     kept, runs = made(tmp_path, existing=Existing.KEEP)
     assert runs == 0
-    assert (kept.versions, kept.kept_with) == (first.versions, {"step": "1", **after})
+    assert (kept.versions, kept.kept_with) == (first.versions, [{"step": "1", **after}])
     assert kept.digest == first.digest, "what was made from it is not made anew"
     assert summary(kept).endswith(" · kept, made with ftfy 6.3.1")
     assert "kept" not in summary(first)
@@ -97,20 +97,25 @@ def test_keep_goes_on_with_what_stands_and_the_manifest_says_so(
     upgraded(monkeypatch, before)
     assert made(tmp_path) == (kept, 0)
     upgraded(monkeypatch, later)
-    with pytest.raises(ValueError, match=r"ftfy 6\.4\.0 there, 6\.5\.0 here"):
+    with pytest.raises(ValueError, match=r"ftfy 6\.3\.1 there \(kept with 6\.4\.0\), 6\.5\.0 here"):
         made(tmp_path)
+    made(tmp_path, existing=Existing.KEEP)
+    for versions in (before, after, later):  # machines with either version may take turns
+        upgraded(monkeypatch, versions)
+        assert made(tmp_path)[1] == 0
 
 
 def test_keep_is_for_versions_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
     made(tmp_path)
     upgraded(monkeypatch, {"ftfy": "6.4.0", "tokenizers": "0.23"})
-    for other in (
-        SPLIT.spec({"holdout": 0.2}),
-        SPLIT.spec(SETTINGS, {"documents": "d"}),
-        DatasetSpec("tokens", SETTINGS),
+    for other, how in (
+        (SPLIT.spec({"holdout": 0.2}), r"differs in holdout \(0\.1 there, 0\.2 here\)"),
+        (SPLIT.spec({"holdout": {"a": [1] * 99}}), "differs in holdout;"),
+        (SPLIT.spec(SETTINGS, {"documents": "d"}), "was made without documents"),
+        (DatasetSpec("tokens", SETTINGS), "differs in kind"),
     ):
-        with pytest.raises(ValueError, match="differs in"):
+        with pytest.raises(ValueError, match=how):
             made(tmp_path, other, Existing.KEEP)
     (tmp_path / PATHS[0]).write_bytes(b"short")
     with pytest.raises(ValueError, match="is damaged"):
@@ -210,6 +215,80 @@ def test_only_what_is_missing_is_built(tmp_path: Path) -> None:
     assert manifests[1].digest == standing.digest
 
 
+def test_the_output_is_none_of_what_is_read(tmp_path: Path) -> None:
+    documents = tmp_path / "documents"
+    before, _ = made(documents)
+    other = SPLIT.spec({"holdout": 0.2})
+    for place in (documents, documents / ".." / "documents"):
+        wanted = Wanted(str(place), other, PATHS, reads=[str(documents)])
+        with pytest.raises(ValueError, match="would be removed before it is read; name another output"):
+            make_one(wanted, Existing.REPLACE, lambda: None)
+    assert laws.assert_sound(documents) == before
+
+
+def test_keep_writes_nothing_when_one_of_several_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
+    first, second = (made(tmp_path / name)[0] for name in ("a", "b"))
+    upgraded(monkeypatch, {"ftfy": "6.4.0", "tokenizers": "0.23"})
+    specs = {"a": SPLIT.spec(SETTINGS), "b": SPLIT.spec({"holdout": 0.2})}
+    both = [Wanted(str(tmp_path / name), spec, PATHS) for name, spec in specs.items()]
+    with pytest.raises(ValueError, match="differs in holdout"):
+        make(both, Existing.KEEP, lambda missing: None)
+    assert [laws.assert_sound(tmp_path / name) for name in specs] == [first, second]
+
+
+@pytest.mark.parametrize("survived", range(6))
+def test_a_kill_while_a_dataset_is_replaced_leaves_a_build_to_be_finished(
+    survived: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made(tmp_path / "whole", SPLIT.spec({"holdout": 0.2}))
+    made(tmp_path / "killed")
+    removed: list[str] = []
+
+    def killed(place: str) -> None:
+        if len(removed) == survived:
+            raise KeyboardInterrupt
+        removed.append(place)
+        Path(place).unlink(missing_ok=True)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(building.places, "remove", killed)
+        try:
+            made(tmp_path / "killed", SPLIT.spec({"holdout": 0.2}), Existing.REPLACE)
+        except KeyboardInterrupt:
+            assert len(removed) == survived
+    existing = Existing.REPLACE if (tmp_path / "killed" / MANIFEST).exists() else Existing.REFUSE
+    made(tmp_path / "killed", SPLIT.spec({"holdout": 0.2}), existing)
+    laws.assert_same_bytes(tmp_path / "killed", tmp_path / "whole")
+    assert laws.no_strays(tmp_path / "killed")
+
+
+def test_a_refused_replacement_leaves_a_folder_that_can_be_built_in(tmp_path: Path) -> None:
+    made(tmp_path)
+
+    def refuse() -> None:
+        raise RefusedError("damaged")
+
+    with pytest.raises(ValueError, match="damaged"):
+        make_one(Wanted(str(tmp_path), SPLIT.spec({"holdout": 0.2}), PATHS), Existing.REPLACE, refuse)
+    assert not list(tmp_path.iterdir())
+    made(tmp_path)
+
+
+@pytest.mark.parametrize("junk", [b"", b"junk", b"{}", b"[]", b'{"path": "x"}'])
+def test_unreadable_records_of_a_build_are_unfinished_work(junk: bytes, tmp_path: Path) -> None:
+    spec = SPLIT.spec(SETTINGS)
+    made(tmp_path / "whole")
+    for name in ("building.json", "parts/data__00000-of-00002.arrow.json"):
+        place = tmp_path / name.partition("/")[0]
+        building.begin(str(place), spec)
+        for index, path in enumerate(PATHS):
+            write(place, path, index * 10, spec=spec)
+        (place / name).write_bytes(junk)
+        assert made(place)[1] == 1
+        laws.assert_same_bytes(place, tmp_path / "whole")
+
+
 # ------------------------------------------------------------------------------------- another schema version
 
 
@@ -220,8 +299,34 @@ def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_pa
     (tmp_path / MANIFEST).write_text(json.dumps(values | {"schema_version": 1, "gone": {}}))
     (tmp_path / "NOTES.txt").write_text("mine")
     for existing in (Existing.REFUSE, Existing.KEEP):
-        with pytest.raises(ValueError, match="has schema version 1, this Agora reads and writes 2; build it anew with"):
+        with pytest.raises(
+            ValueError, match=r"manifest\.json has schema version 1, this Agora reads and writes 2; build it anew with"
+        ):
             made(tmp_path, existing=existing)
     made(tmp_path, existing=Existing.REPLACE)
     laws.assert_sound(tmp_path)
     assert (tmp_path / "NOTES.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        (b"{broken", "is no manifest"),
+        (b"[]", "is no manifest"),
+        (b'{"schema_version": 2, "files": []}', "is no manifest of schema version 2 .*kind"),
+        (b'{"schema_version": 2, "files": [{"path": "../precious"}]}', "names a file outside its folder"),
+        (b'{"schema_version": 1, "files": [{"path": "/precious"}]}', "names a file outside its folder"),
+        (b'{"schema_version": 1, "files": [{"path": ""}]}', "names a file outside its folder"),
+        (b'{"schema_version": 1, "files": [{"path": "data/../../precious"}]}', "names a file outside its folder"),
+    ],
+)
+def test_what_is_no_manifest_is_named_and_can_be_replaced(text: bytes, what: str, tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("mine")
+    made(tmp_path / "here")
+    (tmp_path / "here" / MANIFEST).write_bytes(text)
+    for existing in (Existing.REFUSE, Existing.KEEP):
+        with pytest.raises(ValueError, match=rf"here/manifest\.json {what}"):
+            made(tmp_path / "here", existing=existing)
+    made(tmp_path / "here", existing=Existing.REPLACE)
+    laws.assert_sound(tmp_path / "here")
+    assert (tmp_path / "precious").read_text() == "mine"

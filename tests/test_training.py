@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -135,7 +136,7 @@ def test_an_error_on_one_rank_ends_the_job(folder: Path, tmp_path: Path) -> None
     command += ["-m", "trainers.pretrain", *arguments(folder, tmp_path / "run", "pretrain", max_steps=2, seed=5)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode != 0
-    assert "settings.seed: 0 there, 5 here" in done.stderr
+    assert "differs in seed (0 there, 5 here)" in done.stderr
 
 
 def test_the_seed_changes_the_run_and_the_same_seed_repeats_it(folder: Path, tmp_path: Path) -> None:
@@ -200,11 +201,30 @@ def test_a_finished_run_is_not_run_again_and_another_one_is_refused_by_name(
     train(folder, tmp_path / "run", "preference", max_steps=2)
     assert "already trained" in capfd.readouterr().err
     assert (tmp_path / "run" / "metrics.jsonl").stat().st_mtime_ns == before
-    with pytest.raises(ValueError, match=r"settings.optimizer.lr: 0.003 there, 0.004 here"):
+    with pytest.raises(ValueError, match=r"differs in optimizer\.lr \(0\.003 there, 0\.004 here\)"):
         train(folder, tmp_path / "run", "preference", max_steps=2, **{"optimizer.lr": 0.004})
+    before = sorted((tmp_path / "run").rglob("*"))
+    with pytest.raises(ValueError, match="replace and keep exclude each other"):
+        train(folder, tmp_path / "run", "preference", max_steps=2, replace="true", keep="true")
+    assert sorted((tmp_path / "run").rglob("*")) == before
     train(folder, tmp_path / "run", "preference", max_steps=2, replace="true", **{"optimizer.lr": 0.004})
     assert steps(metrics(tmp_path / "run"), "step") == [(1,), (2,)]
     assert find_problems(str(tmp_path / "run" / "export")) == []
+
+
+def test_an_upgrade_is_told_of_a_finished_run_and_of_an_unfinished_one(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    train(folder, tmp_path / "run", "preference", max_steps=2)
+    monkeypatch.setattr(launch, "MODEL", dataclasses.replace(launch.MODEL, version=launch.MODEL.version + 1))
+    with pytest.raises(ValueError, match=r"made with other versions .*--keep"):
+        train(folder, tmp_path / "run", "preference", max_steps=2)
+    capfd.readouterr()
+    train(folder, tmp_path / "run", "preference", max_steps=2, keep="true")
+    assert "already trained" in capfd.readouterr().err
+    shutil.rmtree(tmp_path / "run" / "export")
+    with pytest.raises(ValueError, match=r"cannot resume from .*versions\.step"):
+        train(folder, tmp_path / "run", "preference", max_steps=2)
 
 
 def test_the_data_ends_a_run_that_may_be_longer(folder: Path, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def run(config: EvaluateConfig) -> Manifest:
         report = metrics.summary(scored_pairs(groups, rewards), config.bootstrap, config.seed)
         _write(config.output, spec.fingerprint, groups, rewards, {**settings, **report})
 
-    wanted = Wanted(config.output, spec, [SCORES_FILE, REPORT])
+    wanted = Wanted(config.output, spec, [SCORES_FILE, REPORT], [config.model, config.data])
     return make_one(wanted, Existing.of(config.replace, config.keep), write)
 
 
@@ -99,7 +99,7 @@ def main() -> int:
     try:
         config = configs.load(EvaluateConfig, "evaluate", arguments)
         run(config)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return 1
     report = json.loads(places.read_bytes(places.join(config.output, REPORT)))

@@ -26,7 +26,7 @@ from trainers.runlog import RunLog
 from transforms.datasets import places
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
-from transforms.datasets.standing import Existing
+from transforms.datasets.standing import Existing, find
 from transforms.datasets.step import MODEL
 
 _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
@@ -68,6 +68,7 @@ def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
         "data": job.data.digest,
         "tokenizer": encoder.sha256,
         "init": _digest(config.init),
+        "versions": MODEL.versions(),
     }
     spec = _spec(identity)
     output = Path(config.output)
@@ -105,11 +106,13 @@ def check_isolation(model: nn.Module, outputs: Callable[..., Tensor], vocab_size
 
 def _already(config: RunConfig, folder: str, output: Path, spec: DatasetSpec, identity: Mapping[str, object]) -> bool:
     """True when this very run is finished. Makes room for a new one when told to replace another."""
-    if config.replace:
-        export.clear(output)
-    for found in checkpoint.complete(output):
-        checkpoint.check_identity(found, identity)
-    return export.finished(folder, spec, Existing.of(config.replace, config.keep)) is not None
+    existing = Existing.of(config.replace, config.keep)
+    if find(folder, spec, existing) is None:
+        if existing is Existing.REPLACE:
+            export.clear(output)
+        for found in checkpoint.complete(output):
+            checkpoint.check_identity(found, identity)
+    return export.finished(folder, spec, existing) is not None
 
 
 def _spec(identity: Mapping[str, object]) -> DatasetSpec:
@@ -139,6 +142,6 @@ def main(arguments: Sequence[str], usage: str, kind: type[RunConfig], folder: st
         return 0 if arguments else 2
     try:
         return run(configs.load(kind, folder, arguments), build)
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, OSError) as error:
         print(f"{folder}: {error}", file=sys.stderr)
         return 1

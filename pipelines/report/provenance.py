@@ -44,7 +44,7 @@ def _dataset(role: str, manifest: Manifest, digests: dict[str, str]) -> Html:
                 ("digest", tag("code", manifest.digest)),
                 ("fingerprint", tag("code", manifest.fingerprint)),
                 ("made with", tag("code", _listed(manifest.versions))),
-                *([("kept with", tag("code", _listed(manifest.kept_with)))] if manifest.kept_with else []),
+                *(("kept with", tag("code", _listed(_others(kept, manifest.versions)))) for kept in manifest.kept_with),
                 *((f"parent: {parent}", value) for parent, value in parents),
             ]
         ),
@@ -56,6 +56,10 @@ def _dataset(role: str, manifest: Manifest, digests: dict[str, str]) -> Html:
 
 def _listed(versions: Mapping[str, str]) -> str:
     return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _others(kept: Mapping[str, str], versions: Mapping[str, str]) -> Mapping[str, str]:
+    return {name: number for name, number in kept.items() if versions.get(name) != number}
 
 
 def _pretty(value: object) -> str:

@@ -23,8 +23,9 @@ from transforms.datasets.manifest import (
     Counts,
     DatasetSpec,
     Manifest,
-    OtherSchemaError,
     ShardFile,
+    UnreadableError,
+    load_manifest,
 )
 from transforms.datasets.schema import SCHEMA_VERSION
 from transforms.datasets.standing import Existing, find
@@ -39,41 +40,50 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     manifest = find(place, spec, existing)
     if manifest is None:
         clear(place, spec)
-    else:
-        sweep(place, manifest)
+        return None
+    if existing is Existing.KEEP and manifest != load_manifest(place):  # it is kept with other versions from now on
+        places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
+    sweep(place, manifest)
     return manifest
 
 
 def clear(place: str, spec: DatasetSpec) -> None:
     """Opens a build: a dataset that stands at the place is removed, and so are leftovers of another build. Finished
-    files of an interrupted run of this same build stay (`finished`)."""
+    files of an interrupted run of this same build stay (`finished`).
+
+    The marker is written first and stays: a run that is killed in here leaves a build, whatever is gone by then.
+    """
     marker = {"fingerprint": spec.fingerprint, "inputs": spec.input_digests}
+    taken_up = _unfinished(place) == marker
+    if not taken_up:
+        data = json.dumps({**marker, "started": time.time()}, sort_keys=True).encode()
+        places.write_atomically(places.join(place, BUILDING), data)
     if places.exists(places.join(place, MANIFEST)):
         paths = _paths(place)
-        places.remove(places.join(place, MANIFEST))  # first: what loses its files is no dataset any more
+        places.remove(places.join(place, MANIFEST))  # before its files: what loses them is no dataset any more
         for path in paths:
             places.remove(places.join(place, path))
-    _clean(place, keep_finished=_unfinished(place) == marker)
-    if not places.exists(places.join(place, BUILDING)):
-        places.write_atomically(
-            places.join(place, BUILDING), json.dumps({**marker, "started": time.time()}, sort_keys=True).encode()
-        )
+    _clean(place, keep_finished=taken_up)
 
 
 def _paths(place: str) -> Sequence[str]:
-    """The files of the dataset at a place, whichever schema version it has."""
+    """The files that the manifest at a place names, as far as it can be read."""
     try:
         return [file.path for file in Manifest.from_json(places.read_bytes(places.join(place, MANIFEST))).files]
-    except OtherSchemaError as error:
+    except UnreadableError as error:
         return error.paths
 
 
 def _unfinished(place: str) -> dict[str, object]:
+    """What the marker says of the build under way; {} when there is none, or it cannot be read."""
     marker = places.join(place, BUILDING)
     if not places.exists(marker):
         return {}
-    values = json.loads(places.read_bytes(marker))
-    return {"fingerprint": values["fingerprint"], "inputs": values["inputs"]}
+    try:
+        values = json.loads(places.read_bytes(marker))
+        return {"fingerprint": values["fingerprint"], "inputs": values["inputs"]}
+    except (ValueError, KeyError, TypeError):
+        return {}
 
 
 def is_ours(path: str) -> bool:
@@ -83,12 +93,15 @@ def is_ours(path: str) -> bool:
 
 
 def _clean(place: str, keep_finished: bool) -> None:
-    """Removes what an earlier run left; keeps the shards it finished, with their records, when of this build."""
+    """Removes what an earlier run left, but the marker; keeps the shards it finished, with their records, when of this
+    build."""
     paths = places.list_files(place)
-    keep = {BUILDING} if keep_finished else set()
+    keep = {BUILDING}
     written: set[str] = set()
     for record in (path for path in paths if path.startswith(f"{PARTS}/") and path.endswith(".json")):
-        file = ShardFile(**json.loads(places.read_bytes(places.join(place, record))))
+        file = _read_record(places.join(place, record))
+        if file is None:
+            continue
         written.add(file.path)
         if keep_finished and finished(place, file.path):
             keep |= {record, file.path}
@@ -101,6 +114,8 @@ def abandon(place: str) -> None:
     """Removes what a build wrote that shall not become a dataset; nothing when there is a manifest."""
     if not places.exists(places.join(place, MANIFEST)):
         _clean(place, keep_finished=False)
+        for name in (RUN, BUILDING):  # run.json is that of a dataset that this build replaced; the marker goes last
+            places.remove(places.join(place, name))
         for folder in OURS:
             places.remove_empty_folders(places.join(place, folder))
 
@@ -112,11 +127,17 @@ def _part_record(place: str, path: str) -> str:
 def finished(place: str, path: str) -> ShardFile | None:
     """The part-record of a shard that this build has finished, in this run or in an interrupted one; else None."""
     record = _part_record(place, path)
-    if not places.exists(record):
-        return None
-    file = ShardFile(**json.loads(places.read_bytes(record)))
+    file = _read_record(record) if places.exists(record) else None
     target = places.join(place, path)
-    return file if places.exists(target) and places.size(target) == file.bytes else None
+    return file if file and places.exists(target) and places.size(target) == file.bytes else None
+
+
+def _read_record(record: str) -> ShardFile | None:
+    """A part-record; None when it cannot be read: its file is unfinished work then."""
+    try:
+        return ShardFile(**json.loads(places.read_bytes(record)))
+    except (ValueError, TypeError):
+        return None
 
 
 def leave_record(place: str, file: ShardFile) -> ShardFile:
@@ -173,7 +194,7 @@ def gather(
         fingerprint=spec.fingerprint,
         settings=plain(spec.settings),  # type: ignore[arg-type]
         versions=dict(sorted(spec.versions.items())),
-        kept_with={},
+        kept_with=[],
         parents=dict(sorted(spec.parents.items())),
         inputs=sorted((plain(item) for item in account), key=lambda item: json.dumps(item, sort_keys=True)),  # type: ignore[misc]
         files=files,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -71,8 +72,8 @@ class DatasetSpec:
 class Manifest:
     """The description that makes a folder a dataset.
 
-    kept_with: other versions than those it was made with, under which somebody told us to go on with it; empty when
-    nobody did. It is not in the digest, since no file changed.
+    kept_with: other versions than those it was made with, under each of which somebody told us to go on with it. They
+    are not in the digest, since no file changed.
     """
 
     kind: str
@@ -80,7 +81,7 @@ class Manifest:
     fingerprint: str
     settings: Mapping[str, Any]
     versions: Mapping[str, str]
-    kept_with: Mapping[str, str]
+    kept_with: Sequence[Mapping[str, str]]
     parents: Mapping[str, str]
     inputs: Sequence[Mapping[str, Any]]
     files: Sequence[ShardFile]
@@ -98,8 +99,12 @@ class Manifest:
 
     @property
     def outdated(self) -> Mapping[str, str]:
-        """The versions it was made with, of those that are others in kept_with."""
-        return {name: number for name, number in self.versions.items() if self.kept_with.get(name, number) != number}
+        """The versions it was made with, of those that were others when it was kept."""
+        return {
+            name: number
+            for name, number in self.versions.items()
+            if any(kept.get(name, number) != number for kept in self.kept_with)
+        }
 
     @property
     def data_files(self) -> list[ShardFile]:
@@ -115,18 +120,32 @@ class Manifest:
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
-        """Raises OtherSchemaError for a manifest of another schema version."""
-        values = json.loads(data)
-        if values["schema_version"] != SCHEMA_VERSION:
-            raise OtherSchemaError(values["schema_version"], [file["path"] for file in values["files"]])
-        return Manifest(**{**values, "files": [ShardFile(**file) for file in values["files"]]})
+        """Raises UnreadableError for what is no manifest, or one of another schema version."""
+        try:
+            values = json.loads(data)
+            version, paths = values["schema_version"], [str(file["path"]) for file in values["files"]]
+        except (ValueError, KeyError, TypeError) as error:
+            raise UnreadableError(f"is no manifest ({type(error).__name__}: {error})") from error
+        if outside := [path for path in paths if not _is_below(path)]:
+            raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
+        if version != SCHEMA_VERSION:
+            raise UnreadableError(f"has schema version {version}, this Agora reads and writes {SCHEMA_VERSION}", paths)
+        try:
+            return Manifest(**{**values, "files": [ShardFile(**file) for file in values["files"]]})
+        except TypeError as error:
+            raise UnreadableError(f"is no manifest of schema version {version} ({error})", paths) from error
 
 
-class OtherSchemaError(ValueError):
-    """A manifest of another schema version, of which nothing is known but its files."""
+def _is_below(path: str) -> bool:
+    """Whether a path names a file below its folder, and in one way only."""
+    return posixpath.normpath(path) == path and path != "." and not path.startswith(("/", "../")) and path != ".."
 
-    def __init__(self, found: object, paths: Sequence[str]) -> None:
-        super().__init__(f"has schema version {found}, this Agora reads and writes {SCHEMA_VERSION}")
+
+class UnreadableError(ValueError):
+    """What stands as a manifest is not one that this Agora reads. paths: the files it names, as far as it says them."""
+
+    def __init__(self, message: str, paths: Sequence[str] = ()) -> None:
+        super().__init__(message)
         self.paths = paths
 
 
@@ -137,8 +156,8 @@ def load_manifest(place: str, kind: str | None = None) -> Manifest:
         raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}")
     try:
         manifest = Manifest.from_json(places.read_bytes(target))
-    except OtherSchemaError as error:
-        raise ValueError(f"{place} {error}; build it anew with --replace") from error
+    except UnreadableError as error:
+        raise UnreadableError(f"{target} {error}; build it anew with --replace", error.paths) from error
     if kind is not None and manifest.kind != kind:
         raise ValueError(f"{place} is a {manifest.kind} dataset; a {kind} dataset is needed here")
     return manifest

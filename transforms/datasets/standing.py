@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
 from transforms.datasets import places
 from transforms.datasets.ids import plain
-from transforms.datasets.manifest import BUILDING, MANIFEST, DatasetSpec, Manifest, OtherSchemaError, load_manifest
+from transforms.datasets.manifest import BUILDING, MANIFEST, DatasetSpec, Manifest, UnreadableError, load_manifest
+
+_SHORT = 80  # characters of two values that are told
 
 
 class Existing(Enum):
@@ -28,7 +32,7 @@ class Existing(Enum):
 def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
     """The manifest of the dataset at a place when it is the one that the spec describes; None when that is to be built.
 
-    A dataset that is kept in spite of other versions says so in its manifest from then on.
+    Writes nothing: of a dataset that is kept in spite of other versions it is the manifest as it will be.
     Raises ValueError when another dataset, or this one with damaged files, is at the place and `existing` does not say
     what becomes of it; and when the folder holds files that are no dataset.
     """
@@ -36,17 +40,19 @@ def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
         if not places.exists(places.join(place, BUILDING)) and (foreign := places.list_files(place)):
             raise ValueError(
                 f"{place} holds files but no {MANIFEST}: it is not a dataset of ours, and a build would delete them. "
-                f"Found {foreign[:3]}; name an empty or new folder as --output"
+                f"Found {foreign[:3]}; name an empty or new folder as output"
             )
         return None
-    if existing is Existing.REPLACE and _is_of_other_schema(place):
-        return None
-    manifest = load_manifest(place)
+    try:
+        manifest = load_manifest(place)
+    except UnreadableError:
+        if existing is Existing.REPLACE:
+            return None
+        raise
     problem = _other_dataset(place, manifest, spec) or _damage(place, manifest)
-    if problem is None and spec.versions not in (manifest.versions, manifest.kept_with):
+    if problem is None and spec.versions not in (manifest.versions, *manifest.kept_with):
         if existing is Existing.KEEP:
-            manifest = replace(manifest, kept_with=dict(sorted(spec.versions.items())))
-            places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
+            manifest = replace(manifest, kept_with=[*manifest.kept_with, dict(sorted(spec.versions.items()))])
         else:
             problem = _other_versions(place, manifest, spec)
     if problem is None:
@@ -56,46 +62,55 @@ def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
     return None
 
 
-def _is_of_other_schema(place: str) -> bool:
-    try:
-        Manifest.from_json(places.read_bytes(places.join(place, MANIFEST)))
-    except OtherSchemaError:
-        return True
-    return False
-
-
 def _other_dataset(place: str, manifest: Manifest, spec: DatasetSpec) -> str | None:
     """How a dataset differs from the one that is wanted, versions aside; None when it does not."""
     wanted = plain(spec.settings)
     assert isinstance(wanted, dict)
-    changed = sorted(
-        key for key in {*wanted, *manifest.settings} if wanted.get(key) != manifest.settings.get(key)
-    ) + sorted(
-        role for role in {*spec.parents, *manifest.parents} if spec.parents.get(role) != manifest.parents.get(role)
-    )
-    if manifest.kind != spec.kind:
-        changed = ["kind", *changed]
-    if not changed and manifest.input_digests == spec.input_digests:
+    changed = ["kind"] if manifest.kind != spec.kind else []
+    changed += _differences(manifest.settings, wanted)
+    both = sorted(spec.parents.keys() & manifest.parents.keys())
+    changed += [role for role in both if spec.parents[role] != manifest.parents[role]]
+    how = [f"differs in {', '.join(changed)}"] if changed else []
+    how += [f"was made without {role}" for role in sorted(spec.parents.keys() - manifest.parents.keys())]
+    how += [f"was made with {role}" for role in sorted(manifest.parents.keys() - spec.parents.keys())]
+    if not how and manifest.input_digests == spec.input_digests:
         return None
-    what = f"differs in {', '.join(changed)}" if changed else "was made from other input files"
     return (
-        f"{place} already holds a {manifest.kind} dataset (fingerprint {manifest.fingerprint}) that {what}; wanted "
-        f"fingerprint {spec.fingerprint}. Pass --replace to build it anew, or name another --output"
+        f"{place} already holds a {manifest.kind} dataset (fingerprint {manifest.fingerprint}) that "
+        f"{' and '.join(how) or 'was made from other input files'}; wanted fingerprint {spec.fingerprint}. Pass "
+        "--replace to build it anew, or name another output"
     )
+
+
+def _differences(there: Mapping[str, object], here: Mapping[str, object], above: str = "") -> list[str]:
+    """The settings that differ, by their dotted names, with both values where they are short."""
+    found = []
+    for key in sorted({*there, *here}):
+        old, new = there.get(key), here.get(key)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new, f"{above}{key}.")
+        elif old != new:
+            values = f"{json.dumps(old)} there, {json.dumps(new)} here"
+            found.append(f"{above}{key}" + (f" ({values})" if len(values) <= _SHORT else ""))
+    return found
 
 
 def _other_versions(place: str, manifest: Manifest, spec: DatasetSpec) -> str:
     """Names each version that is another one now."""
-    before = manifest.kept_with or manifest.versions
-    changes = [
-        f"{name} {before.get(name, 'none')} there, {spec.versions.get(name, 'none')} here"
-        for name in sorted({*before, *spec.versions})
-        if before.get(name) != spec.versions.get(name)
-    ]
+    changes = []
+    for name in sorted({*manifest.versions, *spec.versions}):
+        made, here = manifest.versions.get(name, "none"), spec.versions.get(name, "none")
+        kept = sorted({number for versions in manifest.kept_with if (number := versions.get(name, made)) != made})
+        if made != here:
+            changes.append(f"{name} {made} there{f' (kept with {_listed(kept)})' if kept else ''}, {here} here")
     return (
         f"{place} holds a {manifest.kind} dataset made with other versions ({'; '.join(changes)}); its "
         "content may be another now. Pass --keep to go on with what stands, or --replace to build it anew"
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names)
 
 
 def _damage(place: str, manifest: Manifest) -> str | None:

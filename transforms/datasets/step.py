@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from transforms.datasets import building
+from transforms.datasets import building, places
 from transforms.datasets.manifest import STEP_VERSION, Counts, DatasetSpec, Manifest
 from transforms.datasets.standing import Existing, find
 
@@ -79,12 +79,14 @@ def nothing_to_check(manifest: Manifest) -> None:
 class Wanted:
     """A dataset that a step makes: where, from what, and which files it will have.
 
-    check: sees the manifest before anybody else does, and raises ValueError when it must not be published.
+    reads: the places of the datasets it is made from. check: sees the manifest before anybody else does, and raises
+    ValueError when it must not be published.
     """
 
     place: str
     spec: DatasetSpec
     paths: Sequence[str]
+    reads: Sequence[str] = ()
     check: Callable[[Manifest], None] = nothing_to_check
 
 
@@ -99,6 +101,8 @@ def make(
     Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, and what
     `build` and `check` raise. After a refusal by either nothing is left; after another error finished files stay.
     """
+    for wanted in datasets:
+        _check_apart(wanted)
     standing = [find(wanted.place, wanted.spec, existing) for wanted in datasets]  # all, before anything is removed
     for wanted in datasets:
         building.begin(wanted.place, wanted.spec, existing)
@@ -116,6 +120,14 @@ def make_one(wanted: Wanted, existing: Existing, build: Callable[[], Whole | Non
     """`make` of a single dataset."""
     (manifest,) = make([wanted], existing, lambda missing: build())
     return manifest
+
+
+def _check_apart(wanted: Wanted) -> None:
+    if places.absolute(wanted.place) in map(places.absolute, wanted.reads):
+        raise ValueError(
+            f"the output {wanted.place} is what the {wanted.spec.kind} are made from: it would be removed before it is "
+            "read; name another output"
+        )
 
 
 def _commit(wanted: Wanted, whole: Whole) -> Manifest:
