@@ -46,6 +46,7 @@ ODD_POSTS = (
     '<row Id="900003" PostTypeId="1" CreationDate="soon" Score="1" Title="When?" Body="&lt;p&gt;Soon.&lt;/p&gt;" />',
     '<row Id="900004" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="" Body=" " />',
     '<row Id="900005" PostTypeId="4" CreationDate="2020-01-01T00:00:00.000" Score="0" Body="A tag wiki." />',
+    '<row Id="900007" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="T" Body="a &#x0E; b" />',
     '<row Id="900006" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="-2" Title="Bread &amp;amp; oil" '
     f'Tags="&lt;bread&gt;&lt;oil&gt;" OwnerDisplayName="Ann" Body="{html.escape(RICH)}" />',
 )
@@ -64,6 +65,11 @@ CORPUS = (
     {"id": 5, "text": "請問這個麵團應該發酵多久？廚房很冷，我們還沒有買到溫度計。", "url": "https://x.example/5"},
     {"text": "The bread rises slowly in a cold kitchen, and faster in a warm one.", "license": "CC0"},
     {"id": 3},
+    {
+        "id": 2**64 + 1,
+        "text": "МОЛЯ, КАК ДА СПРА РЪЖДАТА ПО ВЕРИГАТА НА КОЛЕЛОТО ПРЕЗ ЗИМАТА?",
+        "created": "0000-00-00",
+    },
 )
 
 

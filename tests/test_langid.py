@@ -201,3 +201,32 @@ def test_lid176_on_flores() -> None:
     assert answers["nob_Latn"]["nob_Latn"] > 75  # label "no"
     unlisted = detector.detect((FLORES / "prs_Arab.txt").read_text("utf-8").splitlines()[:100])
     assert {row.language for row in unlisted} >= {"pes_Arab"}  # no label of its own: taken for its neighbour
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("HOW DO I STOP IT?", "how do i stop it?"),
+        ("КАК ДА СПРА РЪЖДАТА", "как да спра ръждата"),
+        ("KIŞIN BİSİKLET NASIL", "kışın bisiklet nasıl"),
+        ("ΠΩΣ ΝΑ ΣΤΑΜΑΤΗΣΩ", "πως να σταματησω"),
+        ("The NASA and the ESA met", "The NASA and the ESA met"),
+        ("PLEASE HELP\nMy chain is made of XYZ steel", "please help My chain is made of XYZ steel"),
+        ("How do I stop it?", "How do I stop it?"),
+        ("日本語 ABC 123", "日本語 abc 123"),
+    ],
+)
+def test_lines_that_are_mostly_capitals_are_read_in_small_letters(text: str, read: str) -> None:
+    assert readable(text) == read
+
+
+def test_capitals_are_read_as_the_same_language(lid_model: Path) -> None:
+    detector = ModelHandle.of(str(lid_model)).load()
+    texts = [
+        "How do I stop my bike chain from rusting in winter? Please help, it is new",
+        "Как да спра ръждата по веригата на колелото през зимата",
+        "Как остановить ржавчину на цепи велосипеда зимой",
+        "Kışın bisiklet zincirimin paslanmasını nasıl önlerim",
+    ]
+    for text, capitals in zip(detector.detect(texts), detector.detect([text.upper() for text in texts]), strict=True):
+        assert capitals.language == text.language

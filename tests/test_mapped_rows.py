@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -149,9 +150,6 @@ def test_rows_that_want_a_mapping_say_so() -> None:
         ({"answers": 5}, Reason.MISSING_FIELD),
         ({"answers": ["text"]}, Reason.MISSING_FIELD),
         ({"answers": [None]}, Reason.MISSING_FIELD),
-        ({"answers": [{"answer_id": 1, "text": "a", "pm_score": 1.5}]}, Reason.MISSING_FIELD),
-        ({"answers": [{"answer_id": 1, "text": "a", "pm_score": 1 << 70}]}, Reason.MISSING_FIELD),
-        ({"answers": [{"answer_id": 1, "text": "a", "selected": "yes"}]}, Reason.MISSING_FIELD),
         ({"answers": [{"answer_id": 1, "text": "<p> </p>"}]}, Reason.EMPTY),
     ],
 )
@@ -160,6 +158,38 @@ def test_answers_that_do_not_fit(change: dict[str, object], reason: Reason) -> N
     assert isinstance(question, Record)
     assert isinstance(answer, Drop)
     assert answer.reason is reason
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "note"),
+    [
+        ("pm_score", 1.5, "unreadable-score"),
+        ("pm_score", 1 << 70, "unreadable-score"),
+        ("pm_score", Decimal(7), None),
+        ("pm_score", 7.0, None),
+        ("pm_score", "7", None),
+        ("selected", "yes", "unreadable-accepted"),
+    ],
+)
+def test_a_number_is_read_whatever_it_comes_as(field: str, value: object, note: str | None) -> None:
+    answer = {"answer_id": 1, "text": "a", "pm_score": 1} | {field: value}
+    _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, RowSet("f", None, 10_000, H4))
+    assert isinstance(found, Record)
+    assert found.note == note
+    if field == "pm_score":
+        assert found.score == (None if note else 7)
+
+
+def test_one_author_has_one_key_however_its_number_is_stored() -> None:
+    def key(author: object) -> str | None:
+        answer = {"answer_id": 1, "text": "a", "author_id": author}
+        rows = RowSet("f", None, 10_000, H4, b"secret")
+        _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, rows)
+        assert isinstance(found, Record)
+        return found.author_key
+
+    assert len({key(author) for author in (12, 12.0, Decimal(12), "12")}) == 1
+    assert key(2**64) != key(2**64 + 1)
 
 
 _VALUES = st.recursive(

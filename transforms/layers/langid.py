@@ -52,6 +52,9 @@ _INLINE_CODE = re.compile(r"(`+)[^\n]*?\1")
 _URL = re.compile(r"https?://[^\s<>)\]]+")
 _WEB_NAME = re.compile(r"www\.[^\s<>)\]]+")
 _LETTER = re.compile(r"[^\W\d_]")
+# The capitals of Latin, Greek, Cyrillic, Armenian and their neighbours. Two in a row: few lines need counting.
+_UPPER = "".join(letter for letter in map(chr, [*range(0x2E00), *range(0xA640, 0xA7FF)]) if letter.isupper())
+_CAPITALS = re.compile(f"[{_UPPER}]{{2}}")
 _SCRIPTS = {"Latn": re.compile(r"[A-Za-z\u00c0-\u024f]"), "Cyrl": re.compile(r"[\u0400-\u052f]")}
 
 # Names the rows of the language table that a layer depends on: labels and thresholds.
@@ -161,8 +164,29 @@ def readable(text: str) -> str:
     text = _WEB_NAME.sub(" ", _URL.sub(" ", text))
     if not _LETTER.search(text):
         return ""
+    text = _without_capitals(text[:_READ_CHARS])
     # "</s>" ends a line for fastText: what follows it would not be read.
-    return text[:_READ_CHARS].replace("\n", " ").replace("</s>", " ")
+    return text.replace("\n", " ").replace("</s>", " ")
+
+
+def _without_capitals(text: str) -> str:
+    """The text with its lines that are mostly capitals in small letters: models have seen next to none, and take them
+    for other languages (of Bulgarian ones four in five)."""
+    if not _CAPITALS.search(text):
+        return text
+    return "\n".join(
+        _small(line) if _CAPITALS.search(line) and _is_mostly_capitals(line) else line for line in text.split("\n")
+    )
+
+
+def _is_mostly_capitals(line: str) -> bool:
+    upper = sum(map(str.isupper, line))
+    return 2 * upper > upper + sum(map(str.islower, line))
+
+
+def _small(line: str) -> str:
+    """In small letters; the capital İ of Turkish is one i, not an i with a dot above it, and there an I is an ı."""
+    return (line.replace("I", "ı").replace("İ", "i") if "İ" in line else line).lower()
 
 
 def choose(code_of: Mapping[str, str], labels: Sequence[str], probabilities: Sequence[float], line: str) -> Detected:

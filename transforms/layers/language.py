@@ -73,7 +73,7 @@ def rows(batches: Batches, detector: Detector) -> tuple[pa.Table, Tally]:
 LAYER = Layer(
     title="Languages",
     says=f"Which of {len(LANGUAGES)} languages each document is written in, as a fastText model reads it.",
-    step=Step("language", version=1, libraries=("fasttext-community",)),
+    step=Step("language", version=2, libraries=("fasttext-community",)),
     schema=SCHEMA,
     settings=LanguageSettings,
     keep=Keep("sure of a listed language"),

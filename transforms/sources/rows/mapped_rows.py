@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import canonical_json
@@ -19,8 +21,19 @@ from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row, UnusableError
 from transforms.sources.rows.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
-from transforms.sources.rows.row_values import body_of, count_at, id_of, tags_of, text_at, to_time, value_at
+from transforms.sources.rows.row_values import (
+    Unreadable,
+    body_of,
+    count_at,
+    id_of,
+    tags_of,
+    text_at,
+    to_time,
+    value_at,
+)
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits
+
+T = TypeVar("T")
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
@@ -135,17 +148,19 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     text, flattened = body_of(body, mapping.body)
     if not text:
         raise UnusableError(Reason.EMPTY, "no text")
-    created = to_time(value_at(row, fields.created), mapping.time, "created")
-    notes = [*["flattened-html"] * flattened, *[ODD_DATE] * is_odd(created), *_absent(row, mapping, fields)]
-    title, url = text_at(row, fields.title, "title"), text_at(row, fields.url, "url")
+    optional = _Optional()
+    created = optional.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))
+    title = optional.read("title", lambda: text_at(row, fields.title, "title"))
+    url = optional.read("url", lambda: text_at(row, fields.url, "url"))
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
     doc_id = f"{thread}/{content}" if thread else f"{_prefix(row, rows)}{content}"
-    author = value_at(row, fields.author)
-    ups, downs = count_at(row, fields.ups, "ups"), count_at(row, fields.downs, "downs")
-    score = count_at(row, fields.score, "score")
-    accepted_answer = _accepted_answer(row, fields)
-    return Record(
+    author = optional.read("author", lambda: _author(value_at(row, fields.author)))
+    ups, downs, score = (
+        optional.read(name, partial(count_at, row, getattr(fields, name), name)) for name in ("ups", "downs", "score")
+    )
+    accepted_answer = optional.read("accepted_answer", lambda: _accepted_answer(row, fields))
+    record = Record(
         offset=offset,
         doc_id=doc_id,
         thread_id=thread or doc_id,
@@ -153,22 +168,44 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         kind=kind.value,
         text=text,
         title=title,
-        tags=tags_of(value_at(row, fields.tags)),
+        tags=optional.read("tags", lambda: tags_of(value_at(row, fields.tags))) or [],
         source=mapping.source,
         site=thread.split(":", 2)[1] if thread else _site(row, rows),
         url=url,
         created=created,
-        edited=to_time(value_at(row, fields.edited), mapping.time, "edited"),
-        license=text_at(row, fields.license, "license"),
-        author_key=None if author in (None, "") else _author_key(author, row, rows),
+        edited=optional.read("edited", lambda: to_time(value_at(row, fields.edited), mapping.time, "edited")),
+        license=optional.read("license", lambda: text_at(row, fields.license, "license")),
+        author_key=None if author is None else _author_key(author, row, rows),
         score=ups - downs if score is None and ups is not None and downs is not None else score,
         accepted_id=f"{doc_id}/{accepted_answer}" if accepted_answer else None,
-        note=" ".join(notes) or None,
+        note=None,
         ups=ups,
         downs=downs,
-        accepted=_accepted(row, fields),
-        authors=() if author in (None, "") else (str(author),),
+        accepted=optional.read("accepted", lambda: _accepted(row, fields)),
+        authors=() if author is None else (author,),
     )
+    notes = ["flattened-html"] * flattened + [ODD_DATE] * is_odd(created) + optional.notes
+    return record._replace(note=" ".join([*notes, *_absent(row, mapping, fields)]) or None)
+
+
+class _Optional:
+    """Reads fields that a row can do without: one that cannot be read is None, and noted: `unreadable-created`."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def read(self, name: str, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except UnusableError as error:
+            self.notes.append(error.note or f"unreadable-{name}")
+            return None
+
+
+def _author(value: object) -> str | None:
+    if isinstance(value, Unreadable):
+        raise UnusableError(Reason.MISSING_FIELD, "author cannot be read")
+    return None if value is None or value == "" else str(value)
 
 
 def _absent(row: object, mapping: RowMapping, fields: PostFields) -> Iterator[str]:
@@ -225,7 +262,7 @@ def _accepted(row: object, fields: PostFields) -> bool | None:
     raise UnusableError(Reason.MISSING_FIELD, "accepted is neither true nor false")
 
 
-def _author_key(author: object, row: object, rows: RowSet) -> str | None:
+def _author_key(author: str, row: object, rows: RowSet) -> str | None:
     if rows.author_secret is None:
         return None
     name = f"{_prefix(row, rows)}{author}".encode("utf-8", "surrogatepass")

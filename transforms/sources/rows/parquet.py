@@ -19,6 +19,7 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
 from transforms.sources.rows.mapped_rows import RowSet, to_posts
 from transforms.sources.rows.mapping import RowMapping, plain_documents
+from transforms.sources.rows.row_values import Unreadable
 from transforms.sources.streams.unpack import NO_LIMITS, DamageError, Limits
 
 SOURCE = "parquet"
@@ -126,19 +127,22 @@ def _read_row(row: pa.RecordBatch, row_bytes: int, offset: int, rows: RowSet) ->
         yield Drop(rows.file, offset, None, Reason.OVERSIZED, f"{row_bytes} bytes, limit {rows.max_record_bytes}")
         return
     try:
-        values = {name: _plain(row.column(number)[0].as_py()) for number, name in enumerate(row.schema.names)}
+        values = {name: _plain(row.column(number)[0]) for number, name in enumerate(row.schema.names)}
     except UnicodeDecodeError:
         yield Drop(rows.file, offset, None, Reason.BAD_ENCODING, "a value that is not UTF-8")
-    except (ValueError, OverflowError, pa.ArrowException) as error:  # a time that Python cannot hold, for one
-        detail = f"a value that cannot be read ({type(error).__name__})"
-        yield Drop(rows.file, offset, None, Reason.MALFORMED, detail)
     else:
         yield from to_posts(values, offset, rows)
 
 
-def _plain(value: object) -> object:
-    """Bytes as text: many writers store text in binary columns."""
-    return value.decode() if isinstance(value, bytes) else value
+def _plain(value: pa.Scalar) -> object:
+    """The value in Python's own types; bytes as text, since many writers store text in binary columns."""
+    try:
+        plain = value.as_py()
+        return plain.decode() if isinstance(plain, bytes) else plain
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, OverflowError, pa.ArrowException):
+        return Unreadable()
 
 
 def _columns(mapping: RowMapping) -> list[str]:

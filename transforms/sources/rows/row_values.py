@@ -1,4 +1,8 @@
-"""Values of a row: found by their path, and read as the text, number, time or id that a post needs."""
+"""Values of a row: found by their path, and read as the text, number, time or id that a post needs.
+
+Numbers come as integers, as floats (a column of integers of which one is missing), as decimals (Snowflake's Parquet)
+and as strings: `value_at` gives whole ones as integers, whatever they came as.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 
 from transforms.datasets.fates import Reason
 from transforms.sources.rows.json_rows import UnusableError
@@ -20,10 +25,16 @@ _LAST_TIME = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _INT64 = 1 << 63
 _EXACT = 1 << 53  # below it a float is the integer that was meant
 _ITSELF = "."
+_BIGQUERY_ZONE = re.compile(r" UTC$")
+
+
+class Unreadable:
+    """Stands for a value that its file has and Python cannot hold, such as a time after the year 9999."""
 
 
 def value_at(row: object, where: Where | None) -> object:
-    """What stands at a path of the row (or the constant); None where there is nothing, or NaN, as pandas writes it."""
+    """What stands at a path of the row (or the constant), whole numbers as integers; None where there is nothing, or
+    NaN, as pandas writes it."""
     if where is None:
         return None
     if isinstance(where, Constant):
@@ -38,15 +49,21 @@ def value_at(row: object, where: Where | None) -> object:
             value = value[int(step)]
         else:
             return None
-    return None if value != value else value
+    return None if value != value else _whole(value)
+
+
+def _whole(value: object) -> object:
+    if isinstance(value, Decimal) and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    return value
 
 
 def id_of(value: object, name: str) -> str | None:
     """A post's id as text; None where there is none. Raises UnusableError."""
     if value is None or value == "":
         return None
-    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
-        value = int(value)  # a column of integers, of which one is missing
     if isinstance(value, bool) or not isinstance(value, str | int):
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is neither a string nor an integer")
     given = str(value)
@@ -96,8 +113,6 @@ def count_at(row: object, where: Where | None, name: str) -> int | None:
         return None
     if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII):
         value = int(value)
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a whole number")
     return value
@@ -111,14 +126,13 @@ def to_time(value: object, written: str, name: str) -> int | None:
     time = _read_time(value, written, name)
     if time is None or _FIRST_TIME <= time <= _LAST_TIME:
         return time
-    detail = f"{name} is not in the years 1 to 9999"
-    if _is_seconds(value, written) and _FIRST_TIME <= time // 1000 <= _LAST_TIME:
-        detail += ", read as seconds since 1970; this looks like milliseconds"
-    raise UnusableError(Reason.MISSING_FIELD, detail)
+    looks_like_milliseconds = _is_seconds(value, written) and _FIRST_TIME <= time // 1000 <= _LAST_TIME
+    note = f"{name}-in-milliseconds" if looks_like_milliseconds else None  # read as seconds, as nothing else was said
+    raise UnusableError(Reason.MISSING_FIELD, f"{name} is not in the years 1 to 9999", note)
 
 
 def _is_seconds(value: object, written: str) -> bool:
-    return written in ("auto", "seconds") and isinstance(value, int | float | str)
+    return written == "seconds" or (written == "auto" and isinstance(value, int | float))
 
 
 def _read_time(value: object, written: str, name: str) -> int | None:
@@ -130,7 +144,7 @@ def _read_time(value: object, written: str, name: str) -> int | None:
         if isinstance(value, str) and "%" in written:
             return _from_utc(datetime.strptime(value, written))
         if isinstance(value, str) and written in ("auto", "iso"):
-            return _from_utc(datetime.fromisoformat(value))
+            return _from_utc(datetime.fromisoformat(_BIGQUERY_ZONE.sub("+00:00", value)))
         if written in TIMES and written != "iso" and not isinstance(value, bool):
             number = float(value) if isinstance(value, str) else value
             if isinstance(number, int | float) and math.isfinite(number):

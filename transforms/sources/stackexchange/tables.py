@@ -14,13 +14,21 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import IO, NamedTuple, TypeVar
+from typing import IO, NamedTuple, TypeVar, cast
 
 from transforms.datasets.fates import Drop, Reason
-from transforms.sources.stackexchange.xml_rows import MalformedError, PlainRow, read_plain, read_row
+from transforms.sources.records import Record
+from transforms.sources.stackexchange.xml_rows import (
+    MalformedError,
+    PlainRow,
+    read_plain,
+    read_row,
+    without_illegal,
+)
 from transforms.sources.streams.pieces import Piece, pieces
 
 SOURCE = "stackexchange"
+CONTROL_CHARACTER = "control-character"  # a note: characters that XML does not allow were taken out of the row
 
 T = TypeVar("T")
 
@@ -219,9 +227,18 @@ def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, dum
     except UnicodeDecodeError as error:
         return Drop(dump.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
     except MalformedError as error:
+        if (mended := without_illegal(raw.data)) != raw.data:
+            return _noted(read_row_as(to_record, RawRow(mended, raw.offset), None, dump))
         return Drop(dump.file, raw.offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
     except UnusableError as error:
         return Drop(dump.file, raw.offset, _row_id(row, dump), error.reason, str(error))
+
+
+def _noted(item: T | Drop) -> T | Drop:
+    """A post whose row was read without its control characters says so."""
+    if isinstance(item, Record):
+        return cast("T", item._replace(note=" ".join([*(item.note or "").split(), CONTROL_CHARACTER])))
+    return item
 
 
 def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:

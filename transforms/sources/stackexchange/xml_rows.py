@@ -168,6 +168,23 @@ def read_row(row: bytes) -> dict[str, str]:
         raise MalformedError(str(error), number) from None
 
 
+def without_illegal(row: bytes) -> bytes:
+    """The row without the characters that XML does not allow, and without references to them.
+
+    Dumps hold some: what people pasted out of terminals and word processors. The row is as good without them.
+    """
+    kept = _ILLEGAL.sub("", row.decode())
+    return _REFERENCE.sub(lambda found: "" if _is_illegal(found) else found[0], kept).encode()
+
+
+def _is_illegal(reference: re.Match[str]) -> bool:
+    hexadecimal, decimal, _ = reference.groups()
+    if hexadecimal is None and decimal is None:
+        return False
+    code = int(hexadecimal, 16) if hexadecimal else int(decimal)
+    return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF and bool(_ILLEGAL.match(chr(code)))
+
+
 def unescape(value: str) -> str:
     """An attribute's value as an XML parser gives it.
 
