@@ -180,7 +180,8 @@ def command(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Stack Exchange (folder, .7z or Posts.xml), Reddit's RS_* and RC_*, JSONL, Parquet; .gz and .zst too.",
+            help="Stack Exchange (folder, .7z or Posts.xml), Reddit's RS_* and RC_*, JSONL, Parquet; "
+            "packed as .gz, .bz2, .xz or .zst, too.",
         ),
     ],
     output: Output,

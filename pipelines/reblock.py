@@ -125,7 +125,7 @@ class _Chunks:
 
 
 def command(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines: plain, .zst or .gz.")],
+    source: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines: plain, .zst, .gz, .bz2 or .xz.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to make.")],
     block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = BLOCK_BYTES,
     max_unpack_ratio: Annotated[

@@ -304,7 +304,7 @@ def test_author_keys(tmp_path: Path) -> None:
 
 def test_inputs_that_are_not_read(tmp_path: Path) -> None:
     for path, message in (
-        (write(tmp_path / "x.bz2", b"BZh91AY&SY"), "bzip2.*unpack"),
+        (write(tmp_path / "x.zip", b"PK\x03\x04"), "zip archive.*unpack"),
         (tmp_path / "missing", "no file or folder"),
         (write(tmp_path / "empty" / "readme.md", b"x").parent, "no Posts.xml"),
         (write(tmp_path / "prose.txt", b"Dear reader"), "--source"),

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import re
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from pipelines.ingest import IngestSettings, Input, run
 from tests.test_archives import archive
@@ -86,3 +91,33 @@ def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
             found(path)
     with pytest.raises(ValueError, match="is empty; check the path"):
         found(write(tmp_path / "nothing", b""))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["more.csv", "RC_2011-03.tar.gz", "comments.xz", "dump.7z.001", "users.xml", "a.zip", "rows.csv.gz", "x.warc.gz"],
+)
+def test_what_looks_like_data_is_read_or_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": 1, "text": "a"}\n')
+    for other in ("README.md", "LICENSE", "notes.txt", "checksums.sha256"):
+        (tmp_path / other).write_text("x")
+    assert [file.name for file in find_files([Input(str(tmp_path))])] == ["rows.jsonl"]
+    (tmp_path / name).write_text("x")
+    with pytest.raises(ValueError, match=rf"holds {re.escape(name)}, which looks like data and would not be read"):
+        find_files([Input(str(tmp_path))])
+
+
+def test_a_dump_has_tables_that_hold_no_posts(tmp_path: Path) -> None:
+    for table in ("Posts", "Users", "PostHistory", "Badges"):
+        (tmp_path / f"{table}.xml").write_text("<posts></posts>")
+    assert [file.name for file in find_files([Input(str(tmp_path), site="x.example.com")])] == ["Posts.xml"]
+
+
+def test_months_are_read_however_they_are_packed(tmp_path: Path) -> None:
+    row = b'{"id": "a", "subreddit": "b", "title": "t", "selftext": "s", "created_utc": 1300000000, "score": 1}\n'
+    packers = {"": bytes, ".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress, ".zst": zstandard.compress}
+    for number, (ending, pack) in enumerate(packers.items()):
+        (tmp_path / f"RS_2011-0{number + 1}{ending}").write_bytes(pack(row))
+    found = find_files([Input(str(tmp_path))])
+    assert [(file.source, file.problem) for file in found] == [("reddit", None)] * len(packers)
+    assert [file.packed for file in found] == [False, True, True, True, True]

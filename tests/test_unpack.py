@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -58,6 +61,10 @@ def unpack(path: Path, data: bytes, limits: Limits | None = None) -> tuple[bytes
         long_window(TEXT),
         gzip.compress(TEXT),
         gzip.compress(TEXT[:5]) + gzip.compress(TEXT[5:]),
+        bz2.compress(TEXT),
+        bz2.compress(TEXT[:5]) + bz2.compress(b"") + bz2.compress(TEXT[5:]),
+        lzma.compress(TEXT),
+        lzma.compress(TEXT[:5], check=lzma.CHECK_SHA256) + bytes(8) + lzma.compress(TEXT[5:]) + bytes(4),
         TEXT,
     ],
 )
@@ -70,7 +77,10 @@ def test_whole_files(tmp_path: Path, packed: bytes) -> None:
             assert stream.read(20) == TEXT[start : start + 20]
 
 
-@pytest.mark.parametrize("pack", [zst, long_window, gzip.compress, lambda data: zst(data, write_checksum=True)])
+PACKERS = [zst, long_window, gzip.compress, lambda data: zst(data, write_checksum=True), bz2.compress, lzma.compress]
+
+
+@pytest.mark.parametrize("pack", PACKERS)
 def test_truncated_files_give_what_there_is(tmp_path: Path, pack: object) -> None:
     packed = pack(TEXT)  # type: ignore[operator]
     for cut in (len(packed) // 2, len(packed) - 1, 20):
@@ -183,6 +193,29 @@ def test_the_window_is_known_before_a_byte_is_unpacked(tmp_path: Path) -> None:
     }.items():
         path.write_bytes(data)
         assert window_bytes(str(path)) == window
+
+
+@pytest.mark.parametrize("level", [0, 6, 9])
+def test_the_dictionary_of_xz_is_known_before_a_byte_is_unpacked(tmp_path: Path, level: int) -> None:
+    (tmp_path / "f").write_bytes(lzma.compress(TEXT, preset=level))
+    assert window_bytes(str(tmp_path / "f")) == {0: 1 << 18, 6: 1 << 23, 9: 1 << 26}[level]
+    filters = [{"id": lzma.FILTER_X86}, {"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+    (tmp_path / "f").write_bytes(lzma.compress(TEXT, filters=filters))
+    assert window_bytes(str(tmp_path / "f")) == 1 << 20
+    for cut in range(20):
+        (tmp_path / "f").write_bytes(lzma.compress(TEXT)[:cut])
+        assert window_bytes(str(tmp_path / "f")) in (0, 1 << 23)
+
+
+@pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
+def test_damage_inside_is_told_and_what_came_before_it_is_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    packed = bytearray(pack(random.Random(1).randbytes(3 << 20)))
+    packed[len(packed) // 2] ^= 0xFF
+    got, damage = unpack(tmp_path / "f", bytes(packed))
+    assert damage is not None
+    assert len(got) > 800_000
+    _, damage = unpack(tmp_path / "f", pack(TEXT) + b"behind it")
+    assert damage is not None
 
 
 def test_limits_are_checked() -> None:

@@ -21,12 +21,18 @@ from transforms.sources.streams.unpack import NO_LIMITS, DamageError, Limits, is
 SOURCES = (stackexchange.SOURCE, reddit.SOURCE, jsonl.SOURCE, parquet.SOURCE)
 
 _HEAD_BYTES = 1 << 16
+_PACKED = r"(?:\.gz|\.bz2|\.xz|\.zst)"
 # Also what Reddit's dumps are called: RC_2023-03.zst, askscience_comments.zst, RS_2012-06.
 _JSONL = re.compile(
-    r".*\.(?:jsonl|ndjson|json)(?:\.gz|\.zst)?|.*(?<!\.tar|\.xml)\.zst|R[CS]_\d{4}-\d{2}(?:-\d{2})?(?:\.gz)?",
+    rf".*\.(?:jsonl|ndjson|json){_PACKED}?|.*(?<!\.tar|\.xml|\.csv|\.tsv)\.zst|R[CS]_\d{{4}}-\d{{2}}(?:-\d{{2}})?{_PACKED}?",
     re.IGNORECASE,
 )
-_TABLE = re.compile(rf"(?:{'|'.join(stackexchange.Table)})\.xml(?:\.gz|\.zst)?", re.IGNORECASE)
+_TABLE = re.compile(rf"(?:{'|'.join(stackexchange.Table)})\.xml{_PACKED}?", re.IGNORECASE)
+# What looks like data. Whatever of it lies in a folder and is not read is an error, not left out.
+_DATA = re.compile(
+    rf".*\.(?:jsonl|ndjson|json|parquet|csv|tsv|xml|7z|zip|rar|tar|tgz|warc|\d{{3}}){_PACKED}?|.*{_PACKED}",
+    re.IGNORECASE,
+)
 # What a file whose content says nothing is read as, so that it is an outcome of its own and not the end of the run.
 _ENDINGS = {
     ".xml": stackexchange.SOURCE,
@@ -34,18 +40,13 @@ _ENDINGS = {
     ".7z": stackexchange.SOURCE,
     ".parquet": parquet.SOURCE,
 }
-_CSV = re.compile(r".*\.[ct]sv(?:\.gz|\.zst)?", re.IGNORECASE)
+_CSV = re.compile(rf".*\.[ct]sv{_PACKED}?", re.IGNORECASE)
 _CSV_ADVICE = (
     "CSV is not read, since its columns have no types and its rows no agreed form; write it as Parquet or JSON lines, "
     "such as with pyarrow: parquet.write_table(csv.read_csv(FILE), 'rows.parquet')"
 )
 
-# Formats that are recognised only to say what to do.
-_PACKED = {
-    b"BZh": ("bzip2", "unpack it (bunzip2 FILE) and give the result"),
-    b"\xfd7zXZ\x00": ("xz", "unpack it (unxz FILE) and give the result"),
-    b"PK\x03\x04": ("a zip archive", "unpack it (unzip FILE) and give the folder"),
-}
+_ZIP_MAGIC = b"PK\x03\x04"  # recognised only to say what to do
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class InputFile:
     site: str | None
     bytes: int
     sha256: str
-    packed: bool  # gzip or Zstandard: cannot be read from the middle
+    packed: bool  # cannot be read from the middle
     problem: tuple[Reason, str] | None
     table: stackexchange.Table | None = None  # Stack Exchange only: which of a dump's tables it is
     member: int | None = None  # its number in the archive at `place`, for a file in an archive
@@ -134,7 +135,24 @@ def _in_folder(item: Input, names: Sequence[str]) -> list[str]:
         found = rows
     if not found:
         raise ValueError(_nothing_in(item.path, names))
+    _refuse_unread(item, [name for name in names if name not in found], of_a_dump=found == tables)
     return found
+
+
+def _refuse_unread(item: Input, names: Sequence[str], of_a_dump: bool) -> None:
+    """Raises ValueError for a file that looks like data and is not read.
+
+    A dump has tables that hold no posts, such as Users.xml. Where the source was said, files of another one are meant
+    to be left out.
+    """
+    for name in names:
+        own = places.name(name)
+        of_another = _JSONL.fullmatch(own) or own.lower().endswith((".parquet", ".7z", ".xml"))
+        meant = (item.source is not None and of_another) or (of_a_dump and ".xml" in own.lower())
+        if _DATA.fullmatch(own) and not meant:
+            csv = _CSV.fullmatch(own)
+            advice = _CSV_ADVICE if csv else "Move it out of the folder, or name the files that you mean"
+            raise ValueError(f"{item.path} holds {name}, which looks like data and would not be read. {advice}")
 
 
 def _nothing_in(folder: str, names: Sequence[str]) -> str:
@@ -214,9 +232,8 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
 def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
     with places.open_input(place) as file:
         magic = file.read(18)
-    for start, (what, advice) in _PACKED.items():
-        if magic.startswith(start):
-            raise ValueError(f"{place} is {what}, which is not read; {advice}")
+    if magic.startswith(_ZIP_MAGIC):
+        raise ValueError(f"{place} is a zip archive, which is not read; unpack it (unzip FILE) and give the folder")
     head, damage = _head(place)
     source, site, table = item.source or _recognised(head, place), item.site, None
     if source == stackexchange.SOURCE:

@@ -1,18 +1,21 @@
-"""Packed files as a stream of their bytes: gzip and Zstandard (long windows, many frames), in bounded memory.
+"""Packed files as a stream of their bytes: gzip, bzip2, xz, Zstandard (long windows, many frames), in bounded memory.
 
 A damaged or truncated file gives everything that was unpacked before the damage, and then says what is wrong: stock
 readers end such a file as if it were whole (zstandard's do, at a missing block). So Zstandard frames are fed to the
 decompressor block by block (RFC 8878, section 3.1.1): a block unpacks to at most 128 KiB, an error costs that block
 alone, and a frame without its last block is seen. Small files that unpack to huge ones are stopped by `Limits`.
 
-Memory: one block, and the window that the file was packed with: up to 2 GiB for the monthly Reddit dumps (--long=31).
+Memory: one block, and the window that the file was packed with: up to 2 GiB for the monthly Reddit dumps (--long=31), a
+dictionary of up to as much for xz (64 MiB at its -9).
 """
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import gzip
 import io
+import lzma
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -27,9 +30,14 @@ CHUNK_BYTES = 1 << 20
 MAX_WINDOW_BYTES = 1 << 31
 
 GZIP_MAGIC = b"\x1f\x8b"
+BZIP2_MAGIC = b"BZh"
+XZ_MAGIC = b"\xfd7zXZ\x00"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE_MAGIC = b"\x2a\x4d\x18"  # behind a first byte of 0x50 to 0x5f
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
+_XZ_HEAD_BYTES = 1024 + 12  # of its stream, and of the longest header of a block
+_LZMA2 = 0x21
+_LEAST_XZ_BYTES = 64
 _WORTH_A_LOOK = 64 << 20  # below so many bytes no ratio is suspicious
 
 
@@ -72,8 +80,8 @@ NO_LIMITS = Limits(float("inf"), 1 << 62)
 
 
 def is_packed(head: bytes) -> bool:
-    """Whether a file that begins with these bytes (4 or more) is one that `open_unpacked` unpacks."""
-    return head.startswith((GZIP_MAGIC, ZSTD_MAGIC)) or _is_skippable(head)
+    """Whether a file that begins with these bytes (6 or more) is one that `open_unpacked` unpacks."""
+    return head.startswith((GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC, ZSTD_MAGIC)) or _is_skippable(head)
 
 
 def window_bytes(place: str) -> int:
@@ -86,8 +94,11 @@ def window_bytes(place: str) -> int:
         places.open_input(place) as file,
         contextlib.suppress(DamageError, zstandard.ZstdError),
     ):  # told when it is read
-        if is_packed(file.read(4)):
-            file.seek(0)
+        head = file.read(_XZ_HEAD_BYTES)
+        file.seek(0)
+        if head.startswith(XZ_MAGIC):
+            largest = _xz_dictionary(head)
+        elif head.startswith(ZSTD_MAGIC) or _is_skippable(head):
             for is_header, unit in _frame_units(file):
                 if is_header:
                     frame = zstandard.get_frame_parameters(unit)
@@ -102,13 +113,13 @@ def open_unpacked(place: str, limits: Limits = NO_LIMITS) -> IO[bytes]:
     A seek back reads a packed file from its start again.
     """
     file = places.open_input(place)
-    head = file.read(4)
+    head = file.read(len(XZ_MAGIC))
     file.seek(0)
-    if head.startswith(GZIP_MAGIC):
-        return io.BufferedReader(_Unpacked(file, _gunzip, limits), CHUNK_BYTES)
-    if is_packed(head):
-        return io.BufferedReader(_Unpacked(file, _unzstd, limits), CHUNK_BYTES)
-    return file
+    if not is_packed(head):
+        return file
+    unpackers = {GZIP_MAGIC: _gunzip, BZIP2_MAGIC: _bunzip2, XZ_MAGIC: _unxz}
+    unpack = next((unpack for magic, unpack in unpackers.items() if head.startswith(magic)), _unzstd)
+    return io.BufferedReader(_Unpacked(file, unpack, limits), CHUNK_BYTES)
 
 
 def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
@@ -119,6 +130,58 @@ def _gunzip(file: IO[bytes]) -> Iterator[bytes]:
             yield chunk
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DamageError(f"gzip: {error}") from None
+
+
+def _bunzip2(file: IO[bytes]) -> Iterator[bytes]:
+    return _streams(file, bz2.BZ2Decompressor, "bzip2")
+
+
+def _unxz(file: IO[bytes]) -> Iterator[bytes]:
+    return _streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_WINDOW_BYTES), "xz")
+
+
+def _streams(
+    file: IO[bytes], new: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor], name: str
+) -> Iterator[bytes]:
+    """The bytes of one stream after the other (parallel packers write many), a megabyte at a time at most."""
+    data = file.read(CHUNK_BYTES)
+    while data:
+        decompressor = new()
+        while not decompressor.eof:
+            if decompressor.needs_input and not data:
+                data = file.read(CHUNK_BYTES)
+                if not data:
+                    raise DamageError(f"{name}: the file ends inside a stream")
+            try:
+                chunk = decompressor.decompress(data, CHUNK_BYTES)
+            except (OSError, ValueError, lzma.LZMAError) as error:
+                raise DamageError(f"{name}: {error}") from None
+            data = b""
+            if chunk:
+                yield chunk
+        data = decompressor.unused_data or file.read(CHUNK_BYTES)
+        while data and not data.strip(b"\0"):  # padding behind a stream
+            data = file.read(CHUNK_BYTES)
+        data = data.lstrip(b"\0")
+
+
+def _xz_dictionary(head: bytes) -> int:
+    """The bytes of the dictionary that the first block of an xz file names (xz file format, sections 3.1 and 5.3.1)."""
+    if len(head) < _LEAST_XZ_BYTES:
+        return 0
+    at = len(XZ_MAGIC) + 6  # behind the stream's header: the size of the block's, its flags, sizes, filters
+    flags, at = head[at + 1], at + 2
+    for size_given in (flags & 0x40, flags & 0x80):
+        while size_given and head[at] & 0x80:
+            at += 1
+        at += bool(size_given)
+    for _ in range((flags & 3) + 1):
+        kind, num_properties = head[at], head[at + 1]
+        if kind == _LZMA2:
+            bits = head[at + 2] & 0x3F
+            return min((2 | bits & 1) << (bits // 2 + 11), MAX_WINDOW_BYTES)
+        at += 2 + num_properties
+    return 0
 
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
