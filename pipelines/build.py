@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -115,6 +115,7 @@ class Step:
     outputs: Mapping[str, str]
     run: Callable[[], object]
     speaks: bool = False  # a trainer: it shows its own progress
+    notes: Callable[[], Iterable[str]] = tuple  # what else a user should know of it
 
     def runs(self) -> dict[str, bytes | None]:
         """What tells one making of each output from another: its account of the run."""
@@ -165,7 +166,12 @@ def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
     documents, layers = build.place("documents"), build.place("layers")
     tokenizer_place, settings = build.place("tokenizer"), build.layers
     found = [
-        one("ingest", documents, lambda: ingest.run(build.inputs, documents, build.ingest, workers, existing)),
+        Step(
+            "ingest",
+            {"ingest": documents},
+            lambda: ingest.run(build.inputs, documents, build.ingest, workers, existing),
+            notes=lambda: ingest.notes(load_manifest(documents), documents, build.ingest),
+        ),
         Step(
             "annotate",
             {name: places.join(layers, name) for name in settings},
@@ -305,6 +311,8 @@ def run(build: Build, console: Console, workers: int = 1, existing: Existing = E
         for name, output in step.outputs.items():
             took = "unchanged, skipped" if after[name] == before[name] else f"{seconds:.1f} s"
             console.print(f"[bold]{name:<{width}}[/]{took:<20}{summary(load_manifest(output))}", soft_wrap=True)
+        for line in step.notes():
+            console.print(f"  {line}", soft_wrap=True, markup=False)
     found_at = {name: output for step in found for name, output in step.outputs.items()}
     if build.report:
         found_at["report"] = build.place("report.html")

@@ -34,6 +34,7 @@ from transforms.shuffle.regroup import RegroupBeside
 from transforms.sources.inputs import SOURCES, Input, InputFile, find_files
 from transforms.sources.streams.unpack import Limits
 
+_SHOWN_LINES = 50  # of a remove list
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20
 
@@ -108,7 +109,9 @@ def _whole(plan: IngestPlan, account: Account, reuse: parse_cache.Reuse | None) 
     """The account of every file, and what else is known of the whole."""
     files = zip(plan.dataset.inputs, plan.files, strict=True)
     entries = [{**entry, **account.of_file(file.name)} for entry, file in files]
-    told = {"files": reuse.to_dict()} if reuse else None
+    told: dict[str, object] = {"files": reuse.to_dict()} if reuse else {}
+    if plan.parse.remove.num_entries:
+        told["remove_entries_matched"] = sorted(account.entries)  # numbers in the order of hashes: they name nobody
     return Whole(entries, _remove_counts(account, plan.parse.remove), told)
 
 
@@ -255,11 +258,23 @@ def command(
     with progress(console, "ingest", output):
         manifest = run(named, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
-    for line in _size_hint(manifest):
-        console.print(f"  {line}", soft_wrap=True)
-    if reuse:
-        for line in _told(json.loads(places.read_bytes(places.join(output, RUN))).get("files", {})):
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+    for line in notes(manifest, output, settings):
+        console.print(f"  {line}", soft_wrap=True, markup=False)
+
+
+def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator[str]:
+    """What a user should know of a run beside its summary: shards that are too large, what was read and what reused,
+    entries of the remove list that name no post."""
+    yield from _size_hint(manifest)
+    if not (settings.reuse or settings.remove_list):
+        return
+    account = json.loads(places.read_bytes(places.join(output, RUN)))
+    if settings.reuse:
+        yield from _told(account.get("files", {}))
+    matched = account.get("remove_entries_matched")
+    if settings.remove_list and matched is not None and (lines := removal.unmatched(settings.remove_list, matched)):
+        shown = ", ".join(map(str, lines[:_SHOWN_LINES])) + (" …" if len(lines) > _SHOWN_LINES else "")
+        yield f"lines of the remove list that name no post of these inputs: {shown}"
 
 
 def _told(files: dict[str, Any]) -> Iterator[str]:

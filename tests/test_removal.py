@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from transforms.datasets.fates import Drop, Reason
-from transforms.ingest.removal import keep_out, load, normal_url, parse
+from transforms.ingest.removal import keep_out, load, normal_url, parse, unmatched
 from transforms.sources.records import Record
 
 SITE = "beer.stackexchange.com"
@@ -58,6 +58,12 @@ def test_what_does_not(line: str) -> None:
         (f"https://{SITE}/questions/6/t#comment33_6", f"{SITE}#comment33"),
         (f"https://{SITE}/posts/comments/33", f"{SITE}#comment33"),
         ("https://old.reddit.com/r/AskX/comments/ab1/title/cd2/?context=3", "reddit.com/comments/ab1/_/cd2"),
+        ("https://www.reddit.com/gallery/ab1", "reddit.com/comments/ab1"),
+        ("https://reddit.com/ab1", "reddit.com/comments/ab1"),
+        ("https://reddit.com/ab1/?utm_source=share", "reddit.com/comments/ab1"),
+        ("https://np.reddit.com/tb/ab1", "reddit.com/comments/ab1"),
+        ("https://reddit.com/duplicates/ab1/title", "reddit.com/comments/ab1"),
+        ("https://redd.it/ab1", "reddit.com/comments/ab1"),
         ("https://www.reddit.com/r/AskX/comments/ab1/_/cd2", "reddit.com/comments/ab1/_/cd2"),
         ("https://www.reddit.com/r/AskX/comments/ab1/a_title/", "reddit.com/comments/ab1"),
         ("https://www.reddit.com/r/askx/comments/ab1/comment/cd2/", "reddit.com/comments/ab1/_/cd2"),
@@ -135,3 +141,24 @@ def test_the_object_does_not_show_its_entries() -> None:
     entries = parse(["author:Jane Doe", "6"])
     assert "ane" not in repr(entries)
     assert b"ane" not in entries.hashes
+
+
+@pytest.mark.parametrize("rest", ["", "/", "/revisions", "/timeline?filter=all", "/edit#x"])
+def test_a_post_by_its_number_is_a_question_or_an_answer(rest: str) -> None:
+    named = parse([f"https://{SITE}/posts/6{rest}"])
+    assert named.num_entries == 1
+    assert named.post("q", f"https://{SITE}/questions/6") == 0
+    assert named.post("a", f"https://{SITE}/a/6") == 0
+    assert named.post("a", f"https://{SITE}/a/66") is None
+    assert named.post("q", "https://other.example/questions/6") is None
+
+
+def test_entries_that_name_no_post_are_told_by_their_lines(tmp_path: Path) -> None:
+    lines = ["# a comment", "6", "", f"https://{SITE}/questions/7/x", "Jane Doe", " 99 ", "Jane  doe"]
+    (tmp_path / "list").write_text("\n".join(lines))
+    listed = load(str(tmp_path / "list"))
+    assert listed.num_entries == 4
+    posts = [record("6"), record("8", None, "Jane Doe"), record("9")]
+    found = {drop.entry for drop in keep_out(posts, "f", listed) if isinstance(drop, Drop)}
+    assert len(found) == 2
+    assert unmatched(str(tmp_path / "list"), {number for number in found if number is not None}) == [4, 6]

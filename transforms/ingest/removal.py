@@ -24,7 +24,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from transforms.datasets import places
@@ -51,7 +51,10 @@ _REDDIT = "reddit.com"
 _ON_REDDIT = re.compile(
     r"(?:/(?:r|u|user)/[^/?#]++)?/comments/(\w++)(?:/[^/?#]*+(?:/(\w++))?)?/?(?:[?#].*+)?", re.DOTALL
 )
-_SHORT_REDDIT = re.compile(r"/(\w++)/?(?:[?#].*+)?", re.DOTALL)  # of redd.it
+_SHORT_REDDIT = re.compile(r"/(?:(?:gallery|tb|duplicates|poll|video)/)?(\w++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
+# A post by its number alone, whether it is a question or an answer: the number is one post's on its site.
+_ANY_POST = re.compile(r"/posts/(\d++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
+_REDDIT_WORDS = frozenset({"r", "u", "user", "comments"})  # begin an address that is no post's
 _HOST = re.compile(r"[a-z][a-z0-9+.-]*+://(?:www\.|old\.|new\.|np\.|i\.)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _PROFILE = re.compile(r"/(?:u|user|users)/([^/?#]++)(?:/[^/?#]*+)?/?(?:[?#].*+)?", re.DOTALL)
 _REDDIT_NAME = re.compile(r"/?u/([\w-]++)/?", re.ASCII)
@@ -129,11 +132,10 @@ def load(place: str | None) -> RemoveList:
 
 
 def parse(lines: Iterable[str]) -> RemoveList:
-    """Lines as a list. Entries are numbered in the order of their hashes, which tells nothing of the lines' order."""
-    meant = ((_hashed(meaning) for meaning in _meanings(line.strip())) for line in lines)
-    entries = sorted({hashes for hashes in map(tuple, meant) if hashes})
+    """Lines as a list."""
+    entries = _numbers(lines)
     number_of: dict[bytes, int] = {}
-    for number, hashes in enumerate(entries):
+    for hashes, number in entries.items():
         for hashed in hashes:
             number_of.setdefault(hashed, number)
     known = sorted(number_of)
@@ -166,7 +168,7 @@ def _meanings(line: str) -> Iterator[str]:
     if line.lower().startswith(_AUTHOR):
         yield f"author\0{_normal_name(line[len(_AUTHOR) :])}"
     elif "://" in line:
-        yield f"url\0{normal_url(line)}"
+        yield from (f"url\0{url}" for url in _urls(line))
         if author := _profile_of(line):
             yield f"author\0{author}"
     elif name := _REDDIT_NAME.fullmatch(line):
@@ -188,6 +190,34 @@ def _normal_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", name).casefold().split())
 
 
+def _urls(line: str) -> list[str]:
+    """The normal addresses that a line may mean."""
+    parts = _HOST.fullmatch(line.strip())
+    if parts and (post := _ANY_POST.fullmatch(parts[2])):
+        return [f"{_host(parts[1])}/{kind}/{post[1]}" for kind in ("questions", "a")]
+    return [normal_url(line)]
+
+
+def unmatched(place: str, matched: Collection[int]) -> list[int]:
+    """The numbers, from 1, of the lines of a list whose entry named no post: a line itself may be somebody's name.
+
+    matched: numbers of entries, as drops have them.
+    """
+    lines = places.read_bytes(place).decode("utf-8-sig").splitlines()
+    numbers = _numbers(lines)
+    return [at for at, line in enumerate(lines, 1) if (entry := _entry(line)) and numbers[entry] not in matched]
+
+
+def _entry(line: str) -> tuple[bytes, ...]:
+    """The hashes of what a line means; () for one that is no entry."""
+    return tuple(_hashed(meaning) for meaning in _meanings(line.strip()))
+
+
+def _numbers(lines: Iterable[str]) -> dict[tuple[bytes, ...], int]:
+    """Entries are numbered in the order of their hashes, which tells nothing of the lines' order."""
+    return {entry: number for number, entry in enumerate(sorted({found for found in map(_entry, lines) if found}))}
+
+
 def normal_url(url: str) -> str:
     """One spelling of a post's address: without scheme, the host in lower case, titles and tracking left out."""
     parts = _HOST.fullmatch(url.strip())
@@ -198,6 +228,8 @@ def normal_url(url: str) -> str:
         return f"{_REDDIT}/comments/{short[1]}"
     if host == _REDDIT and (post := _ON_REDDIT.fullmatch(rest)):
         return f"{_REDDIT}/comments/{post[1]}" + (f"/_/{post[2]}" if post[2] else "")
+    if host == _REDDIT and (short := _SHORT_REDDIT.fullmatch(rest)) and short[1] not in _REDDIT_WORDS:
+        return f"{_REDDIT}/comments/{short[1]}"
     for pattern, spelling in _SPELLINGS:
         if found := pattern.fullmatch(rest):
             return host + found.expand(spelling)
