@@ -25,7 +25,7 @@ from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.stackexchange import tables as stackexchange
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
-STEP = Step("documents", version=4, libraries=LIBRARIES)
+STEP = Step("documents", version=5, libraries=LIBRARIES)
 
 HEADLESS = ("drop", "keep")
 _REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids

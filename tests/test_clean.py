@@ -15,7 +15,7 @@ from ftfy.chardata import CHARMAP_ENCODINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.text.clean import _AROUND, _HARMLESS, _SUSPECT, CONFIG, repair
+from transforms.text.clean import _AROUND, _HARMLESS, _SUSPECT, CONFIG, is_blank, repair
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -190,3 +190,17 @@ def test_mends_damage(damaged: str, mended: str) -> None:
 )
 def test_leaves_style_alone(text: str) -> None:
     assert repair(text) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", " \n\t", "\u200b", "\u00a0\u2003\u3000", "\ufeff\u200d\u2060", "\u3164", "\u2800\u2800", "\u00ad\u034f"],
+)
+def test_what_nobody_can_see_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(f"{text}a{text}")
+
+
+@pytest.mark.parametrize("text", ["a", "।", "👍", "́", "$", "\u200b.", "中", "\ufffd"])
+def test_what_shows_is_not(text: str) -> None:
+    assert not is_blank(text)

@@ -17,7 +17,7 @@ from transforms.sources.records import Record
 from transforms.sources.stackexchange.post_rows import read_posts
 from transforms.sources.stackexchange.tables import Dump
 from transforms.text.clean import repair
-from transforms.text.markup import to_markdown
+from transforms.text.markup import Markdown, to_markdown
 from transforms.text.math_spans import find_math
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
@@ -258,3 +258,20 @@ def test_edit_labels_are_a_setting_of_a_dump() -> None:
         (record,) = read_posts(io.BytesIO(row + b"</posts>"), 0, None, dump)
         assert isinstance(record, Record)
         assert record.text == text
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("<p>2<sup>10</sup> is not 210</p>", "2<sup>10</sup> is not 210"),
+        ("<p>CO<sub>2</sub>, x<SUB>i+1</SUB></p>", "CO<sub>2</sub>, x<sub>i+1</sub>"),
+        ("<blockquote><p>m<sup>2</sup></p></blockquote>", "> m<sup>2</sup>"),
+        ("<p><sup>a <b>note</b></sup></p>", "<sup>a **note**</sup>"),
+        ("<pre><code>x<sup>2</sup></code></pre>", "```\nx2\n```"),
+        ("<ol start=0><li>a</li><li>b</li></ol>", "0. a\n1. b"),
+        ('<ol start="5"><li>a</li></ol>', "5. a"),
+        ("<ol><li>a</li></ol>", "1. a"),
+    ],
+)
+def test_exponents_indices_and_the_first_number_of_a_list_stay(body: str, text: str) -> None:
+    assert to_markdown(body) == Markdown(text, flattened=False)

@@ -94,6 +94,25 @@ def test_edits(edited: object, time: int | None, flags: list[str]) -> None:
     assert (record.edited, record.flags) == (time, flags)
 
 
+@pytest.mark.parametrize(
+    ("written", "text"),
+    [
+        ("one\n\n&amp;#x200B;\n\ntwo&amp;nbsp;three", "one\n\n\n\ntwo three"),
+        ("in code `&amp;nbsp;` and\n\n    &amp;#x200B; stay", "in code `&nbsp;` and\n\n    &#x200B; stay"),
+        ("&amp;lt;b&amp;gt; 5 &lt; 6 &amp;amp; 7", "&lt;b&gt; 5 < 6 &amp; 7"),
+        ("` one &amp;nbsp; tick", "` one   tick"),
+    ],
+)
+def test_room_that_the_editor_makes_is_what_it_shows(written: str, text: str) -> None:
+    assert one(comment("c", "s", body=written)).text == text
+
+
+def test_a_comment_that_nobody_can_see_is_empty() -> None:
+    (drop,) = read(lines(comment("c", "s", body="&amp;#x200B;\n\n&amp;nbsp;")))
+    assert isinstance(drop, Drop)
+    assert drop.reason is Reason.EMPTY
+
+
 def test_flags_and_hidden_scores() -> None:
     fields = {"stickied": True, "over_18": True, "locked": True, "distinguished": "moderator", "is_self": False,
               "crosspost_parent": "t3_zz", "hide_score": True, "is_gallery": True, "poll_data": "x"}  # fmt: skip

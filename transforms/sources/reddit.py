@@ -21,7 +21,7 @@ from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row, UnusableError, read_rows
-from transforms.text.clean import repair
+from transforms.text.clean import is_blank, repair
 
 SOURCE = "reddit"
 
@@ -35,6 +35,8 @@ _BASE = "0123456789abcdefghijklmnopqrstuvwxyz"
 _COMMENT_FIELDS = (b'"body"', b'"link_id"', b'"parent_id"')
 _SUBMISSION_FIELDS = (b'"title"', b'"subreddit"', b'"selftext"')
 
+_SHOWN = {"&#x200B;": "", "&nbsp;": " "}
+_ROOM = re.compile(r"(`++)[^`\n]*+\1|^(?: {4}|\t).*+$|&#x200B;|&nbsp;", re.MULTILINE)  # or code, which stays
 _BLANK_START = re.compile(r"\s*\n")
 _NOBODY = frozenset(("[deleted]", "[removed]", ""))
 _TAKEN_BACK = frozenset(("[deleted]", "[deleted by user]"))
@@ -100,7 +102,7 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     if category := row.get("removed_by_category"):
         by_author = category in ("deleted", "author")
         raise UnusableError(Reason.DELETED if by_author else Reason.REMOVED, "removed_by_category is set")
-    if not text and not title:
+    if is_blank(text) and is_blank(title):
         raise UnusableError(Reason.EMPTY, "neither title nor text")
     flags = _flags(row)
     if row.get("crosspost_parent"):
@@ -118,7 +120,7 @@ def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
     doc_id = _own_id(row)
     text = _text(row, "body")
     _refuse_withdrawn(text, "")
-    if not text:
+    if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in body")
     link = row.get("link_id")
     if not isinstance(link, str) or not _FULL_NAME.fullmatch(link) or link[1] != "3":
@@ -191,7 +193,8 @@ def _own_id(row: Row) -> str:
 def _text(row: Row, name: str) -> str:
     """A field's text, repaired, without blank lines around it (an indented first line is code).
 
-    Reddit writes & < > as entities, once; what looks like one after that was typed so.
+    Reddit writes & < > as entities, once; what looks like one after that was typed so. Two of them its own editor
+    types where somebody makes room: `&#x200B;`, which shows nothing, and `&nbsp;`. Outside code they become that.
     """
     value = row.get(name)
     if value is None:
@@ -200,6 +203,8 @@ def _text(row: Row, name: str) -> str:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a string")
     if "&" in value:
         value = value.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        if "&#x200B;" in value or "&nbsp;" in value:
+            value = _ROOM.sub(lambda found: _SHOWN.get(found[0], found[0]), value)
     text = repair(value).rstrip()
     blank = _BLANK_START.match(text)
     return text[blank.end() :] if blank else text

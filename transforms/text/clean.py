@@ -100,6 +100,16 @@ _ASCII_TO_SPACE = bytes.maketrans(
 _LINE = re.compile("[^\n]*\n|[^\n]+")
 
 
+# Characters that show nothing though their category says letter, symbol or mark: fillers, and the blank of Braille.
+_FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+
+
+def is_blank(text: str) -> bool:
+    """Whether nobody can see anything of a text: separators, controls and format characters alone (Unicode's categories
+    Z and C, of which U+200B is one), or fillers."""
+    return all(unicodedata.category(character)[0] in "ZC" or character in _FILLERS for character in text)
+
+
 def without_surrogates(text: str) -> str:
     """The text with the surrogates that JSON can spell as the characters they mean, lone ones as U+FFFD."""
     return fix_surrogates(text)

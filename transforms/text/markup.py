@@ -40,6 +40,8 @@ def _options(tier: TierStrategy) -> ConversionOptions:
         compact_tables=True,  # padding makes a table as wide as its longest cell in every row
         max_depth=MAX_DEPTH,
         tier_strategy=tier,
+        sup_symbol="<sup>",  # 2<sup>10</sup> is not 210; the careful way alone heeds this
+        sub_symbol="<sub>",
     )
 
 
@@ -52,6 +54,7 @@ _CODE_TAG = re.compile(r"<(/?)([Pp][Rr][Ee]|[Cc][Oo][Dd][Ee])(?=[\s/>])([^<>]*)>
 # Bodies with none of these have no code, quotes, lists, tables or scripts.
 _WITH_CARE = re.compile(r"<(?:/?[bB][lL]|/?[uUoOdD][lL]\b|/?[tT]|/[pP][rR]|/[cC][oO]|/[sS][cC])")
 _CODE_END = re.compile("</[PpCc][RrOo]")  # no code element without one
+_SCRIPT_OR_START = re.compile("<(?:[sS][uU][bBpP]|[oO][lL] )")  # which the quick way leaves out
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _TAG = re.compile(r"<[/!?]?[A-Za-z-][^<>]*>")
 _BLOCK_TAG = re.compile(
@@ -170,7 +173,8 @@ def _convert(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
 
 
 def _options_for(body: str) -> ConversionOptions:
-    return _CAREFUL if len(body) > _QUICK_CHARS or 'title=""' in body else _QUICK
+    careful = len(body) > _QUICK_CHARS or 'title=""' in body or _SCRIPT_OR_START.search(body)
+    return _CAREFUL if careful else _QUICK
 
 
 def _prose_of(body: str, options: ConversionOptions, prose: Callable[[str], str]) -> str:

@@ -32,6 +32,7 @@ from transforms.sources.rows.row_values import (
     value_at,
 )
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits
+from transforms.text.clean import is_blank
 
 T = TypeVar("T")
 
@@ -146,7 +147,7 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         where = "; --mapping FILE says where else it is" if mapping == plain_documents(mapping.source) else ""
         raise UnusableError(Reason.MISSING_FIELD, f"text is absent or not a string{where}")
     text, flattened = body_of(body, mapping.body)
-    if not text:
+    if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text")
     optional = _Optional()
     created = optional.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))

@@ -18,7 +18,7 @@ from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.records import Record
 from transforms.sources.stackexchange.tables import ID_LIMIT, SOURCE, Dump, Table, UnusableError, id_prefix, read_rows
-from transforms.text.clean import repair
+from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
 
 FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
@@ -73,7 +73,7 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     created = required_time(row, "CreationDate")
     score = _number(row, "Score")
     body = to_markdown(required(row, "Body"), repair, dump.strip_edit_labels)
-    if not body.text:
+    if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
     accepted = _number(row, "AcceptedAnswerId") if not answer and row.get("AcceptedAnswerId") else None
     notes = [FLATTENED] * body.flattened + [ODD_DATE] * is_odd(created)
@@ -105,7 +105,7 @@ def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     number, post = post_number(row, "Id"), post_number(row, "PostId")
     created = required_time(row, "CreationDate")
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
-    if not text:
+    if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in Text")
     parent = f"{SOURCE}:{dump.site}:{post}"
     return Record(

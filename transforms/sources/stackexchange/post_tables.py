@@ -30,7 +30,7 @@ from transforms.sources.stackexchange.post_rows import (
 )
 from transforms.sources.stackexchange.tables import SOURCE, Dump, Table, id_prefix, plain_rows, raw_rows, read_row_as
 from transforms.sources.stackexchange.xml_rows import PlainRow, text
-from transforms.text.clean import repair
+from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
 
 _POST = (
@@ -124,7 +124,7 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
     if not body or not (title or question):
         return None
     markdown = to_markdown(text(body), repair, dump.strip_edit_labels)
-    if not markdown.text:
+    if is_blank(markdown.text):
         return None
     return _Post(
         offset,
@@ -150,7 +150,7 @@ def _comment(offset: int, row: PlainRow, dump: Dump) -> _Comment | None:
         return None
     number, post, score, created, words, licence, author = values
     written = repair(text(words)).strip()
-    if not written:
+    if is_blank(written):
         return None
     key = author_key(text(author), dump) if dump.author_secret else None
     return _Comment(offset, number, post, score, created, written, text(licence), key)
