@@ -64,6 +64,8 @@ def test_what_does_not(line: str) -> None:
         ("https://np.reddit.com/tb/ab1", "reddit.com/comments/ab1"),
         ("https://reddit.com/duplicates/ab1/title", "reddit.com/comments/ab1"),
         ("https://redd.it/ab1", "reddit.com/comments/ab1"),
+        ("https://www.reddit.com/wiki/index", "reddit.com/wiki/index"),  # a section, no post called "wiki"
+        ("https://reddit.com/gallery/ab1/title?x=y", "reddit.com/comments/ab1"),
         ("https://www.reddit.com/r/AskX/comments/ab1/_/cd2", "reddit.com/comments/ab1/_/cd2"),
         ("https://www.reddit.com/r/AskX/comments/ab1/a_title/", "reddit.com/comments/ab1"),
         ("https://www.reddit.com/r/askx/comments/ab1/comment/cd2/", "reddit.com/comments/ab1/_/cd2"),

@@ -52,6 +52,10 @@ _ON_REDDIT = re.compile(
     r"(?:/(?:r|u|user)/[^/?#]++)?/comments/(\w++)(?:/[^/?#]*+(?:/(\w++))?)?/?(?:[?#].*+)?", re.DOTALL
 )
 _SHORT_REDDIT = re.compile(r"/(?:(?:gallery|tb|duplicates|poll|video)/)?(\w++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
+# On reddit.com itself a first word with more behind it is a section, as in /wiki/index: no post's id.
+_REDDIT_VIEW = re.compile(
+    r"/(?:(?:gallery|tb|duplicates|poll|video)/(\w++)(?:/[^?#]*+)?|(\w++)/?)(?:[?#].*+)?", re.DOTALL
+)
 # A post by its number alone, whether it is a question or an answer: the number is one post's on its site.
 _ANY_POST = re.compile(r"/posts/(\d++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
 _REDDIT_WORDS = frozenset({"r", "u", "user", "comments"})  # begin an address that is no post's
@@ -228,8 +232,8 @@ def normal_url(url: str) -> str:
         return f"{_REDDIT}/comments/{short[1]}"
     if host == _REDDIT and (post := _ON_REDDIT.fullmatch(rest)):
         return f"{_REDDIT}/comments/{post[1]}" + (f"/_/{post[2]}" if post[2] else "")
-    if host == _REDDIT and (short := _SHORT_REDDIT.fullmatch(rest)) and short[1] not in _REDDIT_WORDS:
-        return f"{_REDDIT}/comments/{short[1]}"
+    if host == _REDDIT and (view := _REDDIT_VIEW.fullmatch(rest)) and view[2] not in _REDDIT_WORDS:
+        return f"{_REDDIT}/comments/{view[1] or view[2]}"
     for pattern, spelling in _SPELLINGS:
         if found := pattern.fullmatch(rest):
             return host + found.expand(spelling)
