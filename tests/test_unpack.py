@@ -207,6 +207,14 @@ def test_the_dictionary_of_xz_is_known_before_a_byte_is_unpacked(tmp_path: Path,
         assert window_bytes(str(tmp_path / "f")) in (0, 1 << 23)
 
 
+def test_a_header_of_xz_that_leads_behind_its_end_is_damage(tmp_path: Path) -> None:
+    size_without_end = b"\x10\x40" + b"\x80" * 2000
+    got, damage = unpack(tmp_path / "f", lzma.compress(TEXT)[:12] + size_without_end)
+    assert damage is not None
+    assert not got
+    assert window_bytes(str(tmp_path / "f")) == 0
+
+
 @pytest.mark.parametrize("pack", [bz2.compress, lzma.compress])
 def test_damage_inside_is_told_and_what_came_before_it_is_read(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
     packed = bytearray(pack(random.Random(1).randbytes(3 << 20)))

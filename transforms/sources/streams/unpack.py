@@ -97,7 +97,8 @@ def window_bytes(place: str) -> int:
         head = file.read(_XZ_HEAD_BYTES)
         file.seek(0)
         if head.startswith(XZ_MAGIC):
-            largest = _xz_dictionary(head)
+            with contextlib.suppress(IndexError):  # a damaged header leads behind its end
+                largest = _xz_dictionary(head)
         elif head.startswith(ZSTD_MAGIC) or _is_skippable(head):
             for is_header, unit in _frame_units(file):
                 if is_header:
