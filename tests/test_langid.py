@@ -214,6 +214,7 @@ def test_lid176_on_flores() -> None:
         ("PLEASE HELP\nMy chain is made of XYZ steel", "please help My chain is made of XYZ steel"),
         ("How do I stop it?", "How do I stop it?"),
         ("日本語 ABC 123", "日本語 abc 123"),
+        ("ABC def", "ABC def"),  # half of it is not most of it
     ],
 )
 def test_lines_that_are_mostly_capitals_are_read_in_small_letters(text: str, read: str) -> None:

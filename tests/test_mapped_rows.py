@@ -117,6 +117,8 @@ def test_numbers_as_pandas_writes_them() -> None:
     assert isinstance(question, Record)
     assert isinstance(answer, Record)
     assert (question.kind, answer.doc_id, answer.score) == ("question", f"{question.doc_id}/2", None)
+    (inexact,) = read(mapping, {"i": float(2**53), "t": "a"})
+    assert isinstance(inexact, Drop), "the float of two ids is neither's"
 
 
 def test_fields_that_a_mapping_names_and_no_row_has_are_noted() -> None:

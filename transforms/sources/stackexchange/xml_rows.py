@@ -182,7 +182,7 @@ def _is_illegal(reference: re.Match[str]) -> bool:
     if hexadecimal is None and decimal is None:
         return False
     code = int(hexadecimal, 16) if hexadecimal else int(decimal)
-    return code <= 0x10FFFF and not 0xD800 <= code <= 0xDFFF and bool(_ILLEGAL.match(chr(code)))
+    return code <= 0x10FFFF and bool(_ILLEGAL.match(chr(code)))
 
 
 def unescape(value: str) -> str:
