@@ -32,6 +32,7 @@ setup(
         "PyYAML>=6",
         "rich>=13",
         "typer>=0.15",
+        "xxhash>=3.4",
         "zstandard>=0.22",
     ],
     extras_require={

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from pathlib import Path
 
 import fsspec
 import pytest
+import xxhash
 
 from transforms.datasets import places
 
@@ -51,3 +53,23 @@ def test_pipes_and_devices_are_told_from_files(tmp_path: Path) -> None:
     assert [places.is_pipe(place) for place in [*given, "/dev/null", "memory://x"]] == [
         False, True, False, False, True, False,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ["{tmp}/folder/file", "memory://agora-create/file"])
+def test_of_those_who_create_a_file_one_does(tmp_path: Path, place: str) -> None:
+    place = place.format(tmp=tmp_path)
+    assert places.create(place, b"mine")
+    assert not places.create(place, b"yours")
+    assert places.read_bytes(place) == b"mine"
+    places.remove(place)
+
+
+def test_a_written_file_knows_both_its_digests(tmp_path: Path) -> None:
+    place = f"{tmp_path}/file"
+    with places.AtomicFile(place) as file:
+        file.write(b"some ")
+        file.write(b"bytes")
+        file.publish()
+    assert places.digests(place) == (file.sha256, file.xxh3)
+    assert file.sha256 == hashlib.sha256(b"some bytes").hexdigest()
+    assert places.xxh3(place) == file.xxh3 == xxhash.xxh3_128_hexdigest(b"some bytes")
