@@ -21,6 +21,7 @@ from benchmarks.harness import Contender, alternate, announce, comparison, timed
 from benchmarks.peers import peer_python, peer_version
 from pipelines import annotate
 from transforms.datasets import shards
+from transforms.datasets.dataset import Dataset
 from transforms.layers.duplicates import MinHashSpec
 
 SPEC = MinHashSpec()
@@ -35,7 +36,7 @@ def run_ours(folder: Path) -> None:
         manifest = annotate.run(str(documents), str(layers), {"duplicates": SPEC})["duplicates"]
     members: dict[str, list[str]] = {}
     for file in manifest.data_files:
-        table = shards.read_shard(str(layers / "duplicates"), file.path, ["doc_id", "cluster"])
+        table = shards.read_shard(Dataset.open(str(layers / "duplicates")), file.path, ["doc_id", "cluster"])
         for doc_id, cluster in zip(table["doc_id"].to_pylist(), table["cluster"].to_pylist(), strict=True):
             members.setdefault(cluster, []).append(doc_id)
     clusters = sorted(sorted(ids) for ids in members.values() if len(ids) > 1)

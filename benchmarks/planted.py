@@ -19,10 +19,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.generate import Words, copies, read_rows, source_files
-from transforms.datasets import building, shards
+from transforms.datasets import shards
+from transforms.datasets.building import Build
 from transforms.datasets.ids import bucket_of, keyed_hash, unit_interval
 from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.schema import DOCUMENTS
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Wanted, make_one
 
 EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
 NGRAM = 5
@@ -92,19 +95,18 @@ def write_jsonl(found: Sequence[tuple[str, str]], path: Path) -> None:
 def write_dataset(found: Sequence[tuple[str, str]], place: str, num_shards: int) -> Manifest:
     """The same documents as a dataset of ours."""
     spec = DatasetSpec("documents", {"benchmark": "planted", "documents": len(found), "shards": num_shards})
-    done = building.begin(place, spec)
-    if done is not None:
-        return done
     paths = [f"data/{index:05d}-of-{num_shards:05d}.arrow" for index in range(num_shards)]
     parts: list[list[tuple[str, str]]] = [[] for _ in paths]
     for doc_id, text in found:
         parts[bucket_of("shard", doc_id, num_shards)].append((doc_id, text))
-    for path, part in zip(paths, parts, strict=True):
-        same = dict.fromkeys(DOCUMENTS.names) | {"kind": "document", "tags": [], "source": "bench", "site": "post"}
-        rows = [same | {"doc_id": doc_id, "thread_id": doc_id, "text": text} for doc_id, text in part]
-        tables = [pa.Table.from_pylist(rows, schema=DOCUMENTS)]
-        shards.write_shard(place, path, DOCUMENTS, tables, spec.fingerprint, "documents", "doc_id")
-    return building.commit(place, spec, paths)
+
+    def write(build: Build) -> None:
+        for path, part in zip(paths, parts, strict=True):
+            same = dict.fromkeys(DOCUMENTS.names) | {"kind": "document", "tags": [], "source": "bench", "site": "post"}
+            rows = [same | {"doc_id": doc_id, "thread_id": doc_id, "text": text} for doc_id, text in part]
+            shards.write_shard(build, path, DOCUMENTS, [pa.Table.from_pylist(rows, schema=DOCUMENTS)], "doc_id")
+
+    return make_one(Wanted(place, spec, paths), Existing.REFUSE, write)
 
 
 def judge(found: Sequence[tuple[str, str]], planted: Sequence[Planted], clusters: Sequence[Sequence[str]]) -> list[str]:

@@ -20,10 +20,11 @@ import typer
 from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.datasets import building, places, strict_yaml
+from transforms.datasets import places, strict_yaml
 from transforms.datasets.align import check_aligned
-from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
-from transforms.datasets.names import scratch_place
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import Manifest, ShardFile
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make
 from transforms.layers import duplicates, kinds
@@ -31,34 +32,26 @@ from transforms.layers.by_shard import WriteByShard
 from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import Layer
-from transforms.layers.write import Target
+from transforms.layers.write import Target, unfinished
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One layer to be built: its dataset, and its transform over the documents' shards.
+    """One layer to be built: where it goes, its transform, and the documents' shards that go through that."""
 
-    whole: the transform needs all documents, whichever shards an interrupted run has finished.
-    """
-
-    wanted: Wanted
+    target: Target
     transform: beam.PTransform
-    whole: bool
-
-    def shards(self, files: Sequence[ShardFile]) -> list[ShardFile]:
-        """The documents' shards that go through the transform."""
-        missing = [file for file in files if building.finished(self.wanted.place, file.path) is None]
-        return list(files) if missing and self.whole else missing
+    shards: Sequence[ShardFile]
 
 
-def build(p: beam.Pipeline, files: Sequence[ShardFile], branches: Sequence[Branch]) -> None:
+def build(p: beam.Pipeline, branches: Sequence[Branch]) -> None:
     """One branch a layer: the documents' shards, spread over the workers, through the layer's transform."""
     for branch in branches:
-        name = branch.wanted.spec.kind.capitalize()
+        name = branch.target.build.kind.capitalize()
         (
             p
             # Names only: texts are read where they are worked on.
-            | f"{name}Shards" >> beam.Create(branch.shards(files), reshuffle=True)
+            | f"{name}Shards" >> beam.Create(branch.shards, reshuffle=True)
             | name >> branch.transform
         )
 
@@ -76,35 +69,38 @@ def run(
     settings: by layer (kinds.settings_of); the layers that are named are built. Raises ValueError for settings that
     cannot be used, and for documents that are not there.
     """
-    described = load_manifest(documents, "documents")
-    files = described.data_files
-    branches = [
-        _branch(layer, settings[name], documents, described, places.join(output, name))
-        for name, layer in LAYERS.items()
-        if name in settings
-    ]
+    described = Dataset.open(documents, "documents")
+    layers = [layer for name, layer in LAYERS.items() if name in settings]
 
-    def write(missing: Sequence[Wanted]) -> None:
-        to_build = [branch for branch in branches if branch.wanted in missing and branch.shards(files)]
-        if to_build:
+    def write(begun: Sequence[Build]) -> None:
+        branches = [_branch(LAYERS[each.kind], settings[each.kind], described, each) for each in begun]
+        if branches := [branch for branch in branches if branch.shards]:
             with beam_pipeline(workers, beam_args) as p:
-                build(p, files, to_build)
+                build(p, branches)
 
-    manifests = make([branch.wanted for branch in branches], existing, write)
-    return {manifest.kind: manifest for manifest in manifests}
+    wanted = [_wanted(layer, settings[layer.name], described, places.join(output, layer.name)) for layer in layers]
+    return {manifest.kind: manifest for manifest in make(wanted, existing, write)}
 
 
-def _branch(layer: Layer[Any, Any], settings: Any, documents: str, described: Manifest, place: str) -> Branch:
-    """The layer's dataset and transform. Places are in the transform only: they are no part of the fingerprint."""
-    identity = layer.identity(settings)
-    spec = layer.step.spec(identity, {"documents": described.digest})
-    paths = [file.path for file in described.data_files]
-    wanted = Wanted(place, spec, paths, [documents], lambda manifest: check_aligned(described, manifest, layer.name))
-    target = Target(documents, place, layer.name, layer.schema, spec.fingerprint)
+def _wanted(layer: Layer[Any, Any], settings: Any, documents: Dataset, place: str) -> Wanted:
+    """The layer's dataset. Places of models are no part of what it is made from: their digests are."""
+    spec = layer.step.spec(layer.identity(settings), {"documents": documents.digest})
+
+    def check(manifest: Manifest) -> None:
+        check_aligned(documents.manifest, manifest, layer.name)
+
+    return Wanted(place, spec, documents.paths, [documents.place], check)
+
+
+def _branch(layer: Layer[Any, Any], settings: Any, documents: Dataset, begun: Build) -> Branch:
+    """The layer's transform, and what goes through it: shards that an interrupted run has not finished, or all of them
+    where all documents are needed for any."""
+    target = Target(documents, begun, layer.schema)
+    files = documents.manifest.data_files
+    missing = unfinished(target, files)
     if layer.rows is not None:
-        return Branch(wanted, WriteByShard(layer, settings, identity, target), whole=False)
-    search = Search(target, settings, described.data_files, scratch_place(place))
-    return Branch(wanted, WHOLE[layer.name](search), whole=True)
+        return Branch(target, WriteByShard(layer, settings, layer.identity(settings), target), missing)
+    return Branch(target, WHOLE[layer.name](Search(target, settings)), files if missing else [])
 
 
 # The transforms of layers that need all documents at once.

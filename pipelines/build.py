@@ -26,8 +26,9 @@ from pipelines.train import launch, told
 from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
-from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
-from transforms.datasets.standing import Existing
+from transforms.datasets.manifest import load_manifest
+from transforms.datasets.names import MANIFEST, RUN
+from transforms.datasets.standing import Existing, damage
 from transforms.datasets.step import EVALUATION, MODEL
 from transforms.layers import kinds
 from transforms.layers.kinds import LAYERS
@@ -277,12 +278,15 @@ def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
 
 
 def _is_done(stamp: str, wanted: str, shown: str) -> bool:
-    if not places.exists(stamp):
+    if not places.exists(stamp) or not places.exists(places.join(shown, MANIFEST)):
         return False
-    done = json.loads(places.read_bytes(stamp))
-    if done["fingerprint"] != wanted or not places.exists(places.join(shown, MANIFEST)):
+    try:
+        done = json.loads(places.read_bytes(stamp))
+        known = (done["fingerprint"], done["digest"])
+    except (ValueError, KeyError, TypeError):  # the trainer itself knows
         return False
-    return bool(load_manifest(shown).digest == done["digest"])
+    manifest = load_manifest(shown)
+    return known == (wanted, manifest.digest) and damage(shown, manifest) is None
 
 
 # ------------------------------------------------------------------------------------- running

@@ -33,10 +33,12 @@ from transforms.curriculum.layout import (
     spill_schema,
 )
 from transforms.curriculum.mix import Quota, Recipe, Stage, plan
-from transforms.datasets import building, places, shards, strict_yaml
+from transforms.datasets import places, shards, strict_yaml
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally, check_conserved
-from transforms.datasets.manifest import Manifest, load_manifest
-from transforms.datasets.names import scratch_place, shard_name
+from transforms.datasets.manifest import Manifest
+from transforms.datasets.names import shard_name
 from transforms.datasets.places import join
 from transforms.datasets.schema import curriculum_schema
 from transforms.datasets.standing import Existing
@@ -52,32 +54,26 @@ _COUNTS = "counts.json"  # in scratch: what is known of the whole and of no one 
 
 @dataclass(frozen=True)
 class CurriculumJob:
-    """What a worker needs: places, the recipe, and the name of this build."""
+    """What a worker needs: what is read, by what recipe, and where it goes."""
 
-    tokens: str
-    token_shards: tuple[str, ...]
-    layers: Mapping[str, str]  # places by layer
-    output: str
+    tokens: Dataset
+    layers: Mapping[str, Dataset]
     recipe: Recipe
     token_type: pa.DataType
-    fingerprint: str
+    build: Build
 
-    @property
-    def scratch(self) -> str:
-        return scratch_place(self.output)
 
-    @property
-    def output_shards(self) -> list[tuple[str, Stage]]:
-        """The path and the stage of every output shard, in order."""
-        stages = [stage for stage in self.recipe.stages for _ in range(stage.shards)]
-        return [(shard_name(number, len(stages)), stage) for number, stage in enumerate(stages)]
+def output_shards(recipe: Recipe) -> list[tuple[str, Stage]]:
+    """The path and the stage of every output shard, in order."""
+    stages = [stage for stage in recipe.stages for _ in range(stage.shards)]
+    return [(shard_name(number, len(stages)), stage) for number, stage in enumerate(stages)]
 
 
 def build(p: beam.Pipeline, job: CurriculumJob) -> beam.PCollection:
     """Token shards to curriculum shards."""
     indexed = (
         p
-        | "TokenShards" >> beam.Create(range(len(job.token_shards)), reshuffle=True)
+        | "TokenShards" >> beam.Create(range(len(job.tokens.paths)), reshuffle=True)
         | "IndexShard" >> beam.Map(read_index, job)
     )
     counts = indexed | "CountsOfShards" >> beam.Map(lambda index: index.counts)
@@ -109,7 +105,7 @@ def build(p: beam.Pipeline, job: CurriculumJob) -> beam.PCollection:
         | "Place" >> beam.FlatMap(place, beam.pvalue.AsDict(num_sequences), job.recipe)
         | "GroupByTokenShard" >> beam.GroupByKey()  # group: the pieces of a token shard, 28 bytes each
         | "CutPieces" >> beam.FlatMap(read_pieces, job)
-        | "ToOutputShard" >> Regroup(job.scratch, job.recipe.num_shards)
+        | "ToOutputShard" >> Regroup(job.build.scratch, job.recipe.num_shards)
         | "WriteShard" >> beam.Map(write_sequences, job)
     )
 
@@ -122,7 +118,7 @@ def merge_tallies(tallies: Iterable[Tally]) -> Tally:
 
 
 def read_index(number: int, job: CurriculumJob) -> ShardIndex:
-    path = job.token_shards[number]
+    path = job.tokens.paths[number]
     return index_shard(
         number,
         shards.read_shard(job.tokens, path, ["doc_id", "tokens"]),
@@ -140,23 +136,23 @@ def lay_out_language(
 
 
 def write_counts(counts: Tally, job: CurriculumJob) -> None:
-    places.write_atomically(join(job.scratch, _COUNTS), json.dumps(counts.to_dict()).encode())
+    places.write_atomically(join(job.build.scratch, _COUNTS), json.dumps(counts.to_dict()).encode())
 
 
 def read_pieces(item: tuple[int, Iterable[Pieces]], job: CurriculumJob) -> Iterator[pa.Table]:
     number, groups = item
-    batches = shards.iter_batches(job.tokens, job.token_shards[number], ["doc_id", "source", "tokens"])
+    batches = shards.iter_batches(job.tokens, job.tokens.paths[number], ["doc_id", "source", "tokens"])
     return cut_pieces(batches, list(groups), job.token_type)
 
 
 def write_sequences(bucket: Bucket, job: CurriculumJob) -> str:
     """Writes an output shard, unless an interrupted run has; returns its path. Memory: three times the shard."""
-    path, stage = job.output_shards[bucket.index]
-    if not building.finished(job.output, path):
+    path, stage = output_shards(job.recipe)[bucket.index]
+    if not job.build.finished(path):
         rows = assemble(bucket.read(spill_schema(job.token_type)), stage.name, job.token_type)
         counts = count_sequences(rows, stage.name, stage.sequence_length)
         schema = curriculum_schema(job.token_type)
-        shards.write_shard(job.output, path, schema, [rows], job.fingerprint, STEP.kind, counts=counts.to_dict())
+        shards.write_shard(job.build, path, schema, [rows], counts=counts.to_dict())
     return path
 
 
@@ -175,18 +171,18 @@ def run(
     tokens / capacity_tokens), planned_documents, pieces, repeated_tokens; and the documents of the pool by fate.
     Raises ValueError, with the numbers, when a stage cannot have its budget.
     """
-    pool = load_manifest(tokens, "tokens")
+    dataset = Dataset.open(tokens, "tokens")
+    pool = dataset.manifest
     beside = find_layers(pool, layers, needed=list(LAYER_COLUMNS))
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
     spec = STEP.spec({"recipe": recipe, **tokenizer}, {"tokens": pool.digest, **beside.parents})
-    token_shards = tuple(file.path for file in pool.data_files)
-    token_type = shards.read_shard(tokens, token_shards[0], ["tokens"]).schema.field("tokens").type.value_type
-    job = CurriculumJob(tokens, token_shards, beside.places, output, recipe, token_type, spec.fingerprint)
 
-    def write() -> Whole:
+    def write(begun: Build) -> Whole:
+        first = shards.read_shard(dataset, dataset.paths[0], ["tokens"])
+        token_type = first.schema.field("tokens").type.value_type
         with beam_pipeline(workers, beam_args) as p:
-            build(p, job)
-        return Whole(counts=json.loads(places.read_bytes(join(job.scratch, _COUNTS))))
+            build(p, CurriculumJob(dataset, beside.layers, recipe, token_type, begun))
+        return Whole(counts=json.loads(places.read_bytes(join(begun.scratch, _COUNTS))))
 
     def check(manifest: Manifest) -> None:
         """Law 1: every document of the pool has a fate, and every planned token was written."""
@@ -196,8 +192,8 @@ def run(
         for name, planned in manifest.counts.get("planned_tokens", {}).items():
             check_conserved(f"tokens of {name}", planned, manifest.counts["tokens"].get(name, 0), 0)
 
-    expected = [path for path, _ in job.output_shards]
-    return make_one(Wanted(output, spec, expected, [tokens, *beside.places.values()], check), existing, write)
+    expected = [path for path, _ in output_shards(recipe)]
+    return make_one(Wanted(output, spec, expected, [tokens, *beside.places], check), existing, write)
 
 
 def command(

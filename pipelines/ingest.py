@@ -20,8 +20,9 @@ from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
 from transforms.datasets import places
-from transforms.datasets.manifest import RUN, Manifest
-from transforms.datasets.names import scratch_place
+from transforms.datasets.building import Build
+from transforms.datasets.manifest import Manifest
+from transforms.datasets.names import RUN
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import RefusedError, Wanted, Whole, make_one
 from transforms.ingest import accounts, parse_cache, removal
@@ -39,22 +40,22 @@ _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20
 
 
-def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan) -> None:
+def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan, begun: Build) -> None:
     """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row."""
-    every = p | "Ranges" >> beam.Create(by_archive(ranges), reshuffle=True) | "Unpack" >> Unpack(plan.reblock)
+    every = p | "Ranges" >> beam.Create(by_archive(ranges), reshuffle=True) | "Unpack" >> Unpack(plan.reblock(begun))
     tables, marks, comments, half_read, read = every | "Parse" >> Parse(plan.parse)
-    scratch, num_buckets, spill = plan.reblock.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
+    scratch, num_buckets, spill = begun.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
     joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)
     finished = (
         ((tables, joined), facts)
         | "Regroup" >> RegroupBeside(scratch, num_buckets, spill)
-        | "FinishThreads" >> FinishThreads(plan.target, half_read)
+        | "FinishThreads" >> FinishThreads(plan.target(begun), half_read)
     )
     (
         (read, used, finished)
         | "Accounts" >> beam.Flatten()
         | "AddUp" >> beam.CombineGlobally(accounts.total)
-        | "WriteAccount" >> beam.Map(_write_account, _account_place(plan.target.place))
+        | "WriteAccount" >> beam.Map(_write_account, _account_place(begun))
     )
 
 
@@ -75,31 +76,29 @@ def run(
     if workers > 1 and not (beam_args or settings.memory):
         nursery.ready()  # it imports while the inputs are looked through
     files = find_files(inputs, settings.limits)
-    plan = plan_ingest(files, output, settings, workers, on_cluster=bool(beam_args))
+    plan = plan_ingest(files, settings, workers, on_cluster=bool(beam_args))
     if plan.parse.parse_cache:
         plan.parse.parse_cache.check()
-    if existing is Existing.REPLACE:  # what stands there is not given up for a run that cannot be made
-        memory.check_disk(output, plan.scratch_bytes)
 
-    def write() -> Whole:
-        ranges, reuse = _prepare(plan)
+    def write(begun: Build) -> Whole:
+        ranges, reuse = _prepare(plan, begun)
         if settings.memory:
             memory.give_back_freed()
         with beam_pipeline(plan.within.workers, beam_args) as p:
-            build(p, ranges, plan)
-        account = _read_account(output)
+            build(p, ranges, plan, begun)
+        account = _read_account(begun)
         _keep_parsed(plan, reuse)
         _check(account, files, settings, output)
         return _whole(plan, account, reuse)
 
-    paths = (*plan.target.data_paths, *plan.target.reject_paths)
+    paths = (*plan.data_paths, *plan.reject_paths)
     return make_one(Wanted(output, plan.dataset, paths), existing, write)
 
 
-def _prepare(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None]:
+def _prepare(plan: IngestPlan, begun: Build) -> tuple[list[FileRange], parse_cache.Reuse | None]:
     """Raises RefusedError for a run that cannot be made."""
     try:
-        memory.check_disk(plan.target.place, plan.scratch_bytes)
+        memory.check_disk(begun.work, plan.scratch_bytes)
         return _ranges(plan)
     except (ValueError, OSError) as error:
         raise RefusedError(str(error)) from error
@@ -165,16 +164,16 @@ def _size_hint(manifest: Manifest) -> Iterator[str]:
         )
 
 
-def _account_place(output: str) -> str:
-    return places.join(scratch_place(output), "account.json")
+def _account_place(build: Build) -> str:
+    return places.join(build.scratch, "account.json")
 
 
 def _write_account(account: Account, place: str) -> None:
     places.write_atomically(place, json.dumps(account.to_dict()).encode())
 
 
-def _read_account(output: str) -> Account:
-    return Account.from_dict(json.loads(places.read_bytes(_account_place(output))))
+def _read_account(build: Build) -> Account:
+    return Account.from_dict(json.loads(places.read_bytes(_account_place(build))))
 
 
 def command(

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 
 from pipelines.local import memory
 from transforms.datasets import places, strict_yaml
+from transforms.datasets.building import Build
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec
-from transforms.datasets.names import reject_name, scratch_place, shard_name
+from transforms.datasets.names import reject_name, shard_name
 from transforms.datasets.step import Step
 from transforms.ingest import removal
 from transforms.ingest.join_marks import JoinSpec
@@ -80,21 +81,31 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """All that an ingestion's graph is built from."""
+    """All that an ingestion's graph is built from, but for where it goes. shared: large packed files are worth a copy,
+    since several workers wait for their rows."""
 
     files: Sequence[InputFile]
     within: memory.MemoryPlan
     parse: ParseSpec
     join: JoinSpec
     dataset: DatasetSpec
-    target: Target
-    reblock: Reblock
+    data_paths: tuple[str, ...]
+    reject_paths: tuple[str, ...]
+    rules: ThreadRules
+    shared: bool
     scratch_bytes: int
 
+    def target(self, build: Build) -> Target:
+        """Where finished buckets go."""
+        parts, run_bytes = self.within.num_parts, self.within.run_bytes
+        return Target(build, self.data_paths, self.reject_paths, self.rules, parts, run_bytes)
 
-def plan_ingest(
-    files: Sequence[InputFile], output: str, settings: IngestSettings, workers: int, on_cluster: bool
-) -> IngestPlan:
+    def reblock(self, build: Build) -> Reblock:
+        """How packed files are unpacked into scratch space."""
+        return Reblock(build.scratch, self.within.range_bytes, self.parse.limits, self.shared)
+
+
+def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: int, on_cluster: bool) -> IngestPlan:
     """Raises ValueError for settings that do not fit the files, or a bound on memory that nothing fits."""
     num_shards, unpacked = settings.num_shards, _unpacked_bytes(files)
     window = max(map(_window_bytes, files)) if settings.memory else 0
@@ -104,24 +115,16 @@ def plan_ingest(
     rules = _thread_rules(settings, files)
     dataset = _dataset(files, parse, num_shards, rules)
     names = tuple(file.name for file in files)
-    scratch = scratch_place(output)
     return IngestPlan(
         files=files,
         within=within,
         parse=parse,
         join=JoinSpec(tuple(sites_of(files)), names, parse.num_buckets, parse.num_posts_buckets, parse.spill_bytes),
         dataset=dataset,
-        target=Target(
-            output,
-            dataset.fingerprint,
-            tuple(shard_name(index, num_shards) for index in range(num_shards)),
-            tuple(reject_name(index, num_shards) for index in range(num_shards)),
-            rules,
-            within.num_parts,
-            scratch,
-            within.run_bytes,
-        ),
-        reblock=Reblock(scratch, within.range_bytes, settings.limits, shared),
+        data_paths=tuple(shard_name(index, num_shards) for index in range(num_shards)),
+        reject_paths=tuple(reject_name(index, num_shards) for index in range(num_shards)),
+        rules=rules,
+        shared=shared,
         scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
     )
 

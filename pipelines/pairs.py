@@ -17,8 +17,10 @@ import typer
 from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.datasets import building, shards, strict_yaml
-from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets import shards, strict_yaml
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import shard_index, shard_name
 from transforms.datasets.schema import PAIRS, SPLITS
 from transforms.datasets.standing import Existing
@@ -34,13 +36,12 @@ RULES = Path(__file__).parent / "rules"
 
 @dataclass(frozen=True)
 class PairsJob:
-    """What a worker needs: places, the rule, and the name of this build."""
+    """What a worker needs: what is read, by what rule, and where it goes."""
 
-    documents: str
-    layers: Mapping[str, str]  # places by layer
-    output: str
+    documents: Dataset
+    layers: Mapping[str, Dataset]
     rule: PairRule
-    fingerprint: str
+    build: Build
 
 
 def build(p: beam.Pipeline, job: PairsJob, document_shards: Sequence[str]) -> beam.PCollection:
@@ -55,7 +56,7 @@ def build(p: beam.Pipeline, job: PairsJob, document_shards: Sequence[str]) -> be
 def write_pairs_from_shard(path: str, job: PairsJob) -> str:
     """Pairs one document shard and writes a shard for each split, unless an interrupted run has; returns its path."""
     targets = pair_shards(path)
-    if all(building.finished(job.output, target) for target in targets.values()):
+    if all(job.build.finished(target) for target in targets.values()):
         return path
     found = pairs_from_shard(
         shards.read_shard(job.documents, path, DOCUMENT_COLUMNS),
@@ -63,16 +64,8 @@ def write_pairs_from_shard(path: str, job: PairsJob) -> str:
         job.rule,
     )
     for split, target in targets.items():
-        shards.write_shard(
-            job.output,
-            target,
-            PAIRS,
-            [found.tables[split]],
-            job.fingerprint,
-            STEP.kind,
-            "pair_id",
-            found.counts[split].to_dict(),
-        )
+        counts = found.counts[split].to_dict()
+        shards.write_shard(job.build, target, PAIRS, [found.tables[split]], "pair_id", counts)
     return path
 
 
@@ -92,18 +85,16 @@ def run(
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
-    source = load_manifest(documents, "documents")
-    beside = find_layers(source, layers, needed=list(LAYER_COLUMNS))
+    source = Dataset.open(documents, "documents")
+    beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
     spec = STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
-    job = PairsJob(documents, beside.places, output, rule, spec.fingerprint)
-    paths = [file.path for file in source.data_files]
 
-    def write() -> None:
+    def write(begun: Build) -> None:
         with beam_pipeline(workers, beam_args) as p:
-            build(p, job, paths)
+            build(p, PairsJob(source, beside.layers, rule, begun), source.paths)
 
-    written = [target for path in paths for target in pair_shards(path).values()]
-    return make_one(Wanted(output, spec, written, [documents, *beside.places.values()]), existing, write)
+    written = [target for path in source.paths for target in pair_shards(path).values()]
+    return make_one(Wanted(output, spec, written, [documents, *beside.places]), existing, write)
 
 
 def command(

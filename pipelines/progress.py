@@ -15,6 +15,7 @@ from rich.console import Console
 
 from transforms.datasets import places
 from transforms.datasets.manifest import Manifest
+from transforms.datasets.names import DATA, NEXT, REJECTS
 
 _EVERY_S = 0.5
 
@@ -37,7 +38,7 @@ def _written(outputs: Sequence[str]) -> str:
                 num_bytes += places.size(places.join(output, name))
             except FileNotFoundError:
                 continue
-            num_files += name.startswith(("data/", "rejects/"))
+            num_files += name.removeprefix(f"{NEXT}/").startswith((f"{DATA}/", f"{REJECTS}/"))
     return f"{num_files} files, {human_bytes(num_bytes)}"
 
 

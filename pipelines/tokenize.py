@@ -18,9 +18,11 @@ from pipelines.command import Keep, Output, Replace, Workers, beam_args, console
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
-from transforms.datasets import building, shards
+from transforms.datasets import shards
 from transforms.datasets.align import check_rows_aligned
-from transforms.datasets.manifest import Counts, Manifest, load_manifest
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset, check_folder
+from transforms.datasets.manifest import Counts, Manifest
 from transforms.datasets.schema import preference_schema, tokens_schema
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, make_one
@@ -34,15 +36,13 @@ DOCUMENT_COLUMNS = ("doc_id", "source", "text", "title")
 
 @dataclass(frozen=True)
 class TokenizeJob:
-    """What a worker needs. `languages` is the place of the language layer, or None."""
+    """What a worker needs. languages: the language layer, or None. build: of TOKENS or PREFERENCE."""
 
-    data: str
+    data: Dataset
     tokenizer: str
     tokenizer_sha256: str
-    languages: str | None
-    output: str
-    kind: str  # TOKENS or PREFERENCE
-    fingerprint: str
+    languages: Dataset | None
+    build: Build
 
 
 def build(p: beam.Pipeline, job: TokenizeJob, data_shards: Sequence[str]) -> beam.PCollection:
@@ -64,8 +64,8 @@ class EncodeShard(beam.DoFn):
         self._encoder = Encoder.load(self._job.tokenizer, self._job.tokenizer_sha256)
 
     def process(self, path: str) -> list[str]:
-        if not building.finished(self._job.output, path):
-            encode = write_tokens if self._job.kind == TOKENS.kind else write_preference
+        if not self._job.build.finished(path):
+            encode = write_tokens if self._job.build.kind == TOKENS.kind else write_preference
             encode(path, self._job, self._encoder)
         return [path]
 
@@ -88,7 +88,7 @@ def write_preference(path: str, job: TokenizeJob, encoder: Encoder) -> None:
 
 
 def _write(path: str, job: TokenizeJob, schema: pa.Schema, rows: pa.Table, ids: str, counts: Counts) -> None:
-    shards.write_shard(job.output, path, schema, [rows], job.fingerprint, job.kind, ids, counts)
+    shards.write_shard(job.build, path, schema, [rows], ids, counts)
 
 
 def run(
@@ -104,26 +104,27 @@ def run(
 
     layers: where the language layer of documents is; without it tokens carry no language. Pairs carry their own.
     """
-    source = load_manifest(data)
+    dataset = Dataset.open(data)
+    source = dataset.manifest
     if source.kind not in ("documents", "pairs"):
         raise ValueError(f"{data} is a {source.kind} dataset; tokenize takes documents or pairs")
     parents = {source.kind: source.digest}
     languages = None
     if layers is not None and source.kind == "documents":
         beside = find_layers(source, layers, needed=["language"], others=False)
-        languages, parents = beside.places["language"], {**parents, **beside.parents}
+        languages, parents = beside.layers["language"], {**parents, **beside.parents}
+    check_folder(tokenizer)
     encoder = Encoder.load(tokenizer)
     step = TOKENS if source.kind == "documents" else PREFERENCE
     spec = step.spec({"tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}, parents)
-    job = TokenizeJob(data, tokenizer, encoder.sha256, languages, output, step.kind, spec.fingerprint)
-    paths = [file.path for file in source.data_files]
 
-    def write() -> None:
+    def write(begun: Build) -> None:
+        job = TokenizeJob(dataset, tokenizer, encoder.sha256, languages, begun)
         with beam_pipeline(workers, beam_args) as p:
-            build(p, job, paths)
+            build(p, job, dataset.paths)
 
-    reads = [data, tokenizer, *([languages] if languages else [])]
-    return make_one(Wanted(output, spec, paths, reads), existing, write)
+    reads = [data, tokenizer, *([languages.place] if languages else [])]
+    return make_one(Wanted(output, spec, dataset.paths, reads), existing, write)
 
 
 def command(

@@ -23,10 +23,12 @@ from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets import building, places, shards
+from transforms.datasets import places, shards
 from transforms.datasets.align import check_rows_aligned
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.ids import canonical_json, keyed_hash
-from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.datasets.texts import full_text
@@ -74,11 +76,10 @@ Group = tuple[str, str]  # split, language code
 
 @dataclass(frozen=True)
 class Sources:
-    """The documents and their layers, by place."""
+    """The documents, and their layers by name."""
 
-    documents: str
-    layers: Mapping[str, str]
-    paths: tuple[str, ...]
+    documents: Dataset
+    layers: Mapping[str, Dataset]
 
 
 def run(
@@ -92,15 +93,15 @@ def run(
 
     Raises ValueError when the layers do not describe the documents, or there is too little text for the vocabulary.
     """
-    source = load_manifest(documents, "documents")
-    beside = find_layers(source, layers, needed=list(LAYER_COLUMNS))
-    sources = Sources(documents, beside.places, tuple(file.path for file in source.data_files))
+    source = Dataset.open(documents, "documents")
+    beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
+    sources = Sources(source, beside.layers)
 
-    def train() -> Whole:
-        return Whole(counts=write(output, draw(sources, settings), settings))
+    def train(build: Build) -> Whole:
+        return Whole(counts=write(build, draw(sources, settings), settings))
 
     spec = STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents})
-    return make_one(Wanted(output, spec, FILES, [documents, *beside.places.values()]), existing, train)
+    return make_one(Wanted(output, spec, FILES, [documents, *beside.places]), existing, train)
 
 
 def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
@@ -139,7 +140,7 @@ def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
 
 def grouped_batches(sources: Sources, columns: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, list[Group | None]]]:
     """Batches of documents, with the group of each row: None for one that no sample may hold."""
-    for path in sources.paths:
+    for path in sources.documents.paths:
         layers = read_layers(sources.layers, path, LAYER_COLUMNS)
         check_rows_aligned(shards.read_shard(sources.documents, path, ["doc_id"]), layers)
         groups = row_groups(layers)
@@ -160,7 +161,7 @@ def row_groups(layers: Mapping[str, pa.Table]) -> list[Group | None]:
     ]
 
 
-def write(output: str, samples: Mapping[Group, Reservoir], settings: TokenizerSettings) -> dict[str, dict[str, int]]:
+def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerSettings) -> dict[str, dict[str, int]]:
     """Trains, checks that both formats agree, measures, writes every file. Returns the manifest's counts."""
     mix = {code: sample for (split, code), sample in samples.items() if split == TRAIN}
     validation = {code: sample.texts() for (split, code), sample in samples.items() if split == VALIDATION}
@@ -174,8 +175,8 @@ def write(output: str, samples: Mapping[Group, Reservoir], settings: TokenizerSe
         SPECIAL_TOKENS_FILE: convert.special_tokens_map(),
     }
     for name, data in content.items():
-        places.write_atomically(places.join(output, name), data)
-    encoder = Encoder.load(output)
+        places.write_atomically(build.at(name), data)
+    encoder = Encoder.load(build.work)
     texts = convert.probes(pieces) + [text for group in validation.values() for text in group]
     compared = convert.check_equal(lambda batch: spm.encode(model, batch), encoder.encode_batch, texts)
     counts = {
@@ -191,9 +192,9 @@ def write(output: str, samples: Mapping[Group, Reservoir], settings: TokenizerSe
         "texts_with_ids_equal_to_sentencepiece": compared,
     }
     pretty = json.dumps(json.loads(canonical_json(card)), indent=1, ensure_ascii=False) + "\n"
-    places.write_atomically(places.join(output, CARD_FILE), pretty.encode())
+    places.write_atomically(build.at(CARD_FILE), pretty.encode())
     for name in FILES:
-        building.record_file(output, name)
+        build.record_file(name)
     return counts
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from transforms.datasets import building, shards
+from tests.small_dataset import dataset_of, read_file
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
@@ -55,9 +55,7 @@ def write_layers(
 ) -> None:
     """The three layers of a documents dataset, from functions of a row. duplicate_of: an id to its representative."""
     copies = duplicate_of or {}
-    rows = [
-        shards.read_shard(str(documents), file.path).to_pylist() for file in load_manifest(str(documents)).data_files
-    ]
+    rows = [read_file(str(documents), file.path).to_pylist() for file in load_manifest(str(documents)).data_files]
     _write(place / "language", "language", LANGUAGE, [[_language(row, language(row)) for row in part] for part in rows])
     _write(
         place / "duplicates",
@@ -99,10 +97,4 @@ def _duplicate(doc_id: str, copies: Mapping[str, str]) -> Row:
 def _write(place: Path, kind: str, schema: pa.Schema, shards_of_rows: Iterable[Sequence[Row]]) -> Manifest:
     parts = [pa.Table.from_pylist(list(rows), schema=schema) for rows in shards_of_rows]
     spec = DatasetSpec(kind, {"version": 1, "rows": [part.to_pylist() for part in parts].__repr__()})
-    done = building.begin(str(place), spec)
-    if done is not None:
-        return done
-    names = [shard_name(number, len(parts)) for number in range(len(parts))]
-    for name, part in zip(names, parts, strict=True):
-        shards.write_shard(str(place), name, schema, [part], spec.fingerprint, kind, "doc_id")
-    return building.commit(str(place), spec, names)
+    return dataset_of(place, spec, {shard_name(number, len(parts)): part for number, part in enumerate(parts)})

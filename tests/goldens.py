@@ -16,9 +16,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from tests.small_dataset import read_file
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import STEP_VERSION, ShardFile, load_manifest
-from transforms.datasets.shards import read_shard
 from transforms.layers.kinds import LAYERS
 
 FOLDER = Path(__file__).parent / "golden"
@@ -102,7 +102,7 @@ def _columns(place: Path, files: Sequence[ShardFile]) -> dict[str, str]:
     layout: list[list[object]] = []
     digests: dict[str, Any] = {}
     for file in files:
-        table = read_shard(str(place), file.path)
+        table = read_file(str(place), file.path)
         layout.append([file.path, table.num_rows, [_field(field) for field in table.schema]])
         for name in table.column_names:
             if name not in _ONLY_NAMES:

@@ -14,9 +14,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tests.small_dataset import read_file
 from transforms.datasets import places
-from transforms.datasets.manifest import MANIFEST, RUN, Manifest, load_manifest
-from transforms.datasets.shards import read_shard
+from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.names import MANIFEST, RUN
 from transforms.datasets.verify import find_problems
 
 
@@ -53,7 +54,7 @@ def assert_conserved(came_in: int, kept: int, drops: dict[str, int]) -> None:
 def assert_rows_sorted(place: Path | str, key: Callable[[dict[str, Any]], Any]) -> None:
     """Law 2: rows of every data shard stand in the stated order."""
     for file in load_manifest(str(place)).data_files:
-        keys = [key(row) for row in read_shard(str(place), file.path).to_pylist()]
+        keys = [key(row) for row in read_file(str(place), file.path).to_pylist()]
         assert keys == sorted(keys), f"{file.path} is not sorted"
 
 
@@ -146,7 +147,7 @@ def frozen(value: Any) -> Any:
 def all_rows(place: Path | str) -> list[dict[str, Any]]:
     """Every data row of a dataset, in order."""
     manifest = load_manifest(str(place))
-    tables = [read_shard(str(place), file.path) for file in manifest.data_files]
+    tables = [read_file(str(place), file.path) for file in manifest.data_files]
     return list(pa.concat_tables(tables).to_pylist()) if tables else []
 
 

@@ -1,13 +1,17 @@
-"""A dataset of two small shards, for tests of how datasets are built, read and checked."""
+"""Small datasets, for tests of how datasets are built, read and checked, and of those who read them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.datasets import building, shards
-from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
+from transforms.datasets import shards
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, ShardFile
+from transforms.datasets.opening import Opened, begin
 from transforms.datasets.standing import Existing
 from transforms.layers.split import SCHEMA as SPLIT
 
@@ -20,16 +24,60 @@ def rows(start: int, number: int) -> pa.Table:
     return pa.table({"doc_id": ids, "split": ["train"] * number}, schema=SPLIT)
 
 
-def write(place: Path, path: str, start: int = 0, number: int = 10, spec: DatasetSpec = SPEC) -> ShardFile:
-    table = rows(start, number)
-    counts = {"split": {"train": number}}
-    return shards.write_shard(str(place), path, SPLIT, [table], spec.fingerprint, "split", "doc_id", counts)
+def write(build: Build, path: str, start: int = 0, number: int = 10) -> ShardFile:
+    return shards.write_shard(build, path, SPLIT, [rows(start, number)], "doc_id", {"split": {"train": number}})
 
 
-def build(place: Path, spec: DatasetSpec = SPEC, existing: Existing = Existing.REFUSE) -> Manifest:
-    manifest = building.begin(str(place), spec, existing)
-    if manifest is None:
-        for index, path in enumerate(PATHS):
-            write(place, path, index * 10, spec=spec)
-        manifest = building.commit(str(place), spec, PATHS)
-    return manifest
+def write_all(build: Build) -> None:
+    """Both shards, unless they are finished."""
+    for index, path in enumerate(PATHS):
+        if not build.finished(path):
+            write(build, path, index * 10)
+
+
+def build(place: Path | str, spec: DatasetSpec = SPEC, existing: Existing = Existing.REFUSE) -> Manifest:
+    begun = begin(str(place), spec, existing)
+    if isinstance(begun, Manifest):
+        return begun
+    with begun:
+        write_all(begun.build)
+        return begun.commit(PATHS)
+
+
+def opened(place: Path | str, spec: DatasetSpec = SPEC, existing: Existing = Existing.REFUSE) -> Opened:
+    """The build of a dataset that does not stand yet."""
+    begun = begin(str(place), spec, existing)
+    assert isinstance(begun, Opened)
+    return begun
+
+
+def dataset_of(
+    place: Path | str,
+    spec: DatasetSpec,
+    files: Mapping[str, pa.Table],
+    id_column: str | None = "doc_id",
+    counts: Counts | None = None,
+) -> Manifest:
+    """A dataset of these tables, a file each."""
+    begun = begin(str(place), spec)
+    if isinstance(begun, Manifest):
+        return begun
+    with begun:
+        for path, table in files.items():
+            shards.write_shard(begun.build, path, table.schema, [table], id_column)
+        return begun.commit(list(files), counts)
+
+
+def read_file(place: Path | str, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    return shards.read_shard(Dataset.open(str(place)), path, columns)
+
+
+def some_build(place: Path | str, kind: str = "split") -> Build:
+    """A build that nobody has opened, for what is written into one."""
+    return Build(str(place), kind, "f" * 16, "n" * 32)
+
+
+def read_unfinished(build: Build, path: str) -> pa.Table:
+    """A shard of a build that was not committed."""
+    with pa.memory_map(build.at(path)) as file:
+        return pa.ipc.open_file(file).read_all()

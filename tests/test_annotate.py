@@ -12,9 +12,11 @@ import pytest
 
 from pipelines import annotate
 from tests import laws
+from tests.small_dataset import dataset_of, read_file
 from tests.test_langid import SENTENCES, train
 from transforms.datasets import building, shards, texts
 from transforms.datasets.align import check_aligned
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.ids import bucket_of
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.names import shard_name
@@ -34,18 +36,17 @@ DEFAULTS: Mapping[str, Any] = {
 def write_documents(place: Path, rows: Sequence[Mapping[str, Any]], num_shards: int, sort: bool = True) -> str:
     """A documents dataset of these rows; columns that a row does not name get a default. Returns its place."""
     spec = DatasetSpec("documents", {"version": 1})
-    assert building.begin(str(place), spec) is None
     names = [shard_name(index, num_shards) for index in range(num_shards)]
     held: list[list[dict[str, Any]]] = [[] for _ in names]
     for row in rows:
         whole = {field.name: DEFAULTS.get(field.name) for field in DOCUMENTS} | dict(row)
         held[bucket_of("shard", row["thread_id"], num_shards)].append(whole)
+    tables = {}
     for name, shard in zip(names, held, strict=True):
         if sort:
             shard.sort(key=lambda row: (row["thread_id"], row["doc_id"]))
-        table = pa.Table.from_pylist(shard, schema=DOCUMENTS)
-        shards.write_shard(str(place), name, DOCUMENTS, [table], spec.fingerprint, "documents", "doc_id")
-    building.commit(str(place), spec, names)
+        tables[name] = pa.Table.from_pylist(shard, schema=DOCUMENTS)
+    dataset_of(place, spec, tables)
     return str(place)
 
 
@@ -76,7 +77,7 @@ def settings(model: str) -> Settings:
 
 def read(place: Path, name: str) -> list[dict[str, Any]]:
     manifest = load_manifest(str(place / name), name)
-    return [row for file in manifest.data_files for row in shards.read_shard(str(place / name), file.path).to_pylist()]
+    return [row for file in manifest.data_files for row in read_file(str(place / name), file.path).to_pylist()]
 
 
 def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Settings) -> None:
@@ -211,7 +212,7 @@ def test_texts_are_cut_into_bounded_batches(tmp_path: Path, monkeypatch: pytest.
     rows = [{"doc_id": f"{n:03d}", "thread_id": f"{n:03d}", "text": "x" * (n * 7 % 150)} for n in range(80)]
     rows[3]["title"] = "title"
     documents = write_documents(tmp_path / "documents", rows, 1)
-    batches = list(texts.iter_texts(shards.iter_batches(documents, shard_name(0, 1), texts.TEXT_COLUMNS)))
+    batches = list(texts.iter_texts(shards.iter_batches(Dataset.open(documents), shard_name(0, 1), texts.TEXT_COLUMNS)))
     assert [name for ids, _ in batches for name in ids] == [row["doc_id"] for row in rows]
     assert [text for _, found in batches for text in found] == [
         f"title\n\n{row['text']}" if "title" in row else row["text"] for row in rows

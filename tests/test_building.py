@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from tests import laws
-from tests.small_dataset import PATHS, SPEC, build, rows, write
-from transforms.datasets import building, places, shards
+from tests.small_dataset import PATHS, SPEC, build, opened, read_file, rows, write, write_all
+from transforms.datasets import opening, places, shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
@@ -49,39 +50,40 @@ def test_the_same_settings_on_other_inputs_are_refused(tmp_path: Path) -> None:
 
 def test_an_interrupted_build_keeps_what_it_finished(tmp_path: Path) -> None:
     place = tmp_path / "a"
-    assert building.begin(str(place), SPEC) is None
-    write(place, PATHS[0])
-    (place / "data" / ".tmp-1-x").write_bytes(b"half")
-    (place / "scratch").mkdir()
-    (place / "scratch" / "s.arrow").write_bytes(b"spill")
-    assert building.begin(str(place), SPEC) is None
-    assert building.finished(str(place), PATHS[0]) is not None
-    assert building.finished(str(place), PATHS[1]) is None
-    assert laws.no_strays(place) or places.list_files(str(place)) == [
-        "building.json",
-        PATHS[0],
-        "parts/data__00000-of-00002.arrow.json",
-    ]
-    with pytest.raises(ValueError, match="1 files were not written"):
-        building.commit(str(place), SPEC, PATHS)
-    write(place, PATHS[1], 10)
-    building.commit(str(place), SPEC, PATHS)
+    with opened(place) as first:
+        write(first.build, PATHS[0])
+        (place / "data" / ".tmp-1-x").write_bytes(b"half")
+        (place / "scratch").mkdir()
+        (place / "scratch" / "s.arrow").write_bytes(b"spill")
+    with opened(place) as second:
+        assert second.build == first.build, "the same build goes on"
+        assert second.build.finished(PATHS[0]) is not None
+        assert second.build.finished(PATHS[1]) is None
+        assert [path for path in places.list_files(str(place)) if not path.startswith("building/")] == [
+            PATHS[0],
+            "parts/data__00000-of-00002.arrow.json",
+        ]
+        with pytest.raises(ValueError, match="1 files were not written"):
+            second.commit(PATHS)
+        write(second.build, PATHS[1], 10)
+        second.commit(PATHS)
     build(tmp_path / "whole")
     laws.assert_same_bytes(place, tmp_path / "whole")
 
 
 def test_leftovers_of_another_build_are_swept(tmp_path: Path) -> None:
     place = tmp_path / "a"
-    building.begin(str(place), DatasetSpec("split", {"holdout": 0.5}))
-    write(place, "data/00000-of-00009.arrow")
+    with opened(place, DatasetSpec("split", {"holdout": 0.5})) as other:
+        write(other.build, "data/00000-of-00009.arrow")
     build(place)
     laws.assert_sound(place)
 
 
 def test_a_crash_between_manifest_and_sweep_leaves_no_stray(tmp_path: Path) -> None:
     build(tmp_path / "a")
-    (tmp_path / "a" / "parts").mkdir()
-    (tmp_path / "a" / "parts" / "x.json").write_text("{}")
+    for name in ("parts/x.json", "scratch/y", "next/data/z.arrow", "building/000001.json"):
+        (tmp_path / "a" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "a" / name).write_text("{}")
     build(tmp_path / "a")
     laws.assert_sound(tmp_path / "a")
 
@@ -89,7 +91,7 @@ def test_a_crash_between_manifest_and_sweep_leaves_no_stray(tmp_path: Path) -> N
 def test_a_folder_of_somebody_else_is_not_touched(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("precious")
     with pytest.raises(ValueError, match="not a dataset of ours"):
-        building.begin(str(tmp_path), SPEC)
+        opening.begin(str(tmp_path), SPEC)
     assert (tmp_path / "thesis.txt").read_text() == "precious"
 
 
@@ -110,20 +112,17 @@ def test_a_full_disk_leaves_no_dataset(tmp_path: Path) -> None:
         yield rows(0, 5000)
         raise OSError(28, "No space left on device")
 
-    building.begin(str(tmp_path), SPEC)
-    with pytest.raises(OSError, match="No space"):
-        shards.write_shard(str(tmp_path), PATHS[0], SPLIT, tables(), SPEC.fingerprint, "split")
-    assert places.list_files(str(tmp_path)) == ["building.json"]
+    with opened(tmp_path) as begun, pytest.raises(OSError, match="No space"):
+        shards.write_shard(begun.build, PATHS[0], SPLIT, tables())
+    assert places.list_files(str(tmp_path)) == ["building/000001.json"]
 
 
 def test_datasets_live_on_any_file_system() -> None:
     place = "memory://bucket/split"
-    if building.begin(place, SPEC) is None:
-        for index, path in enumerate(PATHS):
-            shards.write_shard(place, path, SPLIT, [rows(index * 10, 10)], SPEC.fingerprint, "split", "doc_id")
-        building.commit(place, SPEC, PATHS)
+    build(place)
+    build(place, dataclasses.replace(SPEC, settings={"holdout": 0.5}), Existing.REPLACE)
     assert find_problems(place) == []
-    assert shards.read_shard(place, PATHS[1], ["doc_id"]).column("doc_id")[0].as_py() == "d000010"
+    assert read_file(place, PATHS[1], ["doc_id"]).column("doc_id")[0].as_py() == "d000010"
 
 
 def cut_short(file: Path) -> None:
@@ -131,20 +130,47 @@ def cut_short(file: Path) -> None:
     file.write_bytes(file.read_bytes()[:-1])
 
 
-@pytest.mark.parametrize("damage", [cut_short, Path.unlink])
+def flip(file: Path) -> None:
+    """The file with one bit changed, as a bad disk leaves it."""
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink, flip])
 def test_a_damaged_dataset_is_not_taken_for_a_whole_one(tmp_path: Path, damage: Callable[[Path], None]) -> None:
     build(tmp_path)
     damage(tmp_path / PATHS[1])
-    laws.assert_refuses_other(lambda: build(tmp_path), f"is damaged: {PATHS[1]} should have")
+    laws.assert_refuses_other(lambda: build(tmp_path), f"{tmp_path} is damaged: {PATHS[1]} .*--replace")
     build(tmp_path, existing=Existing.REPLACE)
     laws.assert_sound(tmp_path)
 
 
-def test_a_shard_cut_short_is_not_finished(tmp_path: Path) -> None:
-    building.begin(str(tmp_path), SPEC)
-    write(tmp_path, PATHS[0])
-    cut_short(tmp_path / PATHS[0])
-    assert building.finished(str(tmp_path), PATHS[0]) is None
+def test_a_dataset_that_was_copied_is_read_once_more_and_found_whole(tmp_path: Path) -> None:
+    """Its stamps are others then: no damage, and no reason to build it anew."""
+    build(tmp_path / "a")
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    laws.assert_idempotent(tmp_path / "b", lambda: build(tmp_path / "b"))
+
+
+@pytest.mark.parametrize("damage", [cut_short, Path.unlink, flip])
+def test_a_finished_shard_that_was_damaged_is_written_anew(tmp_path: Path, damage: Callable[[Path], None]) -> None:
+    with opened(tmp_path / "a") as begun:
+        write(begun.build, PATHS[0])
+    damage(tmp_path / "a" / PATHS[0])
+    build(tmp_path / "a")
+    build(tmp_path / "whole")
+    laws.assert_same_bytes(tmp_path / "a", tmp_path / "whole")
+
+
+def test_what_was_changed_before_the_commit_is_not_committed(tmp_path: Path) -> None:
+    with opened(tmp_path) as begun:
+        write_all(begun.build)
+        flip(tmp_path / PATHS[1])
+        with pytest.raises(ValueError, match=f"{PATHS[1]} is not what was written"):
+            begun.commit(PATHS)
+    build(tmp_path)
+    laws.assert_sound(tmp_path)
 
 
 def test_shards_finished_with_other_settings_or_inputs_are_not_kept(tmp_path: Path) -> None:
@@ -154,19 +180,27 @@ def test_shards_finished_with_other_settings_or_inputs_are_not_kept(tmp_path: Pa
     )
     for number, other in enumerate(others):
         place = tmp_path / str(number)
-        building.begin(str(place), SPEC)
-        write(place, PATHS[0])
-        building.begin(str(place), other)
-        assert building.finished(str(place), PATHS[0]) is None
+        with opened(place) as first:
+            write(first.build, PATHS[0])
+        with opened(place, other) as second:
+            assert second.build.finished(PATHS[0]) is None
+            assert not (place / PATHS[0]).exists()
+
+
+def test_a_record_of_another_build_is_none_of_this_one(tmp_path: Path) -> None:
+    """Of equal settings, too: the inputs may be others."""
+    with opened(tmp_path) as begun:
+        other = dataclasses.replace(begun.build, nonce="0" * 32)
+        write(other, PATHS[0])
+        assert other.finished(PATHS[0]) is not None
+        assert begun.build.finished(PATHS[0]) is None
 
 
 def test_a_commit_adds_counts_of_the_whole_and_does_not_depend_on_the_order_of_its_files(tmp_path: Path) -> None:
     for name, paths in (("a", PATHS), ("b", PATHS[::-1])):
-        building.begin(str(tmp_path / name), SPEC)
-        for path in paths:
-            write(tmp_path / name, path, 10 * PATHS.index(path))
-        manifest = building.commit(
-            str(tmp_path / name), SPEC, paths, counts={"split": {"train": 1}, "forums": {"all": 2}}
-        )
+        with opened(tmp_path / name) as begun:
+            write_all(begun.build)
+            manifest = begun.commit(paths, counts={"split": {"train": 1}, "forums": {"all": 2}})
         assert manifest.counts == {"split": {"train": 21}, "forums": {"all": 2}}
+    laws.assert_sound(tmp_path / "a")
     laws.assert_same_bytes(tmp_path / "a", tmp_path / "b")

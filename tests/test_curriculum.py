@@ -13,8 +13,10 @@ import pytest
 from pipelines import curriculum
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
+from tests.small_dataset import dataset_of, read_file
 from transforms.curriculum.mix import Recipe, Stage
-from transforms.datasets import building, shards, strict_yaml
+from transforms.datasets import shards, strict_yaml
+from transforms.datasets.building import Build
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 from transforms.datasets.names import shard_name
@@ -53,16 +55,15 @@ def write_tokens(place: Path, documents: Path) -> dict[str, list[int]]:
     settings = {"tokenizer_sha256": "none", "vocab_size": 1 << 16}
     spec = DatasetSpec("tokens", settings, {"documents": manifest.digest})
     written: dict[str, list[int]] = {}
-    if building.begin(str(place), spec) is None:
-        for file in manifest.data_files:
-            rows = []
-            for doc_id in shards.read_shard(str(documents), file.path, ["doc_id"]).column("doc_id").to_pylist():
-                number = int(doc_id.removeprefix("test:"))
-                written[doc_id] = [(number * 131 + offset) % (1 << 16) for offset in range(length_of(number))]
-                rows.append({"doc_id": doc_id, "source": "test", "language": None, "tokens": written[doc_id]})
-            table = pa.Table.from_pylist(rows, schema=tokens_schema(pa.uint16()))
-            shards.write_shard(str(place), file.path, table.schema, [table], spec.fingerprint, "tokens", "doc_id")
-        building.commit(str(place), spec, [file.path for file in manifest.data_files])
+    tables = {}
+    for file in manifest.data_files:
+        rows = []
+        for doc_id in read_file(documents, file.path, ["doc_id"]).column("doc_id").to_pylist():
+            number = int(doc_id.removeprefix("test:"))
+            written[doc_id] = [(number * 131 + offset) % (1 << 16) for offset in range(length_of(number))]
+            rows.append({"doc_id": doc_id, "source": "test", "language": None, "tokens": written[doc_id]})
+        tables[file.path] = pa.Table.from_pylist(rows, schema=tokens_schema(pa.uint16()))
+    dataset_of(place, spec, tables)
     return written
 
 
@@ -87,7 +88,7 @@ def build(folder: Path, name: str, recipe: Recipe = RECIPE, **more: Any) -> Mani
 
 def sequences(place: Path) -> list[Row]:
     files = load_manifest(str(place)).data_files
-    return [row for file in files for row in shards.read_shard(str(place), file.path).to_pylist()]
+    return [row for file in files for row in read_file(str(place), file.path).to_pylist()]
 
 
 def eligible(documents: dict[str, list[int]]) -> dict[str, list[str]]:
@@ -204,11 +205,11 @@ def test_an_interrupted_build_is_finished(
     written: list[str] = []
     write_shard = shards.write_shard
 
-    def failing(place: str, path: str, *rest: Any, **more: Any) -> ShardFile:
+    def failing(build: Build, path: str, *rest: Any, **more: Any) -> ShardFile:
         if len(written) == 3:
             raise OSError("the machine was switched off")
         written.append(path)
-        return write_shard(place, path, *rest, **more)
+        return write_shard(build, path, *rest, **more)
 
     monkeypatch.setattr(shards, "write_shard", failing)
     with pytest.raises(Exception, match="switched off"):

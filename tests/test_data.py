@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.small_dataset import dataset_of, read_file
 from tests.training_data import tokenizer_place, write_curriculum, write_preference
 from tokenizer.encoder import Encoder
 from trainers.data.curriculum import CurriculumLoader
 from trainers.data.groups import PreferenceData
 from trainers.data.preference import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
 from trainers.data.rows import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
-from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import preference_schema
 
@@ -66,7 +66,7 @@ def test_the_curriculum_is_read_in_order_whole_and_once(folder: Path, encoder: E
     stored = [
         tuple(tokens)
         for file in manifest.data_files
-        for tokens in shards.read_shard(str(folder / "curriculum"), file.path).column("tokens").to_pylist()
+        for tokens in read_file(str(folder / "curriculum"), file.path).column("tokens").to_pylist()
     ]
     assert seen == stored
     with pytest.raises(IndexError, match="4 steps"):
@@ -303,13 +303,11 @@ def with_first_response(folder: Path, place: Path, encoder: Encoder, every: bool
     """The preference data of the tests with something else in one response, or in every one."""
     path = "data/train-00000-of-00001.arrow"
     schema = preference_schema(encoder.token_type)
-    rows = shards.read_shard(str(folder / "pairs"), "data/train-00000-of-00002.arrow").to_pylist()
+    rows = read_file(str(folder / "pairs"), "data/train-00000-of-00002.arrow").to_pylist()
     for response in [answer for row in rows for answer in row["responses"]][: None if every else 1]:
         response |= change
     spec = DatasetSpec("preference", {"made": "here"})
-    building.begin(str(place), spec)
-    shards.write_shard(str(place), path, schema, [pa.Table.from_pylist(rows, schema)], spec.fingerprint, "preference")
-    building.commit(str(place), spec, [path])
+    dataset_of(place, spec, {path: pa.Table.from_pylist(rows, schema)}, None)
     return place
 
 

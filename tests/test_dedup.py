@@ -11,10 +11,11 @@ import pyarrow as pa
 import pytest
 
 from pipelines.local.options import beam_pipeline
+from tests.small_dataset import read_unfinished, some_build
 from tests.test_annotate import write_documents
-from transforms.datasets import building, places, shards
+from transforms.datasets import shards
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
-from transforms.datasets.manifest import load_manifest
 from transforms.layers import dedup
 from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
@@ -58,17 +59,15 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
 
 
 def search_for(tmp_path: Path, documents: str, **more: Any) -> Search:
-    output = str(tmp_path / "layer")
-    files = load_manifest(documents).data_files
-    target = Target(documents, output, "duplicates", SCHEMA, "f" * 16)
-    return Search(target, MinHashSpec(), files, places.join(output, "scratch"), **more)
+    target = Target(Dataset.open(documents), some_build(tmp_path / "layer", "duplicates"), SCHEMA)
+    return Search(target, MinHashSpec(), **more)
 
 
 def deduplicate(search: Search, workers: int = 1) -> dict[str, dict[str, Any]]:
     """Runs the graph; every document's row of the layer by id."""
     with beam_pipeline(workers) as p:
         _ = p | beam.Create(search.files) | beam.Reshuffle() | Deduplicate(search)
-    tables = [shards.read_shard(search.target.output, file.path) for file in search.files]
+    tables = [read_unfinished(search.target.build, file.path) for file in search.files]
     return {row["doc_id"]: row for row in pa.concat_tables(tables).to_pylist()}
 
 
@@ -150,7 +149,7 @@ def test_a_cluster_is_counted_once_by_its_size(tmp_path: Path) -> None:
     deduplicate(search)
     counts = Tally()
     for file in search.files:
-        written = building.finished(search.target.output, file.path)
+        written = search.target.build.finished(file.path)
         assert written is not None
         counts.merge(written.counts)
     assert counts.to_dict()["cluster_size"] == {"1": 1, "2": 1, "3-4": 2}

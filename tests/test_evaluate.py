@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.small_dataset import read_file
 from tests.training_data import arguments, write_all
 from trainers import configs, evaluate, launch, preference
 from trainers.configs import EvaluateConfig, PreferenceConfig
 from trainers.data.groups import Group
 from trainers.evaluation import metrics
 from trainers.evaluation.metrics import ScoredPairs
-from transforms.datasets import shards
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
 
@@ -212,7 +212,7 @@ def test_the_evaluation_is_a_dataset_and_is_not_made_twice(folder: Path, tmp_pat
     assert (tmp_path / "evaluation" / "evaluation.json").stat().st_mtime_ns == written
     with pytest.raises(ValueError, match="differs in split"):
         evaluate.run(config_of(folder, tmp_path / "evaluation", split="validation"))
-    scores = shards.read_shard(place, "data/scores.arrow")
+    scores = read_file(place, "data/scores.arrow")
     assert scores.num_rows == first.counts["evaluation"]["responses"]
     assert len(set(scores.column("post_id").to_pylist())) == scores.num_rows
 

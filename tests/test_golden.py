@@ -12,7 +12,7 @@ from tests import golden_forum, goldens, regold
 from tests.conftest import ROOT
 from tests.forum import post, write_documents
 from tests.goldens import Golden
-from transforms.datasets import building, shards
+from tests.small_dataset import dataset_of
 from transforms.datasets.manifest import DatasetSpec
 from transforms.layers.split import SCHEMA as SPLIT
 
@@ -139,12 +139,9 @@ def test_a_digest_sees_the_order_of_rows_and_where_shards_end_but_not_how_they_a
 
     def written(name: str, parts: list[list[str]], kind: str = "split", setting: int = 0) -> dict[str, str]:
         place, spec = tmp_path / name, DatasetSpec(kind, {"version": 1, "setting": setting})
-        building.begin(str(place), spec)
+        tables = [pa.table({"doc_id": part, "split": ["train"] * len(part)}, schema=SPLIT) for part in parts]
         paths = [f"data/{index:05d}-of-{len(parts):05d}.arrow" for index in range(len(parts))]
-        for path, part in zip(paths, parts, strict=True):
-            table = pa.table({"doc_id": part, "split": ["train"] * len(part)}, schema=SPLIT)
-            shards.write_shard(str(place), path, SPLIT, [table], spec.fingerprint, kind, "doc_id")
-        building.commit(str(place), spec, paths)
+        dataset_of(place, spec, dict(zip(paths, tables, strict=True)))
         return goldens.content(place)
 
     whole = written("whole", [ids[:2], ids[2:]])

@@ -14,11 +14,11 @@ from pipelines.ingest import run
 from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import summary
 from tests import laws
+from tests.small_dataset import read_file
 from tests.test_stackexchange import HEAD, posts, row
 from transforms.datasets.fates import Reason
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.schema import DOCUMENTS, KIND_ORDER, REJECTS
-from transforms.datasets.shards import read_shard
 from transforms.ingest.threads import finish
 from transforms.sources.inputs import Input
 from transforms.sources.records import PARSED, Record, to_table
@@ -35,7 +35,7 @@ def ingest(output: Path, *paths: Path, settings: IngestSettings | None = None, w
 
 def rejects(place: Path) -> list[dict[str, object]]:
     paths = [file.path for file in load_manifest(str(place)).files if file.path.startswith("rejects/")]
-    return list(pa.concat_tables([read_shard(str(place), path) for path in paths]).to_pylist())
+    return list(pa.concat_tables([read_file(str(place), path) for path in paths]).to_pylist())
 
 
 def conserved(place: Path) -> None:
@@ -86,7 +86,7 @@ def test_real_dumps(tmp_path: Path, site: str, rows: int, questions: int, answer
     )
     shard_of = {}
     for file in manifest.data_files:
-        table = read_shard(str(tmp_path / "out"), file.path)
+        table = read_file(str(tmp_path / "out"), file.path)
         assert table.schema.equals(DOCUMENTS)
         for thread in set(table.column("thread_id").to_pylist()):
             assert shard_of.setdefault(thread, file.path) == file.path, "a thread stands in two shards"

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pipelines import pairs
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import all_rows, assert_idempotent, assert_same_bytes, assert_sound
+from tests.small_dataset import read_file
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Reason
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.schema import PAIRS, SPLITS
-from transforms.datasets.shards import read_shard
 from transforms.pairs.candidates import CandidateDrop, PreferencePair, pairs_from_thread, within_answer_cap
 from transforms.pairs.rule import Answer, PairRule
 
@@ -175,13 +175,13 @@ def test_dataset(forum: Path) -> None:
     assert [file.path for file in manifest.files] == sorted(
         f"data/{split}-0000{shard}-of-00002.arrow" for split in SPLITS for shard in (0, 1)
     )
-    (row,) = read_shard(str(forum / "pairs"), "data/holdout-00001-of-00002.arrow").to_pylist()
+    (row,) = read_file(str(forum / "pairs"), "data/holdout-00001-of-00002.arrow").to_pylist()
     assert row["prompt"] == [{"role": "user", "content": "Frage\n\nWer?"}]
     assert row["chosen"] == [{"role": "assistant", "content": "Ich"}]
     assert (row["chosen_score"], row["rejected_score"], row["margin"]) == (1, 0, 1)
     assert (row["rejected_ups"], row["rejected_downs"], row["rejected_chars"]) == (5, 5, 2)
     assert (row["chosen_accepted"], row["rejected_accepted"], row["language"]) == (True, False, "deu_Latn")
-    train = read_shard(str(forum / "pairs"), "data/train-00000-of-00002.arrow")
+    train = read_file(str(forum / "pairs"), "data/train-00000-of-00002.arrow")
     assert train.schema.remove_metadata().equals(PAIRS)
     assert len(set(train.column("pair_id").to_pylist())) == 6
     by_id = {entry["doc_id"]: entry for entry in small_forum()[0]}
@@ -227,7 +227,7 @@ def test_empty_shard(tmp_path: Path) -> None:
     write_layers(tmp_path / "layers", tmp_path / "documents")
     manifest = pairs.run(str(tmp_path / "documents"), str(tmp_path / "layers"), str(tmp_path / "pairs"), WORLDPM)
     assert manifest.rows == 0
-    assert isinstance(read_shard(str(tmp_path / "pairs"), "data/train-00000-of-00001.arrow"), pa.Table)
+    assert isinstance(read_file(str(tmp_path / "pairs"), "data/train-00000-of-00001.arrow"), pa.Table)
 
 
 def test_a_long_thread_is_paired_within_the_answer_cap(forum: Path) -> None:

@@ -192,9 +192,9 @@ for arguments in json.loads(sys.argv.pop()):
 # Killed when everything is written and nothing is cleared away.
 KILLED = f"""
 import os, signal
-from transforms.datasets import building
+from transforms.datasets.opening import Opened
 
-building.publish = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+Opened.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 {RUN}"""
 
 

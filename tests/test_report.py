@@ -7,13 +7,14 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from pipelines.report import page as report
 from pipelines.report.charts import MAX_POINTS, Series, axis, line_chart, thinned
 from pipelines.report.data import read_build
 from pipelines.report.html import VOID, Column, escape, file_size, percent, table, tag
-from transforms.datasets import building, shards
+from tests.small_dataset import dataset_of
 from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.places import write_atomically
 from transforms.datasets.schema import SPLITS
@@ -33,12 +34,11 @@ def dataset(place: Path, kind: str, counts: Counts, rows: dict[str, int], **spec
     settings = spec.get("settings", {"version": 1})
     parents, inputs = spec.get("parents", {}), spec.get("inputs", ())
     dataset_spec = DatasetSpec(kind, settings, parents, inputs)  # type: ignore[arg-type]
-    building.begin(str(place), dataset_spec)
+    tables = {}
     for path, number in rows.items():
         found = [{"doc_id": f"{path}:{row}", "split": "train"} for row in range(number)]
-        tables = [shards.pa.Table.from_pylist(found, schema=SPLIT)]
-        shards.write_shard(str(place), path, SPLIT, tables, dataset_spec.fingerprint, kind, "doc_id")
-    return building.commit(str(place), dataset_spec, list(rows), counts=counts)
+        tables[path] = pa.Table.from_pylist(found, schema=SPLIT)
+    return dataset_of(place, dataset_spec, tables, counts=counts)
 
 
 VOTES = {

@@ -13,7 +13,8 @@ from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
 from transforms.datasets import places
-from transforms.datasets.manifest import RUN, load_manifest
+from transforms.datasets.manifest import load_manifest
+from transforms.datasets.names import RUN
 from transforms.ingest import parse_cache
 from transforms.sources.stackexchange import post_tables
 

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.small_dataset import PATHS, build
+from tests.small_dataset import PATHS, build, dataset_of, read_file, read_unfinished, some_build
 from transforms.datasets import shards
+from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS
 from transforms.layers.split import SCHEMA as SPLIT
 
@@ -38,10 +39,10 @@ def test_bytes_do_not_depend_on_how_rows_were_cut(
     table = pa.table(values, schema=DOCUMENTS)
     edges = sorted({0, number, *cuts})
     pieces = [table.slice(start, end - start) for start, end in itertools.pairwise(edges)]
-    whole = shards.write_shard(str(place), "data/w.arrow", DOCUMENTS, [table], "f", "documents")
-    cut = shards.write_shard(str(place), "data/c.arrow", DOCUMENTS, iter(pieces), "f", "documents")
+    whole = shards.write_shard(some_build(place, "documents"), "data/w.arrow", DOCUMENTS, [table])
+    cut = shards.write_shard(some_build(place, "documents"), "data/c.arrow", DOCUMENTS, iter(pieces))
     assert whole.sha256 == cut.sha256
-    assert shards.read_shard(str(place), "data/c.arrow").equals(table.cast(DOCUMENTS))
+    assert read_unfinished(some_build(place), "data/c.arrow").equals(table.cast(DOCUMENTS))
 
 
 def test_shards_open_without_our_code(tmp_path: Path) -> None:
@@ -58,9 +59,9 @@ def test_shards_open_without_our_code(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["tokens", "preference", "curriculum"])
 def test_token_shards_are_read_from_the_map_without_a_copy(tmp_path: Path, kind: str) -> None:
     schema = pa.schema([pa.field("position", pa.int64(), nullable=False)])
-    shards.write_shard(str(tmp_path), PATHS[0], schema, [pa.table({"position": [0] * 200_000})], "f", kind)
+    dataset_of(tmp_path, DatasetSpec(kind, {}), {PATHS[0]: pa.table({"position": [0] * 200_000}, schema)}, None)
     before = pa.total_allocated_bytes()
-    table = shards.read_shard(str(tmp_path), PATHS[0])
+    table = read_file(tmp_path, PATHS[0])
     assert table.nbytes >= 1_600_000
     assert pa.total_allocated_bytes() - before < 100_000
 
@@ -68,12 +69,10 @@ def test_token_shards_are_read_from_the_map_without_a_copy(tmp_path: Path, kind:
 def test_other_ids_have_another_digest_wherever_one_ends(tmp_path: Path) -> None:
     digests = {
         shards.write_shard(
-            str(tmp_path),
+            some_build(tmp_path),
             PATHS[0],
             SPLIT,
             [pa.table({"doc_id": ids, "split": ["train"] * len(ids)})],
-            "f",
-            "split",
             "doc_id",
         ).ids_sha256
         for ids in (["a", "bc"], ["ab", "c"], ["abc"], ["bc", "a"])

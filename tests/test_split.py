@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.forum import post, write_documents
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.shards import iter_batches
 from transforms.layers import split
 from transforms.layers.split import SplitSettings, split_of
@@ -72,7 +73,7 @@ def test_wrong_shares_are_refused(holdout: object, validation: object) -> None:
 def test_all_posts_of_a_thread_are_written_into_its_split(tmp_path: Path) -> None:
     rows = [post(3 * thread + place, "answer", thread, "text") for thread in range(200) for place in range(3)]
     (file,) = write_documents(tmp_path / "documents", [rows]).data_files
-    batches = iter_batches(str(tmp_path / "documents"), file.path, split.LAYER.columns)
+    batches = iter_batches(Dataset.open(str(tmp_path / "documents")), file.path, split.LAYER.columns)
     layer, counts = split.rows(batches, SplitSettings())
     written = layer.to_pylist()
     assert sum(counts.group("split").values()) == len(rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +11,14 @@ import pytest
 
 from pipelines.progress import summary
 from tests import laws
-from tests.small_dataset import PATHS, write
-from transforms.datasets import building, step
-from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
+from tests.small_dataset import PATHS, opened, write, write_all
+from transforms.datasets import step
+from transforms.datasets.building import Build
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.names import MANIFEST
+from transforms.datasets.opening import nothing_to_check
 from transforms.datasets.standing import Existing
-from transforms.datasets.step import RefusedError, Step, Wanted, Whole, make, make_one, nothing_to_check
+from transforms.datasets.step import RefusedError, Step, Wanted, Whole, make, make_one
 
 SPLIT = Step("split", version=1, libraries=("ftfy", "tokenizers"))
 SETTINGS = {"holdout": 0.1}
@@ -31,13 +34,12 @@ def made(
     runs: list[None] = []
     spec = spec or SPLIT.spec(SETTINGS)
 
-    def write_all() -> Whole:
+    def write_both(build: Build) -> Whole:
         runs.append(None)
-        for index, path in enumerate(PATHS):
-            write(place, path, index * 10, spec=spec)
+        write_all(build)
         return Whole(counts={"whole": {"all": 1}})
 
-    return make_one(Wanted(str(place), spec, PATHS, check=check), existing, write_all), len(runs)
+    return make_one(Wanted(str(place), spec, PATHS, check=check), existing, write_both), len(runs)
 
 
 def upgraded(monkeypatch: pytest.MonkeyPatch, versions: Mapping[str, str]) -> None:
@@ -88,7 +90,7 @@ def test_keep_goes_on_with_what_stands_and_the_manifest_says_so(
     upgraded(monkeypatch, after)
     kept, runs = made(tmp_path, existing=Existing.KEEP)
     assert runs == 0
-    assert (kept.versions, kept.kept_with) == (first.versions, [{"step": "1", **after}])
+    assert (kept.versions, kept.kept_with) == (first.versions, ({"step": "1", **after},))
     assert kept.digest == first.digest, "what was made from it is not made anew"
     assert summary(kept).endswith(" · kept, made with ftfy 6.3.1")
     assert "kept" not in summary(first)
@@ -124,12 +126,11 @@ def test_keep_is_for_versions_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_parts_of_another_version_are_not_taken_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     upgraded(monkeypatch, {"ftfy": "6.3.1", "tokenizers": "0.23"})
-    old = SPLIT.spec(SETTINGS)
-    building.begin(str(tmp_path), old)
-    write(tmp_path, PATHS[0], spec=old)
+    with opened(tmp_path, SPLIT.spec(SETTINGS)) as old:
+        write(old.build, PATHS[0])
     upgraded(monkeypatch, {"ftfy": "6.4.0", "tokenizers": "0.23"})
-    building.begin(str(tmp_path), SPLIT.spec(SETTINGS))
-    assert building.finished(str(tmp_path), PATHS[0]) is None
+    with opened(tmp_path, SPLIT.spec(SETTINGS)) as new:
+        assert new.build.finished(PATHS[0]) is None
 
 
 def test_replace_and_keep_exclude_each_other() -> None:
@@ -149,8 +150,8 @@ def test_a_library_that_is_not_there_is_named() -> None:
 def test_a_refused_build_leaves_nothing(tmp_path: Path) -> None:
     spec = SPLIT.spec(SETTINGS)
 
-    def refuse() -> None:
-        write(tmp_path, PATHS[0], spec=spec)
+    def refuse(build: Build) -> None:
+        write(build, PATHS[0])
         raise RefusedError("too many drops")
 
     with pytest.raises(ValueError, match="too many drops"):
@@ -175,13 +176,14 @@ def test_a_failed_check_publishes_nothing_and_sees_the_whole(tmp_path: Path) -> 
 def test_another_error_keeps_what_is_finished(tmp_path: Path) -> None:
     spec = SPLIT.spec(SETTINGS)
 
-    def fail() -> None:
-        write(tmp_path, PATHS[0], spec=spec)
+    def fail(build: Build) -> None:
+        write(build, PATHS[0])
         raise OSError(28, "No space left on device")
 
     with pytest.raises(OSError, match="No space"):
         make_one(Wanted(str(tmp_path), spec, PATHS), Existing.REFUSE, fail)
-    assert building.finished(str(tmp_path), PATHS[0]) is not None
+    with opened(tmp_path, spec) as again:
+        assert again.build.finished(PATHS[0]) is not None
 
 
 def test_a_refusal_of_one_dataset_leaves_those_beside_it_as_they_were(tmp_path: Path) -> None:
@@ -201,12 +203,10 @@ def test_only_what_is_missing_is_built(tmp_path: Path) -> None:
     standing, _ = made(tmp_path / "a")
     asked: list[str] = []
 
-    def write_missing(missing: object) -> None:
-        assert isinstance(missing, list)
-        for wanted in missing:
-            asked.append(wanted.place)
-            for index, path in enumerate(PATHS):
-                write(Path(wanted.place), path, index * 10, spec=spec)
+    def write_missing(missing: Sequence[Build]) -> None:
+        for build in missing:
+            asked.append(build.work)
+            write_all(build)
 
     both = [Wanted(str(tmp_path / name), spec, PATHS) for name in ("a", "b")]
     manifests = make(both, Existing.REFUSE, write_missing)
@@ -221,8 +221,8 @@ def test_the_output_is_none_of_what_is_read(tmp_path: Path) -> None:
     other = SPLIT.spec({"holdout": 0.2})
     for place in (documents, documents / ".." / "documents"):
         wanted = Wanted(str(place), other, PATHS, reads=[str(documents)])
-        with pytest.raises(ValueError, match="would be removed before it is read; name another output"):
-            make_one(wanted, Existing.REPLACE, lambda: None)
+        with pytest.raises(ValueError, match="would be replaced by them; name another output"):
+            make_one(wanted, Existing.REPLACE, lambda build: None)
     assert laws.assert_sound(documents) == before
 
 
@@ -237,53 +237,14 @@ def test_keep_writes_nothing_when_one_of_several_is_refused(tmp_path: Path, monk
     assert [laws.assert_sound(tmp_path / name) for name in specs] == [first, second]
 
 
-@pytest.mark.parametrize("survived", range(6))
-def test_a_kill_while_a_dataset_is_replaced_leaves_a_build_to_be_finished(
-    survived: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    made(tmp_path / "whole", SPLIT.spec({"holdout": 0.2}))
-    made(tmp_path / "killed")
-    removed: list[str] = []
-
-    def killed(place: str) -> None:
-        if len(removed) == survived:
-            raise KeyboardInterrupt
-        removed.append(place)
-        Path(place).unlink(missing_ok=True)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(building.places, "remove", killed)
-        try:
-            made(tmp_path / "killed", SPLIT.spec({"holdout": 0.2}), Existing.REPLACE)
-        except KeyboardInterrupt:
-            assert len(removed) == survived
-    existing = Existing.REPLACE if (tmp_path / "killed" / MANIFEST).exists() else Existing.REFUSE
-    made(tmp_path / "killed", SPLIT.spec({"holdout": 0.2}), existing)
-    laws.assert_same_bytes(tmp_path / "killed", tmp_path / "whole")
-    assert laws.no_strays(tmp_path / "killed")
-
-
-def test_a_refused_replacement_leaves_a_folder_that_can_be_built_in(tmp_path: Path) -> None:
-    made(tmp_path)
-
-    def refuse() -> None:
-        raise RefusedError("damaged")
-
-    with pytest.raises(ValueError, match="damaged"):
-        make_one(Wanted(str(tmp_path), SPLIT.spec({"holdout": 0.2}), PATHS), Existing.REPLACE, refuse)
-    assert not list(tmp_path.iterdir())
-    made(tmp_path)
-
-
-@pytest.mark.parametrize("junk", [b"", b"junk", b"{}", b"[]", b'{"path": "x"}'])
+@pytest.mark.parametrize("junk", [b"", b"junk", b"{}", b"[]", b'{"path": "x"}', b"[" * 50_000])
 def test_unreadable_records_of_a_build_are_unfinished_work(junk: bytes, tmp_path: Path) -> None:
     spec = SPLIT.spec(SETTINGS)
     made(tmp_path / "whole")
-    for name in ("building.json", "parts/data__00000-of-00002.arrow.json"):
+    for name in ("building/000001.json", "parts/data__00000-of-00002.arrow.json"):
         place = tmp_path / name.partition("/")[0]
-        building.begin(str(place), spec)
-        for index, path in enumerate(PATHS):
-            write(place, path, index * 10, spec=spec)
+        with opened(place, spec) as begun:
+            write_all(begun.build)
         (place / name).write_bytes(junk)
         assert made(place)[1] == 1
         laws.assert_same_bytes(place, tmp_path / "whole")
@@ -300,7 +261,7 @@ def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_pa
     (tmp_path / "NOTES.txt").write_text("mine")
     for existing in (Existing.REFUSE, Existing.KEEP):
         with pytest.raises(
-            ValueError, match=r"manifest\.json has schema version 1, this Agora reads and writes 2; build it anew with"
+            ValueError, match=r"manifest\.json has schema version 1, this Agora reads and writes 3; build it anew with"
         ):
             made(tmp_path, existing=existing)
     made(tmp_path, existing=Existing.REPLACE)
@@ -313,8 +274,8 @@ def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_pa
     [
         (b"{broken", "is no manifest"),
         (b"[]", "is no manifest"),
-        (b'{"schema_version": 2, "files": []}', "is no manifest of schema version 2 .*kind"),
-        (b'{"schema_version": 2, "files": [{"path": "../precious"}]}', "names a file outside its folder"),
+        (b'{"schema_version": 3, "files": []}', "was changed after it was written"),
+        (b'{"schema_version": 3, "files": [{"path": "../precious"}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": "/precious"}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": ""}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": "data/../../precious"}]}', "names a file outside its folder"),

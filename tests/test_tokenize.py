@@ -7,11 +7,11 @@ import pytest
 from pipelines import pairs, tokenize
 from tests.forum import post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
+from tests.small_dataset import read_file
 from tests.small_tokenizer import small_encoder, write_small_tokenizer
 from transforms.datasets import strict_yaml
 from transforms.datasets.align import check_aligned
 from transforms.datasets.manifest import load_manifest
-from transforms.datasets.shards import read_shard
 from transforms.datasets.texts import full_text
 from transforms.pairs.rule import PairRule
 
@@ -52,8 +52,8 @@ def test_documents_become_aligned_tokens(forum: Path) -> None:
     encoder = small_encoder(forum / "tokenizer")
     tokens = 0
     for file in documents.data_files:
-        ours = read_shard(str(forum / "tokens"), file.path).to_pylist()
-        for text, row in zip(read_shard(str(forum / "documents"), file.path).to_pylist(), ours, strict=True):
+        ours = read_file(str(forum / "tokens"), file.path).to_pylist()
+        for text, row in zip(read_file(str(forum / "documents"), file.path).to_pylist(), ours, strict=True):
             assert encoder.decode(row["tokens"][:-1]) == full_text(text["title"], text["text"])
             tokens += len(row["tokens"])
     assert manifest.counts["documents_by_language"] == {"eng_Latn": 12, "fra_Latn": 4}
@@ -73,7 +73,7 @@ def test_pairs_become_groups_in_the_same_splits(forum: Path) -> None:
     assert [file.path for file in manifest.data_files] == [file.path for file in pairs_manifest.data_files]
     assert manifest.counts["totals"] == {"pairs": 12, "responses": 12}
     assert manifest.counts["groups_by_language"] == {"fra_Latn": 4}
-    holdout = read_shard(str(forum / "preference"), "data/holdout-00003-of-00004.arrow").to_pylist()
+    holdout = read_file(str(forum / "preference"), "data/holdout-00003-of-00004.arrow").to_pylist()
     assert [group["group_id"] for group in holdout] == ["test:00040"]
     scores = [response["score"] for response in holdout[0]["responses"]]
     assert all(scores[pair["chosen"]] - scores[pair["rejected"]] == pair["margin"] > 0 for pair in holdout[0]["pairs"])

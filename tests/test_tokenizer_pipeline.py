@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from pipelines import tokenizer as pipeline
 from pipelines.tokenizer import TokenizerSettings
+from tests.small_dataset import dataset_of
 from tests.small_tokenizer import TEXTS
 from tokenizer import metrics
 from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets import building, shards
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
@@ -75,11 +75,10 @@ def _write(folder: Path, rows: Iterable[Row], num_shards: int) -> tuple[str, str
 
     def dataset(place: str, kind: str, schema: pa.Schema, columns: dict[str, str]) -> str:
         spec = DatasetSpec(kind, {"made": "here"})
-        building.begin(place, spec)
-        for name, part in zip(names, dealt, strict=True):
-            table = pa.table({field.name: _column(field, part, columns) for field in schema}, schema=schema)
-            shards.write_shard(place, name, schema, [table], spec.fingerprint, kind, "doc_id")
-        building.commit(place, spec, names)
+        tables = [
+            pa.table({field.name: _column(field, part, columns) for field in schema}, schema=schema) for part in dealt
+        ]
+        dataset_of(place, spec, dict(zip(names, tables, strict=True)))
         return place
 
     documents = dataset(str(folder / "documents"), "documents", DOCUMENTS, {"title": "title", "text": "text"})

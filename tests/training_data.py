@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tests.small_dataset import dataset_of
 from tests.small_tokenizer import VOCAB_SIZE, write_small_tokenizer
 from tokenizer.encoder import Encoder
-from transforms.datasets import building, shards
 from transforms.datasets.ids import keyed_hash, unit_interval
 from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.schema import curriculum_schema, preference_schema
@@ -54,14 +54,14 @@ def write_curriculum(
         )
     schema = curriculum_schema(encoder.token_type)
     spec = DatasetSpec("curriculum", {"sequences": sequences, "length": sequence_length, "name": name})
-    building.begin(str(place), spec)
     size = -(-sequences // num_shards)
-    paths = []
-    for index in range(num_shards):
-        paths.append(f"data/{index:05d}-of-{num_shards:05d}.arrow")
-        table = pa.Table.from_pylist(rows[index * size : (index + 1) * size], schema=schema)
-        shards.write_shard(str(place), paths[-1], schema, [table], spec.fingerprint, "curriculum")
-    return building.commit(str(place), spec, paths)
+    tables = {
+        f"data/{index:05d}-of-{num_shards:05d}.arrow": pa.Table.from_pylist(
+            rows[index * size : (index + 1) * size], schema=schema
+        )
+        for index in range(num_shards)
+    }
+    return dataset_of(place, spec, tables, None)
 
 
 def write_preference(
@@ -114,14 +114,12 @@ def write_preference(
             )
     schema = preference_schema(encoder.token_type)
     spec = DatasetSpec("preference", {"groups": groups, "answers": answers, "words": words, "name": name})
-    building.begin(str(place), spec)
-    paths = []
-    for split, rows in by_split.items():
-        for index in range(2):
-            paths.append(f"data/{split}-{index:05d}-of-00002.arrow")
-            table = pa.Table.from_pylist(rows[index::2], schema=schema)
-            shards.write_shard(str(place), paths[-1], schema, [table], spec.fingerprint, "preference", "group_id")
-    return building.commit(str(place), spec, paths)
+    tables = {
+        f"data/{split}-{index:05d}-of-00002.arrow": pa.Table.from_pylist(rows[index::2], schema=schema)
+        for split, rows in by_split.items()
+        for index in range(2)
+    }
+    return dataset_of(place, spec, tables, "group_id")
 
 
 TINY = {

@@ -22,7 +22,9 @@ from trainers.data.groups import Group, PreferenceData
 from trainers.data.preference import Lengths
 from trainers.evaluation import metrics
 from trainers.evaluation.scoring import load_model, score, scored_pairs
-from transforms.datasets import building, places, shards
+from transforms.datasets import places, shards
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.schema import SCORES
 from transforms.datasets.standing import Existing
@@ -38,17 +40,18 @@ def run(config: EvaluateConfig) -> Manifest:
     Raises ValueError when the model or the data is of another kind, or the split holds no pair.
     """
     trained = load_manifest(config.model, MODEL.kind)
-    data_manifest = load_manifest(config.data, "preference")
+    data = Dataset.open(config.data, "preference")
     limit = config.sequence_tokens or int(trained.settings.get("sequence_tokens", 0))
     if not limit:
         raise ValueError(f"{config.model} is no preference model and does not say its length: set sequence_tokens=")
     settings = {"split": config.split, "sequence_tokens": limit, "bootstrap": config.bootstrap, "seed": config.seed}
-    spec = EVALUATION.spec(settings, {"model": trained.digest, "data": data_manifest.digest})
+    spec = EVALUATION.spec(settings, {"model": trained.digest, "data": data.digest})
 
-    def write() -> None:
+    def write(build: Build) -> None:
+        check_folder(config.model)
         groups, rewards = _score(config, limit)
         report = metrics.summary(scored_pairs(groups, rewards), config.bootstrap, config.seed)
-        _write(config.output, spec.fingerprint, groups, rewards, {**settings, **report})
+        _write(build, groups, rewards, {**settings, **report})
 
     wanted = Wanted(config.output, spec, [SCORES_FILE, REPORT], [config.model, config.data])
     return make_one(wanted, Existing.of(config.replace, config.keep), write)
@@ -67,17 +70,15 @@ def _score(config: EvaluateConfig, limit: int) -> tuple[list[Group], list[np.nda
     return [data.group(index) for index in range(len(data))], rewards
 
 
-def _write(
-    output: str, fingerprint: str, groups: Sequence[Group], rewards: Sequence[np.ndarray], report: dict[str, object]
-) -> None:
+def _write(build: Build, groups: Sequence[Group], rewards: Sequence[np.ndarray], report: dict[str, object]) -> None:
     responses = sum(len(group.responses) for group in groups)
     pairs = sum(len(group.chosen) for group in groups)
     counts = {"evaluation": {"pairs": pairs, "groups": len(groups), "responses": responses}}
     table = _scores(groups, rewards)
-    shards.write_shard(output, SCORES_FILE, SCORES, [table], fingerprint, EVALUATION.kind, counts=counts)
+    shards.write_shard(build, SCORES_FILE, SCORES, [table], counts=counts)
     text = json.dumps({**report, "responses": responses}, indent=1, sort_keys=True, ensure_ascii=False)
-    places.write_atomically(places.join(output, REPORT), text.encode() + b"\n")
-    building.record_file(output, REPORT)
+    places.write_atomically(build.at(REPORT), text.encode() + b"\n")
+    build.record_file(REPORT)
 
 
 def _scores(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> pa.Table:

@@ -7,8 +7,10 @@ unless replace=true.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,15 +20,19 @@ from tokenizer.encoder import Encoder
 from trainers import checkpoint, configs, export, loop, parallel
 from trainers.attention import isolation_leak, refuse_leak
 from trainers.configs import RunConfig
+from trainers.data.checking import FileCheck
 from trainers.data.rows import Loader
 from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
 from transforms.datasets import places
+from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.ids import fingerprint
-from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
-from transforms.datasets.standing import Existing, find
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
+from transforms.datasets.names import MANIFEST
+from transforms.datasets.opening import Opened, begin
+from transforms.datasets.standing import Existing
 from transforms.datasets.step import MODEL
 
 _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of what an output can move
@@ -39,7 +45,7 @@ class Job:
     name: str
     loader: Loader
     task: Task
-    data: Manifest
+    data: Dataset
     build_model: Callable[[], LanguageModel | RewardModel]
     outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
     counts: Mapping[str, Mapping[str, int]]
@@ -59,6 +65,8 @@ def run(config: RunConfig, build: Build) -> int:
 
 def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
     tokenizer = config.tokenizer or config.init
+    for place in {tokenizer, config.init} - {""}:
+        check_folder(place)
     encoder = Encoder.load(tokenizer)
     job = build(encoder, config)
     steps = min(config.max_steps or job.loader.steps, job.loader.steps)
@@ -74,23 +82,32 @@ def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
     output = Path(config.output)
     log = RunLog(output, job.name, steps, ranks.first)
     folder = str(output / export.FOLDER)
-    if ranks.from_first(_already(config, folder, output, spec, identity) if ranks.first else None):
-        log.say(f"already trained: {folder}")
-        return 0
+    with ExitStack() as stack:
+        begun = _begin(config, folder, spec, identity) if ranks.first else None
+        opened = stack.enter_context(begun) if isinstance(begun, Opened) else None
+        if not ranks.from_first(opened is not None):
+            log.say(f"already trained: {folder}")
+            return 0
+        model = _shard(job, config, ranks)
+        size = sum(parameter.numel() for parameter in model.parameters())
+        of = "" if steps == job.loader.steps else f" of {job.loader.steps:,}"
+        log.say(f"{size:,} parameters, {job.summary}, {steps:,}{of} steps, {ranks.world} ranks")
+        check_isolation(model, job.outputs, encoder.vocab_size, ranks)
+        files = FileCheck(job.data, ranks.rank, ranks.world)
+        if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, files.wait):
+            return loop.PREEMPTED
+        export.write(opened, model, tokenizer, job.counts, ranks)
+    log.say(f"model in {folder}")
+    return 0
+
+
+def _shard(job: Job, config: RunConfig, ranks: Ranks) -> LanguageModel | RewardModel:
     model = job.build_model()
-    size = sum(parameter.numel() for parameter in model.parameters())
-    of = "" if steps == job.loader.steps else f" of {job.loader.steps:,}"
-    log.say(f"{size:,} parameters, {job.summary}, {steps:,}{of} steps, {ranks.world} ranks")
     sharded = parallel.shard(
         model, layers(model), model.full_precision, ranks, config.parallel.activation_checkpointing
     )
     assert sharded is model
-    check_isolation(model, job.outputs, encoder.vocab_size, ranks)
-    if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log):
-        return loop.PREEMPTED
-    export.write(folder, spec, model, tokenizer, job.counts, ranks)
-    log.say(f"model in {folder}")
-    return 0
+    return model
 
 
 def check_isolation(model: nn.Module, outputs: Callable[..., Tensor], vocab_size: int, ranks: Ranks) -> None:
@@ -104,15 +121,21 @@ def check_isolation(model: nn.Module, outputs: Callable[..., Tensor], vocab_size
     refuse_leak(leak, response, _LEAK_TOLERANCE[ranks.precision])
 
 
-def _already(config: RunConfig, folder: str, output: Path, spec: DatasetSpec, identity: Mapping[str, object]) -> bool:
-    """True when this very run is finished. Makes room for a new one when told to replace another."""
+def _begin(config: RunConfig, folder: str, spec: DatasetSpec, identity: Mapping[str, object]) -> Manifest | Opened:
+    """The export of this very run when it is finished; else this process's right to train it. Removes the checkpoints
+    of another run when told to replace that. Raises ValueError, also while another process trains in the folder."""
     existing = Existing.of(config.replace, config.keep)
-    if find(folder, spec, existing) is None:
-        if existing is Existing.REPLACE:
-            export.clear(output)
-        for found in checkpoint.complete(output):
-            checkpoint.check_identity(found, identity)
-    return export.finished(folder, spec, existing) is not None
+    begun = begin(folder, spec, existing)
+    if isinstance(begun, Opened):
+        try:
+            for found in checkpoint.complete(Path(config.output)):
+                checkpoint.check_identity(found, identity)
+        except ValueError:
+            if existing is not Existing.REPLACE:
+                begun.abandon()
+                raise
+            shutil.rmtree(Path(config.output) / checkpoint.FOLDER)
+    return begun
 
 
 def _spec(identity: Mapping[str, object]) -> DatasetSpec:

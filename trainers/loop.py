@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -118,8 +118,10 @@ def train(
     task: Task,
     ranks: Ranks,
     log: RunLog,
+    wait_for_files: Callable[[], None],
 ) -> bool:
-    """Runs to `steps`, from the newest complete checkpoint of this run when there is one.
+    """Runs to `steps`, from the newest complete checkpoint of this run when there is one. wait_for_files: raises when
+    the data is damaged; nothing is saved before.
 
     Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
     Raises ValueError for a checkpoint of another run, RuntimeError after too many non-finite steps.
@@ -150,6 +152,7 @@ def train(
                 log.write("validation", step, found)
             if step == steps or result.stop or _due(step, config.checkpoint_every):
                 state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
+                wait_for_files()
                 checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
             if result.stop and step < steps:
                 log.say(f"told to stop: saved before step {step + 1}; run the same command again to go on")

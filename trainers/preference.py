@@ -113,7 +113,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
         name="preference",
         loader=loader,
         task=PreferenceTask(validation, lengths, config.micro_rows, encoder.pad),
-        data=data.manifest,
+        data=data.dataset,
         build_model=lambda: model.reward_model(
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
         ),

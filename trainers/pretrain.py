@@ -78,7 +78,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
         name="pretrain",
         loader=loader,
         task=PretrainTask(open_loader(config.validation) if config.validation else None),
-        data=loader.manifest,
+        data=loader.dataset,
         build_model=lambda: model.language_model(
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
         ),

@@ -13,8 +13,8 @@ from typing import Any
 
 from pipelines.report.html import counted
 from transforms.datasets import places
-from transforms.datasets.manifest import MANIFEST, RUN, Manifest, load_manifest
-from transforms.datasets.names import split_of
+from transforms.datasets.manifest import Manifest, load_manifest
+from transforms.datasets.names import MANIFEST, RUN, split_of
 from transforms.layers.kinds import LAYERS
 
 # Role in the page, place below the build folder; in the order of the flow.

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from trainers.data.rows import NO_TARGET, GlobalBatch, Ints, Row, SequenceBatch, pad, share
 from transforms.datasets import shards
-from transforms.datasets.manifest import load_manifest
+from transforms.datasets.dataset import Dataset
 
 COLUMNS = ("tokens", "doc_tokens", "position")
 
@@ -38,13 +38,13 @@ class CurriculumLoader:
     def __init__(
         self, place: str, global_sequences: int, micro_sequences: int, pad_token: int, vocab_size: int
     ) -> None:
-        self.manifest = load_manifest(place, "curriculum")
+        self.dataset = Dataset.open(place, "curriculum")
         self.global_sequences = global_sequences
         self._micro_sequences = micro_sequences
         self._pad_token = pad_token
         self._vocab_size = vocab_size
         self._place = place
-        self._starts = np.cumsum([0] + [file.rows for file in self.manifest.data_files])
+        self._starts = np.cumsum([0] + [file.rows for file in self.dataset.manifest.data_files])
         self._chunks: dict[int, tuple[np.ndarray, list[_Chunk]]] = {}
         self.sequences = int(self._starts[-1])
         if self.sequences == 0:
@@ -56,7 +56,7 @@ class CurriculumLoader:
         return {
             "next_sequence": min(step * self.global_sequences, self.sequences),
             "global_sequences": self.global_sequences,
-            "data": self.manifest.digest,
+            "data": self.dataset.digest,
         }
 
     def batch(self, step: int, rank: int, world: int) -> GlobalBatch:
@@ -120,8 +120,8 @@ class CurriculumLoader:
 
     def _open(self, shard: int) -> tuple[np.ndarray, list[_Chunk]]:
         """Maps a shard, and checks that it holds the part of the schedule that its place says."""
-        file = self.manifest.data_files[shard]
-        chunks = [_views(batch) for batch in shards.iter_batches(self._place, file.path, COLUMNS)]
+        file = self.dataset.manifest.data_files[shard]
+        chunks = [_views(batch) for batch in shards.iter_batches(self.dataset, file.path, COLUMNS)]
         chunks = [chunk for chunk in chunks if len(chunk.token_bounds) > 1]
         starts = np.cumsum([0] + [len(chunk.token_bounds) - 1 for chunk in chunks])
         if starts[-1] != file.rows or (chunks and chunks[0].first_position != self._starts[shard]):

@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from trainers.data.rows import Floats, Ints
 from transforms.datasets import shards
-from transforms.datasets.manifest import load_manifest
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.names import split_of
 
 _COLUMNS = ("group_id", "language", "prompt_tokens", "responses", "pairs")
 
@@ -42,14 +43,14 @@ class PreferenceData:
     """All groups of one split, memory-mapped. len() groups; lengths are known without reading tokens."""
 
     def __init__(self, place: str, split: str, score_token: int, vocab_size: int) -> None:
-        self.manifest = load_manifest(place, "preference")
+        self.dataset = Dataset.open(place, "preference")
         self.place, self.split = place, split
         self._batches: list[pa.RecordBatch] = []
         self._views: list[_Views] = []
         self._locations: list[tuple[int, int]] = []
-        for file in self.manifest.data_files:
-            if file.path.startswith(f"data/{split}-"):
-                for batch in shards.iter_batches(place, file.path, _COLUMNS):
+        for path in self.dataset.paths:
+            if split_of(path) == split:
+                for batch in shards.iter_batches(self.dataset, path, _COLUMNS):
                     self._locations += [(len(self._views), row) for row in range(batch.num_rows)]
                     self._batches.append(batch)
                     self._views.append(_Views.of(batch))

@@ -123,7 +123,7 @@ class PreferenceLoader:
             "row_tokens": self._lengths.row_tokens,
             "seed": self.seed,
             "split": self.data.split,
-            "data": self.data.manifest.digest,
+            "data": self.data.dataset.digest,
         }
 
     def groups_of(self, step: int) -> Ints:

@@ -13,15 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.lease import is_begun
+from transforms.datasets.names import DATA, MANIFEST, REJECTS
 from transforms.datasets.schema import SCHEMA_VERSION
 
-MANIFEST = "manifest.json"
-RUN = "run.json"
-BUILDING = "building.json"
-
 STEP_VERSION = "step"  # the version of the step itself, among versions
+OWN_DIGEST = "sha256_of_the_rest"
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -34,6 +33,7 @@ class ShardFile:
     rows: int  # 0 for a file that is not Arrow
     bytes: int
     sha256: str
+    xxh3: str  # XXH3-128: what readers check, since it costs a twelfth
     ids_sha256: str = ""  # of the id column in row order: equal in a layer and the documents it describes
     counts: Counts = field(default_factory=dict)
 
@@ -73,7 +73,8 @@ class Manifest:
     """The description that makes a folder a dataset.
 
     kept_with: other versions than those it was made with, under each of which somebody told us to go on with it. They
-    are not in the digest, since no file changed.
+    are not in the digest, since no file changed. counts: of all files together and of the whole; whole: what of them
+    is known of the whole and of no one file.
     """
 
     kind: str
@@ -86,11 +87,12 @@ class Manifest:
     inputs: Sequence[Mapping[str, Any]]
     files: Sequence[ShardFile]
     counts: Counts
+    whole: Counts = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         """Names the content: fingerprint and kept files, without rejects and the account of inputs."""
-        kept = [[file.path, file.rows, file.sha256] for file in self.files if not file.path.startswith("rejects/")]
+        kept = [[file.path, file.rows, file.sha256] for file in self.files if not file.path.startswith(f"{REJECTS}/")]
         return hashlib.sha256(json.dumps([self.kind, self.fingerprint, kept]).encode()).hexdigest()
 
     @property
@@ -109,31 +111,44 @@ class Manifest:
     @property
     def data_files(self) -> list[ShardFile]:
         """The kept shards in order."""
-        return [file for file in self.files if file.path.startswith("data/")]
+        return [file for file in self.files if file.path.startswith(f"{DATA}/")]
 
     @property
     def rows(self) -> int:
         return sum(file.rows for file in self.data_files)
 
     def to_json(self) -> bytes:
-        return (json.dumps(asdict(self), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode()
+        values = asdict(self)
+        return _text({**values, OWN_DIGEST: _own_digest(values)}).encode()
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
-        """Raises UnreadableError for what is no manifest, or one of another schema version."""
+        """Raises UnreadableError for what is no manifest, one of another schema version, or one that was edited."""
         try:
             values = json.loads(data)
             version, paths = values["schema_version"], [str(file["path"]) for file in values["files"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableError(f"is no manifest ({type(error).__name__}: {error})") from error
         if outside := [path for path in paths if not _is_below(path)]:
             raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
         if version != SCHEMA_VERSION:
             raise UnreadableError(f"has schema version {version}, this Agora reads and writes {SCHEMA_VERSION}", paths)
+        found = values.pop(OWN_DIGEST, None)
+        if found != _own_digest(values):
+            raise UnreadableError(f"was changed after it was written: its {OWN_DIGEST} is another", paths)
         try:
-            return Manifest(**{**values, "files": [ShardFile(**file) for file in values["files"]]})
-        except TypeError as error:
+            return strict_yaml.convert(Manifest, values, MANIFEST)
+        except ValueError as error:
             raise UnreadableError(f"is no manifest of schema version {version} ({error})", paths) from error
+
+
+def _text(values: Mapping[str, object]) -> str:
+    return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+
+
+def _own_digest(values: Mapping[str, object]) -> str:
+    """The digest that a manifest carries of itself, so that an edited one is noticed by whoever reads it."""
+    return hashlib.sha256(_text(values).encode(errors="surrogatepass")).hexdigest()
 
 
 def _is_below(path: str) -> bool:
@@ -164,7 +179,7 @@ def load_manifest(place: str, kind: str | None = None) -> Manifest:
 
 
 def _what_else(place: str) -> str:
-    if places.exists(places.join(place, BUILDING)):
+    if is_begun(place):
         return "its build did not finish: run it again"
     inner = sorted(
         path.removesuffix(f"/{MANIFEST}") for path in places.list_files(place) if path.endswith(f"/{MANIFEST}")

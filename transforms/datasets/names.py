@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from transforms.datasets import places
 
+MANIFEST = "manifest.json"
+RUN = "run.json"
+DATA, REJECTS = "data", "rejects"
+# What only a build writes, below the folder it works in.
+BUILDING = "building"  # who builds
+PARTS = "parts"  # a record of each file that is finished
+SCRATCH = "scratch"
+NEXT = "next"  # where a dataset is built while another one stands at the place
+REPLACED = "replaced.json"  # the files of the dataset that is being replaced
+OURS = tuple(f"{folder}/" for folder in (DATA, REJECTS, BUILDING, PARTS, SCRATCH, NEXT))
+
 
 def shard_name(index: int, num_shards: int, split: str | None = None) -> str:
     """The path of a shard below its dataset: data/00003-of-00008.arrow or data/train-00003-of-00008.arrow."""
     prefix = f"{split}-" if split else ""
-    return f"data/{prefix}{index:05d}-of-{num_shards:05d}.arrow"
+    return f"{DATA}/{prefix}{index:05d}-of-{num_shards:05d}.arrow"
 
 
 def reject_name(index: int, num_shards: int) -> str:
-    return f"rejects/{index:05d}-of-{num_shards:05d}.arrow"
+    return f"{REJECTS}/{index:05d}-of-{num_shards:05d}.arrow"
 
 
 def shard_index(path: str) -> tuple[int, int]:
@@ -28,6 +39,12 @@ def split_of(path: str) -> str | None:
     return split or None
 
 
-def scratch_place(output: str) -> str:
-    """Scratch space of a build: below its output, so that what a killed run left is swept with the next one."""
-    return places.join(output, "scratch")
+def part_name(path: str) -> str:
+    """The record of a finished file, below the folder of its build."""
+    return f"{PARTS}/{path.replace('/', '__')}.json"
+
+
+def is_ours(path: str) -> bool:
+    """Whether a path below a dataset can only be a build's: its folders, its temporary files."""
+    folder, _, name = path.rpartition("/")
+    return path.startswith(OURS) or (not folder and name.startswith(places.TEMPORARY))

@@ -140,6 +140,17 @@ def remove(place: str) -> None:
         filesystem.rm(path, recursive=True)
 
 
+def move(source: str, target: str) -> None:
+    """Gives a file another place on its file system, over what stands there; its bytes stay where they are."""
+    filesystem, path = _filesystem(source)
+    _, goal = _filesystem(target)
+    if isinstance(filesystem, LocalFileSystem):
+        os.makedirs(os.path.dirname(goal), exist_ok=True)
+        os.replace(path, goal)
+    else:
+        filesystem.mv(path, goal)
+
+
 def remove_empty_folders(place: str) -> None:
     """Removes every empty folder below a local place (object stores have none)."""
     if not is_local(place):
@@ -255,6 +266,11 @@ def xxh3(place: str) -> str:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
     return digest.hexdigest()
+
+
+def xxh3_of(data: bytes) -> str:
+    """`xxh3` of bytes that were read."""
+    return xxhash.xxh3_128_hexdigest(data)
 
 
 def digests(place: str) -> tuple[str, str]:

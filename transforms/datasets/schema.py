@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 TIME = pa.timestamp("ms", tz="UTC")
 
@@ -192,8 +192,10 @@ SCORES = pa.schema(
 )
 
 
+# Schema metadata of every shard.
+KIND, FINGERPRINT = "agora.kind", "agora.fingerprint"
+
+
 def stamped(schema: pa.Schema, kind: str, fingerprint: str) -> pa.Schema:
     """The schema with the metadata every shard carries: kind, schema version, fingerprint of the settings."""
-    return schema.with_metadata(
-        {"agora.kind": kind, "agora.schema_version": str(SCHEMA_VERSION), "agora.fingerprint": fingerprint}
-    )
+    return schema.with_metadata({KIND: kind, "agora.schema_version": str(SCHEMA_VERSION), FINGERPRINT: fingerprint})

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from contextlib import contextmanager
 
 import pyarrow as pa
 
 from transforms.datasets import places
-from transforms.datasets.building import leave_record
+from transforms.datasets.building import Build
+from transforms.datasets.checks import DamagedError
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Counts, ShardFile
 from transforms.datasets.schema import stamped
@@ -21,12 +23,10 @@ _MAPPED_KINDS = frozenset({"tokens", "preference", "curriculum"})
 
 
 def write_shard(
-    place: str,
+    build: Build,
     path: str,
     schema: pa.Schema,
     tables: Iterable[pa.Table],
-    spec_fingerprint: str,
-    kind: str,
     id_column: str | None = None,
     counts: Counts | None = None,
 ) -> ShardFile:
@@ -37,10 +37,11 @@ def write_shard(
     """
     rows = 0
     ids = hashlib.sha256()
+    kind = build.kind_of(path)
     compression = None if kind in _MAPPED_KINDS else "zstd"
     options = pa.ipc.IpcWriteOptions(compression=compression, use_threads=False)
-    target = stamped(schema, kind, spec_fingerprint)
-    with places.AtomicFile(places.join(place, path)) as file:
+    target = stamped(schema, kind, build.fingerprint)
+    with places.AtomicFile(build.at(path)) as file:
         with pa.ipc.new_file(file, target, options=options) as writer:
             for batch in _rebatched(tables, schema):
                 writer.write_batch(batch.replace_schema_metadata(target.metadata))
@@ -48,13 +49,13 @@ def write_shard(
                 if id_column is not None:
                     ids.update("".join(f"{value}\n" for value in batch.column(id_column).to_pylist()).encode())
         file.publish()
-    return leave_record(
-        place,
+    return build.leave_record(
         ShardFile(
             path=path,
             rows=rows,
             bytes=file.bytes_written,
             sha256=file.sha256,
+            xxh3=file.xxh3,
             ids_sha256=ids.hexdigest() if id_column is not None else "",
             counts=Tally(counts).to_dict(),
         ),
@@ -86,26 +87,44 @@ def _own_buffers(table: pa.Table) -> pa.RecordBatch:
     return taken.combine_chunks().to_batches()[0]
 
 
-def _open(place: str, path: str, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
-    target = places.join(place, path)
-    source: Any = pa.memory_map(places.local_path(target)) if places.is_local(target) else places.open_input(target)
-    reader = pa.ipc.open_file(source)
-    if columns is None:
-        return reader
-    included = [reader.schema.get_field_index(column) for column in columns]
+def _open(dataset: Dataset, path: str, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
+    source = dataset.open_file(path)
+    with _told(dataset, path):
+        reader = pa.ipc.open_file(source)
+        if columns is None:
+            return reader
+        included = [reader.schema.get_field_index(column) for column in columns]
     if -1 in included:
-        raise ValueError(f"{target} has no column {columns[included.index(-1)]!r}; it has {reader.schema.names}")
+        missing, known = columns[included.index(-1)], reader.schema.names
+        raise ValueError(f"{places.join(dataset.place, path)} has no column {missing!r}; it has {known}")
     source.seek(0)
     return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(included)))
 
 
-def read_shard(place: str, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A whole shard; memory-mapped when the place is local, without a copy when the kind is stored uncompressed."""
-    return _open(place, path, columns).read_all()
+@contextmanager
+def _told(dataset: Dataset, path: str) -> Iterator[None]:
+    """What Arrow says of bytes that it cannot read, with the file's name."""
+    try:
+        yield
+    except (pa.ArrowInvalid, OSError) as error:
+        raise DamagedError(f"{dataset.place} is damaged: {path} is no sound Arrow file ({error})") from error
 
 
-def iter_batches(place: str, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
-    """A shard batch by batch, at most BATCH_ROWS rows each."""
-    reader = _open(place, path, columns)
+def read_shard(dataset: Dataset, path: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """A whole shard, checked (`checks`), every value of it valid for Arrow; memory-mapped when the place is local,
+    without a copy when the kind is stored uncompressed. Raises DamagedError."""
+    reader = _open(dataset, path, columns)
+    with _told(dataset, path):
+        table = reader.read_all()
+        table.validate(full=True)
+    return table
+
+
+def iter_batches(dataset: Dataset, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """`read_shard` batch by batch, at most BATCH_ROWS rows each."""
+    reader = _open(dataset, path, columns)
     for index in range(reader.num_record_batches):
-        yield reader.get_batch(index)
+        with _told(dataset, path):
+            batch = reader.get_batch(index)
+            batch.validate(full=True)
+        yield batch

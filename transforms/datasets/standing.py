@@ -7,10 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from transforms.datasets import places
+from transforms.datasets import checks, places
+from transforms.datasets.checks import DamagedError
 from transforms.datasets.ids import plain
-from transforms.datasets.manifest import BUILDING, MANIFEST, DatasetSpec, Manifest, UnreadableError, load_manifest
+from transforms.datasets.lease import is_begun
+from transforms.datasets.manifest import DatasetSpec, Manifest, UnreadableError, load_manifest
+from transforms.datasets.names import MANIFEST, RUN
 
+STAMPS = "stamps"  # in run.json
 _SHORT = 80  # characters of two values that are told
 
 
@@ -37,7 +41,7 @@ def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
     what becomes of it; and when the folder holds files that are no dataset.
     """
     if not places.exists(places.join(place, MANIFEST)):
-        if not places.exists(places.join(place, BUILDING)) and (foreign := places.list_files(place)):
+        if not is_begun(place) and (foreign := places.list_files(place)):
             raise ValueError(
                 f"{place} holds files but no {MANIFEST}: it is not a dataset of ours, and a build would delete them. "
                 f"Found {foreign[:3]}; name an empty or new folder as output"
@@ -49,10 +53,10 @@ def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
         if existing is Existing.REPLACE:
             return None
         raise
-    problem = _other_dataset(place, manifest, spec) or _damage(place, manifest)
+    problem = _other_dataset(place, manifest, spec) or damage(place, manifest)
     if problem is None and spec.versions not in (manifest.versions, *manifest.kept_with):
         if existing is Existing.KEEP:
-            manifest = replace(manifest, kept_with=[*manifest.kept_with, dict(sorted(spec.versions.items()))])
+            manifest = replace(manifest, kept_with=(*manifest.kept_with, dict(sorted(spec.versions.items()))))
         else:
             problem = _other_versions(place, manifest, spec)
     if problem is None:
@@ -113,14 +117,28 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names)
 
 
-def _damage(place: str, manifest: Manifest) -> str | None:
-    """What is plainly wrong with a dataset's files, seen without reading them; None when nothing is."""
-    for file in manifest.files:
-        target = places.join(place, file.path)
-        if not places.exists(target) or places.size(target) != file.bytes:
-            found = f"{places.size(target)} bytes" if places.exists(target) else "no file"
-            return (
-                f"{place} is damaged: {file.path} should have {file.bytes} bytes, got {found}. "
-                "Pass --replace to build it anew"
-            )
+def damage(place: str, manifest: Manifest) -> str | None:
+    """What is wrong with a dataset's files; None when nothing is.
+
+    A local file is read, unless it is as it was when it was committed, by its stamp; of a remote one its size is looked
+    at, and whoever reads it checks it.
+    """
+    stamps = _stamps(place)
+    try:
+        for file in manifest.files:
+            checks.check_size(place, file)
+            found = checks.stamp(places.join(place, file.path))
+            if found is not None and found != stamps.get(file.path):
+                checks.check(place, file)
+    except DamagedError as error:
+        return f"{error}; --replace builds it anew"
     return None
+
+
+def _stamps(place: str) -> Mapping[str, object]:
+    """The stamps of a dataset's files when it was committed, as far as its account of the run can be read."""
+    run = places.join(place, RUN)
+    try:
+        return dict(json.loads(places.read_bytes(run))[STAMPS])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}

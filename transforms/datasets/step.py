@@ -7,11 +7,14 @@ those of the libraries that decide content. All of them are in its fingerprint, 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
-from transforms.datasets import building, places
+from transforms.datasets import places
+from transforms.datasets.building import Build
 from transforms.datasets.manifest import STEP_VERSION, Counts, DatasetSpec, Manifest
+from transforms.datasets.opening import Opened, begin, nothing_to_check
 from transforms.datasets.standing import Existing, find
 
 
@@ -71,10 +74,6 @@ class Whole:
     run: Mapping[str, object] | None = None
 
 
-def nothing_to_check(manifest: Manifest) -> None:
-    """The check of a dataset of which each file was checked as it was written."""
-
-
 @dataclass(frozen=True)
 class Wanted:
     """A dataset that a step makes: where, from what, and which files it will have.
@@ -91,51 +90,54 @@ class Wanted:
 
 
 def make(
-    datasets: Sequence[Wanted], existing: Existing, build: Callable[[Sequence[Wanted]], Whole | None]
+    datasets: Sequence[Wanted], existing: Existing, build: Callable[[Sequence[Build]], Whole | None]
 ) -> list[Manifest]:
     """Makes datasets that one run builds together; returns their manifests, in order.
 
-    build: gets those that do not stand yet, and writes every file of theirs that an interrupted run has not finished
-    (`building.finished`); it is not called when all of them stand.
+    build: gets the builds of those that do not stand yet, and writes every file of theirs that an interrupted run has
+    not finished (`Build.finished`); it is not called when all of them stand.
 
-    Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, and what
-    `build` and `check` raise. After a refusal by either nothing is left; after another error finished files stay.
+    Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, OwnedError when
+    another process builds at one, and what `build` and `check` raise. After a refusal by either nothing of the builds
+    is left; after another error finished files stay. What stood before stands until its successor is committed.
     """
     for wanted in datasets:
         _check_apart(wanted)
-    standing = [find(wanted.place, wanted.spec, existing) for wanted in datasets]  # all, before anything is removed
     for wanted in datasets:
-        building.begin(wanted.place, wanted.spec, existing)
-    missing = [wanted for wanted, manifest in zip(datasets, standing, strict=True) if manifest is None]
-    try:
-        whole = (build(missing) if missing else None) or Whole()
-    except RefusedError:
-        for wanted in missing:
-            building.abandon(wanted.place)
-        raise
-    return [manifest or _commit(wanted, whole) for wanted, manifest in zip(datasets, standing, strict=True)]
+        find(wanted.place, wanted.spec, existing)  # all, before anything is begun
+    manifests: dict[str, Manifest] = {}
+    with ExitStack() as stack:
+        opened: dict[str, Opened] = {}
+        for wanted in datasets:
+            begun = begin(wanted.place, wanted.spec, existing)
+            if isinstance(begun, Opened):
+                opened[wanted.place] = stack.enter_context(begun)
+            else:
+                manifests[wanted.place] = begun
+        try:
+            builds = [found.build for found in opened.values()]
+            whole = (build(builds) if builds else None) or Whole()
+        except RefusedError:
+            for found in opened.values():
+                found.abandon()
+            raise
+        for wanted in datasets:
+            if wanted.place in opened:
+                manifests[wanted.place] = opened[wanted.place].commit(
+                    wanted.paths, whole.counts, whole.inputs, whole.run, wanted.check
+                )
+    return [manifests[wanted.place] for wanted in datasets]
 
 
-def make_one(wanted: Wanted, existing: Existing, build: Callable[[], Whole | None]) -> Manifest:
+def make_one(wanted: Wanted, existing: Existing, build: Callable[[Build], Whole | None]) -> Manifest:
     """`make` of a single dataset."""
-    (manifest,) = make([wanted], existing, lambda missing: build())
+    (manifest,) = make([wanted], existing, lambda builds: build(builds[0]))
     return manifest
 
 
 def _check_apart(wanted: Wanted) -> None:
     if places.absolute(wanted.place) in map(places.absolute, wanted.reads):
         raise ValueError(
-            f"the output {wanted.place} is what the {wanted.spec.kind} are made from: it would be removed before it is "
-            "read; name another output"
+            f"the output {wanted.place} is what the {wanted.spec.kind} are made from: it would be replaced "
+            "by them; name another output"
         )
-
-
-def _commit(wanted: Wanted, whole: Whole) -> Manifest:
-    manifest = building.gather(wanted.place, wanted.spec, wanted.paths, whole.inputs, whole.counts)
-    try:
-        wanted.check(manifest)
-    except ValueError:
-        building.abandon(wanted.place)
-        raise
-    building.publish(wanted.place, manifest, whole.run)
-    return manifest

@@ -8,6 +8,7 @@ dataclass only. Numbers follow YAML 1.2: 1e-4 is a number.
 from __future__ import annotations
 
 import difflib
+import functools
 import re
 import types
 import typing
@@ -113,7 +114,7 @@ def convert(kind: Any, value: object, file: str, path: str = "") -> Any:
 
 def _dataclass(kind: type[Any], value: object, file: str, path: str) -> Any:
     known = {field.name: field for field in fields(kind)}
-    hints = typing.get_type_hints(kind)
+    hints = _hints(typing.cast(typing.Hashable, kind))
     given = _expect(dict, value, f"a mapping with the keys {', '.join(known)}", file, path)
     for key in given:
         if key not in known:
@@ -126,6 +127,9 @@ def _dataclass(kind: type[Any], value: object, file: str, path: str) -> Any:
         return kind(**values)
     except ValueError as error:
         raise _error(file, path, str(error)) from error
+
+
+_hints = functools.cache(typing.get_type_hints)
 
 
 def _union(kinds: Sequence[Any], value: object, file: str, path: str) -> Any:

@@ -16,6 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from transforms.datasets.building import Build
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally
 from transforms.datasets.schema import DOCUMENTS, KIND_ORDER, REJECTS, PostKind
 from transforms.datasets.shards import write_shard
@@ -154,19 +155,17 @@ def counts_of(finished: Finished) -> tuple[Tally, Tally]:
 
 @dataclass(frozen=True)
 class Target:
-    """Where finished buckets go: paths of the data and reject shards below `place`, by shard.
+    """Where finished buckets go: paths of the data and reject shards of the build, by shard.
 
     num_parts: buckets a shard; bucket b is a part of shard b modulo the number of shards. With more than one, the
-    parts are sorted runs below runs_place, in batches of run_bytes, and merged.
+    parts are sorted runs in scratch space, in batches of run_bytes, and merged.
     """
 
-    place: str
-    fingerprint: str
+    build: Build
     data_paths: tuple[str, ...]
     reject_paths: tuple[str, ...]
     rules: ThreadRules
     num_parts: int = 1
-    runs_place: str = ""
     run_bytes: int = 1 << 20
 
     def shard_of(self, bucket: int) -> int:
@@ -185,7 +184,7 @@ def finish_threads(
     if target.num_parts == 1:
         _write(target, shard, [finished.documents], [finished.rejects], kept, dropped)
     else:
-        place, size = target.runs_place, target.run_bytes
+        place, size = target.build.scratch, target.run_bytes
         data, rejects = write_run(finished.documents, place, size), write_run(finished.rejects, place, size)
         run = Run(data, rejects, kept.to_dict(), dropped.to_dict())
     account = Account()
@@ -212,11 +211,8 @@ def merge_runs(grouped: tuple[int, Iterable[Run]], target: Target) -> None:
 def _write(
     target: Target, shard: int, documents: Iterable[pa.Table], rejects: Iterable[pa.Table], kept: Tally, dropped: Tally
 ) -> None:
-    place, fingerprint = target.place, target.fingerprint
-    path = target.data_paths[shard]
-    write_shard(place, path, DOCUMENTS, documents, fingerprint, "documents", "doc_id", kept.to_dict())
-    path = target.reject_paths[shard]
-    write_shard(place, path, REJECTS, rejects, fingerprint, "rejects", None, dropped.to_dict())
+    write_shard(target.build, target.data_paths[shard], DOCUMENTS, documents, "doc_id", kept.to_dict())
+    write_shard(target.build, target.reject_paths[shard], REJECTS, rejects, None, dropped.to_dict())
     pa.default_memory_pool().release_unused()  # the allocator would keep it
 
 

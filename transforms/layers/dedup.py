@@ -38,13 +38,19 @@ _MEMBERS = pa.schema([("row", pa.int64()), ("cluster", pa.string()), ("size", pa
 
 @dataclass(frozen=True)
 class Search:
-    """One search: the documents' shards in order (a document's shard number is its place here), settings, scratch."""
+    """One search: the documents' shards in order (a document's shard number is its place here), and its settings."""
 
     target: write.Target
     spec: MinHashSpec
-    files: Sequence[ShardFile]
-    scratch: str
     max_edges: int = MAX_EDGES
+
+    @property
+    def files(self) -> Sequence[ShardFile]:
+        return self.target.documents.manifest.data_files
+
+    @property
+    def scratch(self) -> str:
+        return self.target.build.scratch
 
     @property
     def num_buckets(self) -> int:

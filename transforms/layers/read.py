@@ -10,7 +10,9 @@ import pyarrow.compute as pc
 
 from transforms.datasets import places, shards
 from transforms.datasets.align import check_aligned
-from transforms.datasets.manifest import MANIFEST, Manifest, load_manifest
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import Manifest
+from transforms.datasets.names import MANIFEST
 from transforms.layers.kinds import LAYERS
 
 ROLE = "layers/"  # of a layer among parents: layers/split
@@ -18,10 +20,18 @@ ROLE = "layers/"  # of a layer among parents: layers/split
 
 @dataclass(frozen=True)
 class Beside:
-    """Layers that stand beside a dataset. places: by layer. parents: their digests, by role."""
+    """Layers that stand beside a dataset, by name."""
 
-    places: Mapping[str, str]
-    parents: Mapping[str, str]
+    layers: Mapping[str, Dataset]
+
+    @property
+    def parents(self) -> dict[str, str]:
+        """Their digests, by role."""
+        return {f"{ROLE}{name}": layer.digest for name, layer in self.layers.items()}
+
+    @property
+    def places(self) -> list[str]:
+        return [layer.place for layer in self.layers.values()]
 
 
 def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
@@ -34,25 +44,24 @@ def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bo
         layer = places.join(place, name)
         if places.exists(places.join(layer, MANIFEST)):
             if others or name in needed:
-                found[name] = layer
+                found[name] = Dataset.open(layer, name)
         elif name in needed:
             raise ValueError(f"no {name} layer at {place}; make it with agora annotate --layers {','.join(needed)}")
-    manifests = {name: load_manifest(layer, name) for name, layer in found.items()}
-    for name, manifest in manifests.items():
-        check_aligned(dataset, manifest, name)
-    return Beside(found, {f"{ROLE}{name}": manifest.digest for name, manifest in manifests.items()})
+    for name, layer_dataset in found.items():
+        check_aligned(dataset, layer_dataset.manifest, name)
+    return Beside(found)
 
 
-def read_layers(beside: Mapping[str, str], path: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+def read_layers(beside: Mapping[str, Dataset], path: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
     """The rows of each layer beside one shard: doc_id, keep and reason where it has them, and the columns named.
 
-    beside: places by layer. columns: by layer.
+    beside, columns: by layer.
     """
     tables = {}
-    for name, place in beside.items():
+    for name, dataset in beside.items():
         fates = ("keep", "reason") if LAYERS[name].keep else ()
         wanted = dict.fromkeys(("doc_id", *fates, *columns.get(name, ())))
-        tables[name] = shards.read_shard(place, path, list(wanted))
+        tables[name] = shards.read_shard(dataset, path, list(wanted))
     return tables
 
 

@@ -3,12 +3,15 @@ order. Anything else is refused."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.datasets import building, shards
+from transforms.datasets import shards
+from transforms.datasets.building import Build
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally, check_conserved
 from transforms.datasets.manifest import ShardFile
 
@@ -17,16 +20,14 @@ from transforms.datasets.manifest import ShardFile
 class Target:
     """Where one layer is written, and what is written into its shards."""
 
-    documents: str  # place of the documents dataset
-    output: str  # place of the layer
-    kind: str
+    documents: Dataset
+    build: Build
     schema: pa.Schema
-    fingerprint: str
 
 
-def unfinished(target: Target, files: list[ShardFile]) -> list[ShardFile]:
+def unfinished(target: Target, files: Sequence[ShardFile]) -> list[ShardFile]:
     """The documents' shards whose layer an interrupted run of this build has not written yet."""
-    return [file for file in files if building.finished(target.output, file.path) is None]
+    return [file for file in files if target.build.finished(file.path) is None]
 
 
 def write_layer(target: Target, file: ShardFile, rows: pa.Table, counts: Tally) -> None:
@@ -38,13 +39,11 @@ def write_layer(target: Target, file: ShardFile, rows: pa.Table, counts: Tally) 
     counts.add("documents", "in", rows.num_rows)
     if "keep" in target.schema.names:
         _count_fates(rows, counts)
-    written = shards.write_shard(
-        target.output, file.path, target.schema, [rows], target.fingerprint, target.kind, "doc_id", counts.to_dict()
-    )
+    written = shards.write_shard(target.build, file.path, target.schema, [rows], "doc_id", counts.to_dict())
     if (written.rows, written.ids_sha256) != (file.rows, file.ids_sha256):
         raise ValueError(
-            f"the {target.kind} layer of {file.path} has {written.rows} rows with ids {written.ids_sha256[:16]}, the "
-            f"documents have {file.rows} with {file.ids_sha256[:16]}: the documents changed while they were "
+            f"the {target.build.kind} layer of {file.path} has {written.rows} rows with ids {written.ids_sha256[:16]}, "
+            f"the documents have {file.rows} with {file.ids_sha256[:16]}: the documents changed while they were "
             "annotated; annotate them again"
         )
 

@@ -1,0 +1,76 @@
+"""Whether a file is the one that was written: nobody works on bytes that nobody checked.
+
+A file is checked once a process, by its XXH3-128 (0.1 ms a megabyte). AGORA_TRUST=1, which `--trust` sets, leaves that
+out: sizes alone are looked at.
+"""
+
+from __future__ import annotations
+
+import os
+
+from transforms.datasets import places
+from transforms.datasets.manifest import ShardFile
+
+TRUST = "AGORA_TRUST"  # an environment variable, since worker processes and trainers inherit those
+
+Stamp = list[int]  # bytes, time of the last change in ns, inode: another one where a file was written to
+
+_checked: set[tuple[str, str, tuple[int, ...]]] = set()  # place, hash, stamp
+
+
+class DamagedError(ValueError):
+    """Raised for a file that is not the one its dataset was committed with."""
+
+
+def is_trusting() -> bool:
+    """Whether this process was told to go without hashes."""
+    return os.environ.get(TRUST) == "1"
+
+
+def stamp(place: str) -> Stamp | None:
+    """What tells a local file from one that was written to since; None for a remote one."""
+    if not places.is_local(place):
+        return None
+    found = os.stat(places.local_path(place))
+    return [found.st_size, found.st_mtime_ns, found.st_ino]
+
+
+def check(folder: str, file: ShardFile) -> None:
+    """Raises DamagedError unless the file below a folder has the bytes that its entry says. Once a process."""
+    place = places.join(folder, file.path)
+    check_size(folder, file)
+    if is_trusting():
+        return
+    key = (place, file.xxh3, tuple(stamp(place) or ()))
+    if key not in _checked:
+        check_hash(place, file, places.xxh3(place))
+        _checked.add(key)
+
+
+def check_size(folder: str, file: ShardFile) -> None:
+    """Raises DamagedError unless the file is there with its number of bytes."""
+    place = places.join(folder, file.path)
+    found = places.size(place) if places.exists(place) else None
+    if found != file.bytes:
+        got = "no file" if found is None else f"{found} bytes"
+        raise DamagedError(f"{folder} is damaged: {file.path} should have {file.bytes} bytes, got {got}")
+
+
+def check_hash(place: str, file: ShardFile, found: str) -> None:
+    """Raises DamagedError unless bytes that were read at a place have the file's hash."""
+    if found != file.xxh3 and not is_trusting():
+        raise DamagedError(
+            f"{place.removesuffix(file.path).rstrip('/')} is damaged: {file.path} has XXH3-128 {found}, its manifest "
+            f"says {file.xxh3}: its bytes were changed since it was committed. Copy it again from where it is sound, "
+            "build the dataset anew with --replace, or read it as it is with --trust"
+        )
+
+
+def is_whole(folder: str, file: ShardFile) -> bool:
+    """Whether a file has the bytes its entry says: a local one by its hash, a remote one, which would have to be
+    fetched and which the store itself checks, by its size."""
+    try:
+        check_size(folder, file) if not places.is_local(folder) else check(folder, file)
+    except DamagedError:
+        return False
+    return True

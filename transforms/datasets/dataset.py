@@ -1,0 +1,84 @@
+"""A dataset that is read: its manifest, and files that are checked against it before they are used."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import pyarrow as pa
+
+from transforms.datasets import checks, places
+from transforms.datasets.checks import DamagedError
+from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
+from transforms.datasets.names import MANIFEST
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset as it stood when it was opened: small enough to be sent to every worker. digest: its manifest's."""
+
+    place: str
+    digest: str
+
+    @staticmethod
+    def open(place: str, kind: str | None = None) -> Dataset:
+        """Raises ValueError when there is none, or it is of another kind."""
+        return Dataset(place, load_manifest(place, kind).digest)
+
+    @property
+    def manifest(self) -> Manifest:
+        """Raises DamagedError when another dataset stands there by now."""
+        return _manifest(self)
+
+    @property
+    def paths(self) -> list[str]:
+        """The kept shards in order."""
+        return _paths(self)
+
+    def file(self, path: str) -> ShardFile:
+        """The manifest's entry. Raises ValueError when it has none."""
+        if path not in (files := _files(self)):
+            raise ValueError(f"{self.place} has no file {path}")
+        return files[path]
+
+    def open_file(self, path: str) -> pa.NativeFile:
+        """A file, checked. A local one is mapped; a remote one is fetched whole, and held in memory."""
+        file, place = self.file(path), places.join(self.place, path)
+        if places.is_local(place):
+            checks.check(self.place, file)
+            return pa.memory_map(places.local_path(place))
+        data = places.read_bytes(place)
+        checks.check_hash(place, file, places.xxh3_of(data))
+        return pa.BufferReader(data)
+
+    def check(self) -> None:
+        """Raises DamagedError, which names the file, unless every file is the one that was committed."""
+        for file in self.manifest.files:
+            checks.check(self.place, file)
+
+
+@lru_cache(maxsize=64)
+def _manifest(dataset: Dataset) -> Manifest:
+    manifest = load_manifest(dataset.place)
+    if manifest.digest != dataset.digest:
+        raise DamagedError(
+            f"{dataset.place} was replaced while it was read: it was dataset {dataset.digest[:16]}, now "
+            f"{manifest.digest[:16]} stands there; run the command again"
+        )
+    return manifest
+
+
+@lru_cache(maxsize=64)
+def _paths(dataset: Dataset) -> list[str]:
+    return [file.path for file in dataset.manifest.data_files]
+
+
+@lru_cache(maxsize=64)
+def _files(dataset: Dataset) -> dict[str, ShardFile]:
+    return {file.path: file for file in dataset.manifest.files}
+
+
+def check_folder(place: str) -> None:
+    """Checks every file of a tokenizer or model that is a dataset of ours; any other folder is taken as it is."""
+    if places.exists(places.join(place, MANIFEST)):
+        Dataset.open(place).check()
