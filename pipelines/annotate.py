@@ -17,7 +17,7 @@ from typing import Annotated, Any
 import apache_beam as beam
 import typer
 
-from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import places, strict_yaml
@@ -148,6 +148,7 @@ def command(
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Describe documents in attribute layers that stand beside them, such as their languages and duplicates."""
     existing = Existing.of(replace, keep)

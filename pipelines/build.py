@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
-from pipelines.command import Keep, Replace, Workers, console, run_command
+from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
 from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import progress, summary
 from pipelines.report import page as report
@@ -331,6 +331,7 @@ def command(
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Run every step of a build file; unchanged steps are skipped.
 

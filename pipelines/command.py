@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.local import watch
+from transforms.datasets.trust import TRUST
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
@@ -25,10 +27,25 @@ Keep = Annotated[
     typer.Option("--keep", help="Go on with what stands where nothing but a version of Agora or a library changed."),
 ]
 
+
+def _trust(yes: bool) -> bool:
+    if yes:
+        os.environ[TRUST] = "1"  # worker processes and trainers inherit it
+    return yes
+
+
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust", callback=_trust, help="Read datasets without checking their files against their manifests."
+    ),
+]
+
 USER_ERROR = 2
 # How Beam tells of an exception in a worker: its class, its message, and the step.
 _WORKERS = re.compile(
-    r"^(?:RuntimeError: )?(?:ValueError: |\w+: (?=\[Errno ))((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
+    r"^(?:RuntimeError: )?(?:(?:[\w.]+\.Damaged|Value)Error: |\w+: (?=\[Errno ))"
+    r"((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
     re.MULTILINE | re.DOTALL,
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")

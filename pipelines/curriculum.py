@@ -16,7 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import typer
 
-from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.curriculum.layout import (
@@ -205,6 +205,7 @@ def command(
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Mix and pack a token pool into training sequences, stage by stage; their order is the schedule."""
     chosen = strict_yaml.load_named(Recipe, recipe, RECIPES)

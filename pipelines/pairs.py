@@ -14,7 +14,7 @@ from typing import Annotated
 import apache_beam as beam
 import typer
 
-from pipelines.command import Keep, Layers, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from transforms.datasets import shards, strict_yaml
@@ -106,6 +106,7 @@ def command(
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Make preference pairs from the answers of each thread by their votes."""
     pair_rule = strict_yaml.load_named(PairRule, rule, RULES)

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
+from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
 from tokenizer.encoder import Encoder
@@ -138,6 +138,7 @@ def command(
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Encode documents into a token pool, or pairs into preference shards."""
     with progress(console, "tokenize", output):

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from pipelines.command import Keep, Layers, Output, Replace, console, run_command
+from pipelines.command import Keep, Layers, Output, Replace, Trust, console, run_command
 from pipelines.progress import progress, summary
 from tokenizer import convert, metrics, spm
 from tokenizer.chat import CONTROL_TOKENS
@@ -218,6 +218,7 @@ def command(
     sample_bytes: Annotated[int, typer.Option(help="Size of the sample.")] = TokenizerSettings.sample_bytes,
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Train a tokenizer on a per-language sample of the training documents."""
     settings = TokenizerSettings(

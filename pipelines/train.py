@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import Keep, Replace
+from pipelines.command import Keep, Replace, Trust
 from transforms.datasets.standing import Existing
 
 KINDS = ("pretrain", "preference")
@@ -38,6 +38,7 @@ def train(
     kind: Annotated[str, typer.Argument(metavar="pretrain|preference", help="What to train.")],
     config: Annotated[str, typer.Argument(help="A configuration shipped by name (debug_cpu), or a YAML file.")],
     processes: Annotated[int, typer.Option(help="Processes on this machine, under torchrun.")] = 1,
+    trust: Trust = False,
 ) -> None:
     """Train a language model on curriculum shards, or a preference model on preference shards.
 
@@ -57,6 +58,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, validation or holdout.")] = "holdout",
     replace: Replace = False,
     keep: Keep = False,
+    trust: Trust = False,
 ) -> None:
     """Measure a preference model: accuracy and loss with intervals, beside trivial baselines.
 

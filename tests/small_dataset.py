@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from transforms.datasets import shards
+from transforms.datasets import places, shards
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
-from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, ShardFile
+from transforms.datasets.manifest import Counts, DatasetSpec, Manifest, ShardFile, load_manifest
+from transforms.datasets.names import MANIFEST
 from transforms.datasets.opening import Opened, begin
 from transforms.datasets.standing import Existing
 from transforms.layers.split import SCHEMA as SPLIT
@@ -81,3 +83,15 @@ def read_unfinished(build: Build, path: str) -> pa.Table:
     """A shard of a build that was not committed."""
     with pa.memory_map(build.at(path)) as file:
         return pa.ipc.open_file(file).read_all()
+
+
+def with_content(folder: Path, path: str, data: bytes) -> None:
+    """Gives a file of a dataset other bytes, and makes the manifest say that this is right."""
+    (folder / path).write_bytes(data)
+    sha256, xxh3 = places.digests(str(folder / path))
+    manifest = load_manifest(str(folder))
+    files = [
+        replace(file, bytes=len(data), sha256=sha256, xxh3=xxh3) if file.path == path else file
+        for file in manifest.files
+    ]
+    (folder / MANIFEST).write_bytes(replace(manifest, files=tuple(files)).to_json())

@@ -12,14 +12,15 @@ import pytest
 
 from pipelines import annotate
 from tests import laws
-from tests.small_dataset import dataset_of, read_file
+from tests.small_dataset import dataset_of, read_file, with_content
 from tests.test_langid import SENTENCES, train
-from transforms.datasets import building, shards, texts
+from transforms.datasets import shards, texts
 from transforms.datasets.align import check_aligned
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.ids import bucket_of
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.names import shard_name
+from transforms.datasets.opening import Opened
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.layers import write as layers
@@ -173,7 +174,7 @@ def test_a_build_killed_before_its_commit_is_committed(
         raise RuntimeError("killed here")
 
     with monkeypatch.context() as patch:
-        patch.setattr(building, "publish", killed)
+        patch.setattr(Opened, "commit", killed)
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), settings)
     shutil.rmtree(tmp_path / "cut" / "duplicates" / "scratch")
@@ -184,7 +185,7 @@ def test_a_build_killed_before_its_commit_is_committed(
 def test_documents_that_changed_are_refused(tmp_path: Path, settings: Settings) -> None:
     first = write_documents(tmp_path / "first", forum(60), 1)
     second = write_documents(tmp_path / "second", forum(61)[1:], 1)
-    shutil.copy(tmp_path / "second" / shard_name(0, 1), tmp_path / "first" / shard_name(0, 1))
+    with_content(tmp_path / "first", shard_name(0, 1), (tmp_path / "second" / shard_name(0, 1)).read_bytes())
     assert load_manifest(first).rows == load_manifest(second).rows
     with pytest.raises(Exception, match="documents changed while they were annotated"):
         annotate.run(first, str(tmp_path / "layers"), only(settings, "split"))

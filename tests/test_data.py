@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.small_dataset import dataset_of, read_file
+from tests.small_dataset import dataset_of, read_file, with_content
 from tests.training_data import tokenizer_place, write_curriculum, write_preference
 from tokenizer.encoder import Encoder
 from trainers.data.curriculum import CurriculumLoader
@@ -351,9 +351,9 @@ def test_shards_in_another_order_are_refused(folder: Path, encoder: Encoder, tmp
     place = tmp_path / "curriculum"
     write_curriculum(place, encoder, 12, num_shards=2)
     first, second = (place / file.path for file in load_manifest(str(place)).data_files)
-    kept = first.read_bytes()
-    first.write_bytes(second.read_bytes())
-    second.write_bytes(kept)
+    kept = first.read_bytes(), second.read_bytes()
+    for path, data in zip((second, first), kept, strict=True):
+        with_content(place, str(path.relative_to(place)), data)
     with pytest.raises(ValueError, match="agora verify"):
         CurriculumLoader(str(place), 4, 2, encoder.pad, encoder.vocab_size).batch(0, 0, 1)
 
@@ -362,6 +362,6 @@ def test_a_shard_with_fewer_sequences_than_the_manifest_says_is_refused(encoder:
     for name, sequences in (("whole", 12), ("short", 11)):
         write_curriculum(tmp_path / name, encoder, sequences, num_shards=1)
     (file,) = load_manifest(str(tmp_path / "whole")).data_files
-    (tmp_path / "whole" / file.path).write_bytes((tmp_path / "short" / file.path).read_bytes())
+    with_content(tmp_path / "whole", file.path, (tmp_path / "short" / file.path).read_bytes())
     with pytest.raises(ValueError, match="holds 11 sequences from position 0; the manifest wants 12 from 0"):
         CurriculumLoader(str(tmp_path / "whole"), 4, 2, encoder.pad, encoder.vocab_size).batch(0, 0, 1)

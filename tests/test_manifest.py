@@ -34,7 +34,7 @@ def test_the_digest_names_the_content_of_every_kept_file_and_of_nothing_else(tmp
     first, second = manifest.files
     for change in ({"sha256": "0" * 64}, {"rows": 9}, {"path": "data/other.arrow"}):
         assert replace(manifest, files=[first, replace(second, **change)]).digest != manifest.digest, change
-    reject = ShardFile("rejects/00000.jsonl", 0, 9, "0" * 64)
+    reject = ShardFile("rejects/00000.jsonl", 0, 9, "0" * 64, "0" * 32)
     account = [{"name": "Posts.xml", "sha256": "1"}]
     assert replace(manifest, files=[*manifest.files, reject], inputs=account).digest == manifest.digest
 

@@ -61,7 +61,7 @@ def test_layers_are_found_as_parents_and_read_by_column(folder: Path) -> None:
     documents = load_manifest(str(folder / "documents"))
     beside = find_layers(documents, str(folder / "layers"), ALL)
     assert beside.parents == {f"layers/{name}": load_manifest(str(folder / "layers" / name)).digest for name in ALL}
-    tables = read_layers(beside.places, documents.data_files[0].path, {"language": ["language"], "split": ["split"]})
+    tables = read_layers(beside.layers, documents.data_files[0].path, {"language": ["language"], "split": ["split"]})
     assert {name: table.column_names for name, table in tables.items()} == {
         "language": ["doc_id", "language", "keep", "reason"],
         "duplicates": ["doc_id", "keep", "reason"],
@@ -72,8 +72,8 @@ def test_layers_are_found_as_parents_and_read_by_column(folder: Path) -> None:
 
 def test_others_are_found_only_when_asked(folder: Path) -> None:
     documents = load_manifest(str(folder / "documents"))
-    assert list(find_layers(documents, str(folder / "layers"), ["language"]).places) == ALL
-    assert list(find_layers(documents, str(folder / "layers"), ["language"], others=False).places) == ["language"]
+    assert list(find_layers(documents, str(folder / "layers"), ["language"]).layers) == ALL
+    assert list(find_layers(documents, str(folder / "layers"), ["language"], others=False).layers) == ["language"]
 
 
 def test_a_missing_layer_and_one_of_other_documents_are_refused_by_name(folder: Path, tmp_path: Path) -> None:

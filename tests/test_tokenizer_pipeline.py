@@ -19,7 +19,8 @@ from tests.small_tokenizer import TEXTS
 from tokenizer import metrics
 from tokenizer.encoder import Encoder
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets.manifest import DatasetSpec, load_manifest
+from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
@@ -113,8 +114,8 @@ def test_bytes_are_counted_as_the_texts_are_read(tmp_path: Path) -> None:
         Row("d", "x" * 50, title="T"),
     ]
     documents, layers = _write(tmp_path, rows, 1)
-    paths = tuple(file.path for file in load_manifest(documents).data_files)
-    sources = pipeline.Sources(documents, {name: f"{layers}/{name}" for name in pipeline.LAYER_COLUMNS}, paths)
+    beside = {name: Dataset.open(f"{layers}/{name}") for name in pipeline.LAYER_COLUMNS}
+    sources = pipeline.Sources(Dataset.open(documents), beside)
     sizes = [len(full_text(row.title, row.text).encode()) for row in rows]
     assert sizes == [8, 11, 5, 53]
     for most in (10, 1_000):

@@ -1,7 +1,7 @@
 """Whether a file is the one that was written: nobody works on bytes that nobody checked.
 
-A file is checked once a process, by its XXH3-128 (0.1 ms a megabyte). AGORA_TRUST=1, which `--trust` sets, leaves that
-out: sizes alone are looked at.
+A file is checked once a process, by its XXH3-128. `--trust` leaves
+that out.
 """
 
 from __future__ import annotations
@@ -10,8 +10,7 @@ import os
 
 from transforms.datasets import places
 from transforms.datasets.manifest import ShardFile
-
-TRUST = "AGORA_TRUST"  # an environment variable, since worker processes and trainers inherit those
+from transforms.datasets.trust import is_trusting
 
 Stamp = list[int]  # bytes, time of the last change in ns, inode: another one where a file was written to
 
@@ -20,11 +19,6 @@ _checked: set[tuple[str, str, tuple[int, ...]]] = set()  # place, hash, stamp
 
 class DamagedError(ValueError):
     """Raised for a file that is not the one its dataset was committed with."""
-
-
-def is_trusting() -> bool:
-    """Whether this process was told to go without hashes."""
-    return os.environ.get(TRUST) == "1"
 
 
 def stamp(place: str) -> Stamp | None:
@@ -36,14 +30,18 @@ def stamp(place: str) -> Stamp | None:
 
 
 def check(folder: str, file: ShardFile) -> None:
-    """Raises DamagedError unless the file below a folder has the bytes that its entry says. Once a process."""
+    """Raises DamagedError unless the file below a folder has the bytes that its entry says. A local one is read once a
+    process, and again when it was written to since."""
     place = places.join(folder, file.path)
     check_size(folder, file)
     if is_trusting():
         return
-    key = (place, file.xxh3, tuple(stamp(place) or ()))
-    if key not in _checked:
-        check_hash(place, file, places.xxh3(place))
+    now = stamp(place)
+    key = (place, file.xxh3, tuple(now or ()))
+    if key in _checked:
+        return
+    check_hash(place, file, places.xxh3(place))
+    if now is not None:
         _checked.add(key)
 
 
