@@ -9,8 +9,9 @@ from __future__ import annotations
 import html
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.ingest_plan import IngestSettings
@@ -18,6 +19,7 @@ from tests import goldens
 from tests.conftest import ROOT, forum_rows
 from tests.goldens import Golden
 from transforms.curriculum.mix import Recipe, Stage
+from transforms.datasets.standing import Existing
 from transforms.layers import kinds
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
@@ -75,7 +77,23 @@ CORPUS = (
 
 def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
     """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.STEPS."""
+    for run in steps(folder, lid_model).values():
+        run()
+    found: dict[str, Golden] = {}
+    for name in goldens.STEPS:
+        found[name] = goldens.golden_of(folder / name, found)
+    return found
+
+
+def steps(
+    folder: Path, lid_model: Path, existing: Existing = Existing.REFUSE, into: Path | None = None
+) -> dict[str, Callable[[], object]]:
+    """Every step by the dataset that it makes of those below a folder, in order; "layers": all of them.
+
+    into: where it is made; by default in the same folder.
+    """
     at = {name: str(folder / name) for name in (*goldens.STEPS, "layers")}
+    out = {name: str((into or folder) / name) for name in at}
     annotated = kinds.settings_of({**dict.fromkeys(kinds.LAYERS), "language": str(lid_model)}, "the goldens")
     words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
     ingested = IngestSettings(
@@ -85,21 +103,32 @@ def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
         max_thread_posts=5,
         strip_edit_labels=True,
     )
-    ingest.run(write_inputs(folder / "dump"), at["documents"], ingested)
-    annotate.run(at["documents"], at["layers"], annotated)
-    pairs.run(at["documents"], at["layers"], at["pairs"], RULE)
-    tokenizer.run(at["documents"], at["layers"], at["tokenizer"], words)
-    tokenize.run(at["documents"], at["tokenizer"], at["tokens"], at["layers"])
-    tokenize.run(at["pairs"], at["tokenizer"], at["preference"])
-    curriculum.run(at["tokens"], at["layers"], at["curriculum"], RECIPE)
-    found: dict[str, Golden] = {}
-    for name in goldens.STEPS:
-        found[name] = goldens.golden_of(folder / name, found)
-    return found
+    documents, layers = at["documents"], at["layers"]
+    how: dict[str, Any] = {"existing": existing}
+    return {
+        "documents": lambda: ingest.run(inputs(folder / "dump"), out["documents"], ingested, **how),
+        "layers": lambda: annotate.run(documents, out["layers"], annotated, **how),
+        "pairs": lambda: pairs.run(documents, layers, out["pairs"], RULE, **how),
+        "tokenizer": lambda: tokenizer.run(documents, layers, out["tokenizer"], words, **how),
+        "tokens": lambda: tokenize.run(documents, at["tokenizer"], out["tokens"], layers, **how),
+        "preference": lambda: tokenize.run(at["pairs"], at["tokenizer"], out["preference"], **how),
+        "curriculum": lambda: curriculum.run(at["tokens"], layers, out["curriculum"], RECIPE, **how),
+    }
 
 
-def write_inputs(folder: Path) -> list[Input]:
-    """A Stack Exchange dump of several tables, a Reddit month, a JSONL corpus."""
+def inputs(folder: Path) -> list[Input]:
+    """A Stack Exchange dump of several tables, a Reddit month, a JSONL corpus; written when they are not there."""
+    if not folder.exists():
+        write_inputs(folder)
+    return [
+        Input(str(folder / "forum"), "stackexchange", "golden.example"),
+        Input(str(folder / "RS_2020-09")),
+        Input(str(folder / "RC_2020-09")),
+        Input(str(folder / "corpus.jsonl"), "jsonl", "corpus"),
+    ]
+
+
+def write_inputs(folder: Path) -> None:
     forum = folder / "forum"
     posts = posts_rows()
     ids = {match.group(1) for row in posts if (match := re.search(r'\bId="(\d+)"', row))}
@@ -110,12 +139,6 @@ def write_inputs(folder: Path) -> list[Input]:
     write_lines(folder / "RS_2020-09", [{**shared, **row} for row in REDDIT if "title" in row])
     write_lines(folder / "RC_2020-09", [{**shared, **row} for row in REDDIT if "body" in row])
     write_lines(folder / "corpus.jsonl", CORPUS)
-    return [
-        Input(str(forum), "stackexchange", "golden.example"),
-        Input(str(folder / "RS_2020-09")),
-        Input(str(folder / "RC_2020-09")),
-        Input(str(folder / "corpus.jsonl"), "jsonl", "corpus"),
-    ]
 
 
 def posts_rows() -> list[str]:

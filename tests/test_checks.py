@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from tests.small_dataset import PATHS, SPEC, build, dataset_of, read_file, with_content
-from transforms.datasets import checks, places, shards
+from transforms.datasets import checks, dataset, places, shards
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.manifest import DatasetSpec, load_manifest
@@ -41,14 +41,14 @@ def test_every_reader_notices_a_changed_byte_and_names_the_file(
 ) -> None:
     place = place.format(tmp=tmp_path)
     build(place)
-    dataset = Dataset.open(place)
-    read(dataset, PATHS[0])
+    opened = Dataset.open(place)
+    read(opened, PATHS[0])
     data = bytearray(places.read_bytes(places.join(place, PATHS[0])))
     for number in range(0, len(data), 97):
         changed = bytes(data[:number]) + bytes([data[number] ^ 1]) + bytes(data[number + 1 :])
         places.write_atomically(places.join(place, PATHS[0]), changed)
         with pytest.raises(DamagedError, match=f"{place} is damaged: {PATHS[0]} has XXH3-128 .* its manifest says"):
-            read(dataset, PATHS[0])
+            read(opened, PATHS[0])
     places.remove(place)
 
 
@@ -80,10 +80,15 @@ def test_a_file_is_hashed_once_a_process_until_it_is_written_to(
         read_file(tmp_path, PATHS[0])
 
 
-def test_a_dataset_that_was_replaced_is_not_read_as_if_it_were_the_old_one(tmp_path: Path) -> None:
+def test_a_dataset_that_was_replaced_is_not_read_as_if_it_were_the_old_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     build(tmp_path)
     before = Dataset.open(str(tmp_path))
     build(tmp_path, dataclasses.replace(SPEC, settings={}), Existing.REPLACE)
+    with pytest.raises(DamagedError, match="has XXH3-128"):
+        shards.read_shard(before, PATHS[0])
+    monkeypatch.setattr(dataset, "_known", {})  # as in a worker that has not read of it yet
     with pytest.raises(DamagedError, match="was replaced while it was read"):
         shards.read_shard(before, PATHS[0])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import pyarrow as pa
 
@@ -23,21 +22,24 @@ class Dataset:
     @staticmethod
     def open(place: str, kind: str | None = None) -> Dataset:
         """Raises ValueError when there is none, or it is of another kind."""
-        return Dataset(place, load_manifest(place, kind).digest)
+        manifest = load_manifest(place, kind)
+        dataset = Dataset(place, manifest.digest)
+        _known[dataset] = _Known(manifest)
+        return dataset
 
     @property
     def manifest(self) -> Manifest:
         """Raises DamagedError when another dataset stands there by now."""
-        return _manifest(self)
+        return _know(self).manifest
 
     @property
     def paths(self) -> list[str]:
         """The kept shards in order."""
-        return _paths(self)
+        return _know(self).paths
 
     def file(self, path: str) -> ShardFile:
         """The manifest's entry. Raises ValueError when it has none."""
-        if path not in (files := _files(self)):
+        if path not in (files := _know(self).files):
             raise ValueError(f"{self.place} has no file {path}")
         return files[path]
 
@@ -57,25 +59,28 @@ class Dataset:
             checks.check(self.place, file)
 
 
-@lru_cache(maxsize=64)
-def _manifest(dataset: Dataset) -> Manifest:
-    manifest = load_manifest(dataset.place)
-    if manifest.digest != dataset.digest:
-        raise DamagedError(
-            f"{dataset.place} was replaced while it was read: it was dataset {dataset.digest[:16]}, now "
-            f"{manifest.digest[:16]} stands there; run the command again"
-        )
-    return manifest
+class _Known:
+    """What a process knows of a dataset that it reads."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
+        self.paths = [file.path for file in manifest.data_files]
+        self.files = {file.path: file for file in manifest.files}
 
 
-@lru_cache(maxsize=64)
-def _paths(dataset: Dataset) -> list[str]:
-    return [file.path for file in dataset.manifest.data_files]
+_known: dict[Dataset, _Known] = {}
 
 
-@lru_cache(maxsize=64)
-def _files(dataset: Dataset) -> dict[str, ShardFile]:
-    return {file.path: file for file in dataset.manifest.files}
+def _know(dataset: Dataset) -> _Known:
+    if dataset not in _known:  # a worker's first look
+        manifest = load_manifest(dataset.place)
+        if manifest.digest != dataset.digest:
+            raise DamagedError(
+                f"{dataset.place} was replaced while it was read: it was dataset {dataset.digest[:16]}, now "
+                f"{manifest.digest[:16]} stands there; run the command again"
+            )
+        _known[dataset] = _Known(manifest)
+    return _known[dataset]
 
 
 def check_folder(place: str) -> None:

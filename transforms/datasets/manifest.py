@@ -119,7 +119,7 @@ class Manifest:
 
     def to_json(self) -> bytes:
         values = asdict(self)
-        return _text({**values, OWN_DIGEST: _own_digest(values)}).encode()
+        return _bytes({**values, OWN_DIGEST: _own_digest(values)})
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
@@ -133,8 +133,8 @@ class Manifest:
             raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
         if version != SCHEMA_VERSION:
             raise UnreadableError(f"has schema version {version}, this Agora reads and writes {SCHEMA_VERSION}", paths)
-        found = values.pop(OWN_DIGEST, None)
-        if found != _own_digest(values):
+        own = values.pop(OWN_DIGEST, None)
+        if own != _own_digest(values) or data != _bytes({**values, OWN_DIGEST: own}):
             raise UnreadableError(f"was changed after it was written: its {OWN_DIGEST} is another", paths)
         try:
             return strict_yaml.convert(Manifest, values, MANIFEST)
@@ -142,13 +142,14 @@ class Manifest:
             raise UnreadableError(f"is no manifest of schema version {version} ({error})", paths) from error
 
 
-def _text(values: Mapping[str, object]) -> str:
-    return json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+def _bytes(values: Mapping[str, object]) -> bytes:
+    text = json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+    return text.encode(errors="surrogatepass")
 
 
 def _own_digest(values: Mapping[str, object]) -> str:
     """The digest that a manifest carries of itself, so that an edited one is noticed by whoever reads it."""
-    return hashlib.sha256(_text(values).encode(errors="surrogatepass")).hexdigest()
+    return hashlib.sha256(_bytes(values)).hexdigest()
 
 
 def _is_below(path: str) -> bool:
