@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.training_data import arguments, write_all, write_preference
 from tokenizer.encoder import Encoder
-from trainers import checkpoint, configs, launch, preference
+from trainers import checkpoint, checkpoint_state, configs, launch, preference
 from trainers.configs import PreferenceConfig
 from trainers.parallel import Ranks
 
@@ -44,7 +44,8 @@ def small() -> tuple[torch.nn.Module, torch.optim.AdamW]:
     return model, optimizer
 
 
-STATE = {"identity": {"settings": {"seed": 0, "optimizer": {"lr": 0.1}}, "data": "abc"}, "loader": {}, "skipped": 0}
+IDENTITY = {"settings": {"seed": 0, "optimizer": {"lr": 0.1}}, "data": "abc"}
+STATE = {"identity": IDENTITY, "loader": {}, "skipped": 0, "ranks": 1}
 
 
 def test_weights_and_moments_come_back(tmp_path: Path) -> None:
@@ -59,7 +60,7 @@ def test_weights_and_moments_come_back(tmp_path: Path) -> None:
     checkpoint.load(saved, model, fresh, ALONE)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in model.state_dict().items())
     assert [s["exp_avg"].tolist() for s in fresh.state.values()] == [s["exp_avg"].tolist() for s in moments]
-    assert checkpoint.read_state(saved)["step"] == 5
+    assert checkpoint_state.read(saved)["step"] == 5
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
@@ -110,11 +111,11 @@ def test_a_save_cut_short_leaves_only_the_one_before(
 
 def test_other_settings_are_refused_with_every_difference(tmp_path: Path) -> None:
     model, optimizer = small()
-    saved = checkpoint.save(tmp_path, 1, model, optimizer, STATE, 1, ALONE)
-    checkpoint.check_identity(saved, STATE["identity"])  # type: ignore[arg-type]
+    checkpoint.save(tmp_path, 1, model, optimizer, STATE, 1, ALONE)
+    checkpoint.refuse_another_run(tmp_path, IDENTITY)
     other = {"settings": {"seed": 1, "optimizer": {"lr": 0.2}}, "data": "abc"}
     with pytest.raises(ValueError, match=r"settings.optimizer.lr: 0.1 there, 0.2 here; settings.seed: 0 there, 1 here"):
-        checkpoint.check_identity(saved, other)
+        checkpoint.refuse_another_run(tmp_path, other)
 
 
 def test_a_checkpoint_of_other_data_is_refused(folder: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """From a configuration to a trained, exported model: what both trainers' entry points share.
 
 A run's folder holds `export/` (the model, a dataset), `checkpoints/` and `metrics.jsonl`. A finished run is not
-repeated; an interrupted one goes on from its newest checkpoint; another configuration in the same folder is refused
-unless replace=true.
+repeated; an interrupted one goes on from its newest sound checkpoint; another configuration in the same folder is
+refused unless replace=true.
 """
 
 from __future__ import annotations
@@ -110,8 +110,7 @@ def _already(config: RunConfig, folder: str, output: Path, spec: DatasetSpec, id
     if find(folder, spec, existing) is None:
         if existing is Existing.REPLACE:
             export.clear(output)
-        for found in checkpoint.complete(output):
-            checkpoint.check_identity(found, identity)
+        checkpoint.refuse_another_run(output, identity)
     return export.finished(folder, spec, existing) is not None
 
 
