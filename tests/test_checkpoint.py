@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -107,6 +111,58 @@ def test_a_save_cut_short_leaves_only_the_one_before(
     checkpoint.load(checkpoint.complete(tmp_path)[-1], model, optimizer, ALONE)
     checkpoint.save(tmp_path, 3, model, optimizer, STATE, 1, ALONE)
     assert [p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()] == ["step-00000003"], "leftovers are swept"
+
+
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_save_cut_short_at_any_touch_of_the_disk_leaves_a_sound_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    model, optimizer = small()
+
+    def loads(output: Path) -> str:
+        found = checkpoint.newest_sound(output, IDENTITY, ALONE, print)
+        assert found is not None
+        checkpoint.load(found[0], model, optimizer, ALONE)
+        return found[0].name
+
+    ends = []
+    for last in range(1, 100):
+        output = tmp_path / str(last)
+        for step in (1, 2, 3):
+            checkpoint.save(output, step, model, optimizer, STATE, keep + 1, ALONE)
+        (output / checkpoint.FOLDER / "step-00000003" / ".metadata").write_bytes(b"")
+        assert loads(output) == "step-00000002"
+        with monkeypatch.context() as patch:
+            touches = Touches(last)
+            for place, name in ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "rmdir"), (Path, "mkdir")):
+                patch.setattr(place, name, touches.counted(getattr(place, name)))
+            with suppress(KeyboardInterrupt):
+                checkpoint.save(output, 3, model, optimizer, STATE, keep, ALONE)
+        ends.append(loads(output))
+        checkpoint.save(output, 4, model, optimizer, STATE, keep, ALONE)
+        assert loads(output) == "step-00000004"
+        assert len(list((output / checkpoint.FOLDER).iterdir())) == keep, "leftovers are swept"
+        if touches.made < last:
+            break
+    assert ends == sorted(ends)
+    assert set(ends) == {"step-00000002", "step-00000003"}
+    assert len(ends) > 8
+
+
+class Touches:
+    """Calls of some functions; the one of that number raises instead, and all after it: the process is dead."""
+
+    def __init__(self, last: int) -> None:
+        self.made, self._last = 0, last
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.made += 1
+            if self.made >= self._last:
+                raise KeyboardInterrupt
+            return function(*arguments, **named)
+
+        return call
 
 
 def test_other_settings_are_refused_with_every_difference(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch.distributed.checkpoint as dcp
 from torch import nn
@@ -163,6 +164,8 @@ def _dcp(failed: str) -> Iterator[None]:
             cause, _ = next(iter(error.failures.values()))
             if not isinstance(cause, Exception):  # Ctrl-C
                 raise cause from None
+            if isinstance(cause, UnpicklingError):  # torch's own text tells how to load it all the same
+                cause = ValueError("it holds what is no plain data; find out who changed it, and remove it")
             raise RuntimeError(f"{failed}: {cause}") from error
 
 
