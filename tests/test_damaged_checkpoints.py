@@ -13,6 +13,7 @@ from torch import Tensor
 from trainers import checkpoint, checkpoint_state
 from trainers.checkpoint_state import STATE, DamagedError
 from trainers.parallel import Ranks
+from transforms.datasets import places
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 IDENTITY = {"settings": {"seed": 0, "lr": 1e-05}, "data": "é"}
@@ -121,6 +122,23 @@ def test_the_fault_is_told_in_one_line(tmp_path: Path) -> None:
         f"step-00000006 is damaged (__0_0.distcp has 100 bytes, {size} were written): "
         "passed over, and kept as damaged-00000006 until the next save"
     ]
+
+
+def test_a_file_that_cannot_be_read_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a bad disk; raised on one rank it would leave the others waiting."""
+    Small().save(tmp_path, 3, 6)
+    read = places.xxh3
+
+    def fail(place: str) -> str:
+        if "step-00000006" in place:
+            raise OSError(5, "Input/output error")
+        return read(place)
+
+    monkeypatch.setattr(places, "xxh3", fail)
+    found, said = resume(tmp_path)
+    assert found is not None
+    assert found.name == "step-00000003"
+    assert "(.metadata cannot be read: [Errno 5] Input/output error)" in said[0]
 
 
 @pytest.mark.parametrize("mask", [0x01, 0x20, 0x80])
