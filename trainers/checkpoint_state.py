@@ -65,7 +65,7 @@ def read(checkpoint: Path) -> State:
     """
     path = checkpoint / STATE
     try:
-        written = path.read_text(encoding="utf-8")
+        written = path.read_bytes().decode()  # no line end is taken for another
         values = json.loads(written)
         intact = isinstance(values, dict) and written == _with_digest(values)
     except FileNotFoundError:
