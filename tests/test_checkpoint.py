@@ -83,6 +83,9 @@ def test_a_folder_without_its_state_or_of_another_name_is_no_checkpoint(tmp_path
         shutil.copytree(saved, saved.with_name(name))
     (saved.with_name("step-00000009") / "state.json").unlink()
     assert checkpoint.complete(tmp_path) == [saved]
+    shutil.rmtree(saved.with_name("step-00000009"))
+    saved.with_name("step-00000010").write_text("notes")
+    assert checkpoint.newest_sound(tmp_path, IDENTITY, ALONE, pytest.fail) == (saved, checkpoint_state.read(saved))
 
 
 @pytest.mark.parametrize("moment", ["weights", "state", "rename", "delete"])

@@ -180,9 +180,9 @@ def test_a_state_that_is_none_is_damage(tmp_path: Path, text: str) -> None:
         ("skipped", 0.5),
         ("ranks", None),
         ("files", []),
-        ("files", {"x": 5}),
-        ("files", {"x": {"bytes": 5}}),
-        ("files", {"x": {"bytes": "5", "xxh3": 5}}),
+        ("files", {".metadata": 5}),
+        ("files", {".metadata": {"bytes": 5}}),
+        ("files", {".metadata": {"bytes": "5", "xxh3": 5}}),
     ],
 )
 def test_a_state_with_a_right_digest_and_a_wrong_value_is_damage(tmp_path: Path, key: str, value: object) -> None:
