@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +19,7 @@ from safetensors.torch import load_file
 
 from tests.training_data import arguments, write_all, write_preference
 from tokenizer.encoder import Encoder
-from trainers import checkpoint, configs, launch, preference
+from trainers import checkpoint, checkpoint_state, configs, launch, preference
 from trainers.configs import PreferenceConfig
 from trainers.parallel import Ranks
 
@@ -44,7 +48,8 @@ def small() -> tuple[torch.nn.Module, torch.optim.AdamW]:
     return model, optimizer
 
 
-STATE = {"identity": {"settings": {"seed": 0, "optimizer": {"lr": 0.1}}, "data": "abc"}, "loader": {}, "skipped": 0}
+IDENTITY = {"settings": {"seed": 0, "optimizer": {"lr": 0.1}}, "data": "abc"}
+STATE = {"identity": IDENTITY, "loader": {}, "skipped": 0, "ranks": 1}
 
 
 def test_weights_and_moments_come_back(tmp_path: Path) -> None:
@@ -59,7 +64,7 @@ def test_weights_and_moments_come_back(tmp_path: Path) -> None:
     checkpoint.load(saved, model, fresh, ALONE)
     assert all(torch.equal(tensor, wanted[name]) for name, tensor in model.state_dict().items())
     assert [s["exp_avg"].tolist() for s in fresh.state.values()] == [s["exp_avg"].tolist() for s in moments]
-    assert checkpoint.read_state(saved)["step"] == 5
+    assert checkpoint_state.read(saved)["step"] == 5
 
 
 def test_only_the_newest_are_kept(tmp_path: Path) -> None:
@@ -78,6 +83,9 @@ def test_a_folder_without_its_state_or_of_another_name_is_no_checkpoint(tmp_path
         shutil.copytree(saved, saved.with_name(name))
     (saved.with_name("step-00000009") / "state.json").unlink()
     assert checkpoint.complete(tmp_path) == [saved]
+    shutil.rmtree(saved.with_name("step-00000009"))
+    saved.with_name("step-00000010").write_text("notes")
+    assert checkpoint.newest_sound(tmp_path, IDENTITY, ALONE, pytest.fail) == (saved, checkpoint_state.read(saved))
 
 
 @pytest.mark.parametrize("moment", ["weights", "state", "rename", "delete"])
@@ -108,13 +116,65 @@ def test_a_save_cut_short_leaves_only_the_one_before(
     assert [p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()] == ["step-00000003"], "leftovers are swept"
 
 
+@pytest.mark.parametrize("keep", [1, 2])
+def test_a_save_cut_short_at_any_touch_of_the_disk_leaves_a_sound_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    model, optimizer = small()
+
+    def loads(output: Path) -> str:
+        found = checkpoint.newest_sound(output, IDENTITY, ALONE, print)
+        assert found is not None
+        checkpoint.load(found[0], model, optimizer, ALONE)
+        return found[0].name
+
+    ends = []
+    for last in range(1, 100):
+        output = tmp_path / str(last)
+        for step in (1, 2, 3):
+            checkpoint.save(output, step, model, optimizer, STATE, keep + 1, ALONE)
+        (output / checkpoint.FOLDER / "step-00000003" / ".metadata").write_bytes(b"")
+        assert loads(output) == "step-00000002"
+        with monkeypatch.context() as patch:
+            touches = Touches(last)
+            for place, name in ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "rmdir"), (Path, "mkdir")):
+                patch.setattr(place, name, touches.counted(getattr(place, name)))
+            with suppress(KeyboardInterrupt):
+                checkpoint.save(output, 3, model, optimizer, STATE, keep, ALONE)
+        ends.append(loads(output))
+        checkpoint.save(output, 4, model, optimizer, STATE, keep, ALONE)
+        assert loads(output) == "step-00000004"
+        assert len(list((output / checkpoint.FOLDER).iterdir())) == keep, "leftovers are swept"
+        if touches.made < last:
+            break
+    assert ends == sorted(ends)
+    assert set(ends) == {"step-00000002", "step-00000003"}
+    assert len(ends) > 8
+
+
+class Touches:
+    """Calls of some functions; the one of that number raises instead, and all after it: the process is dead."""
+
+    def __init__(self, last: int) -> None:
+        self.made, self._last = 0, last
+
+    def counted(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **named: Any) -> Any:
+            self.made += 1
+            if self.made >= self._last:
+                raise KeyboardInterrupt
+            return function(*arguments, **named)
+
+        return call
+
+
 def test_other_settings_are_refused_with_every_difference(tmp_path: Path) -> None:
     model, optimizer = small()
-    saved = checkpoint.save(tmp_path, 1, model, optimizer, STATE, 1, ALONE)
-    checkpoint.check_identity(saved, STATE["identity"])  # type: ignore[arg-type]
+    checkpoint.save(tmp_path, 1, model, optimizer, STATE, 1, ALONE)
+    checkpoint.refuse_another_run(tmp_path, IDENTITY)
     other = {"settings": {"seed": 1, "optimizer": {"lr": 0.2}}, "data": "abc"}
     with pytest.raises(ValueError, match=r"settings.optimizer.lr: 0.1 there, 0.2 here; settings.seed: 0 there, 1 here"):
-        checkpoint.check_identity(saved, other)
+        checkpoint.refuse_another_run(tmp_path, other)
 
 
 def test_a_checkpoint_of_other_data_is_refused(folder: Path, tmp_path: Path) -> None:

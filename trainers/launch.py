@@ -1,8 +1,8 @@
 """From a configuration to a trained, exported model: what both trainers' entry points share.
 
 A run's folder holds `export/` (the model, a dataset), `checkpoints/` and `metrics.jsonl`. A finished run is not
-repeated; an interrupted one goes on from its newest checkpoint; another configuration in the same folder is refused
-unless replace=true.
+repeated; an interrupted one goes on from its newest sound checkpoint; another configuration in the same folder is
+refused unless replace=true.
 """
 
 from __future__ import annotations
@@ -122,19 +122,18 @@ def check_isolation(model: nn.Module, outputs: Callable[..., Tensor], vocab_size
 
 
 def _begin(config: RunConfig, folder: str, spec: DatasetSpec, identity: Mapping[str, object]) -> Manifest | Opened:
-    """The export of this very run when it is finished; else this process's right to train it. Removes the checkpoints
-    of another run when told to replace that. Raises ValueError, also while another process trains in the folder."""
+    """The export of this very run when it is finished; else this process's right to train it. Makes room for a new run
+    when told to replace another. Raises ValueError, also while another process trains in the folder."""
     existing = Existing.of(config.replace, config.keep)
     begun = begin(folder, spec, existing)
     if isinstance(begun, Opened):
         try:
-            for found in checkpoint.complete(Path(config.output)):
-                checkpoint.check_identity(found, identity)
-        except ValueError:
-            if existing is not Existing.REPLACE:
-                begun.abandon()
-                raise
-            shutil.rmtree(Path(config.output) / checkpoint.FOLDER)
+            if existing is Existing.REPLACE:
+                shutil.rmtree(Path(config.output) / checkpoint.FOLDER, ignore_errors=True)
+            checkpoint.refuse_another_run(Path(config.output), identity)
+        except BaseException:
+            begun.abandon()
+            raise
     return begun
 
 

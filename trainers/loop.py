@@ -120,11 +120,12 @@ def train(
     log: RunLog,
     wait_for_files: Callable[[], None],
 ) -> bool:
-    """Runs to `steps`, from the newest complete checkpoint of this run when there is one. wait_for_files: raises when
-    the data is damaged; nothing is saved before.
+    """Runs to `steps`, from the newest sound checkpoint of this run when it has any. wait_for_files: raises when the
+    data is damaged; nothing is saved before.
 
     Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
-    Raises ValueError for a checkpoint of another run, RuntimeError after too many non-finite steps.
+    Raises ValueError for a checkpoint of another run or when none is sound, RuntimeError after too many non-finite
+    steps.
     """
     output = Path(config.output)
     optimizer = make_optimizer(model, config.optimizer)
@@ -171,17 +172,14 @@ def _resume(
     ranks: Ranks,
     log: RunLog,
 ) -> tuple[int, int]:
-    found = checkpoint.complete(output)
-    if not found:
+    found = checkpoint.newest_sound(output, identity, ranks, log.say)
+    if found is None:
         return 0, 0
-    state = checkpoint.check_identity(found[-1], identity)
-    step = int(str(state["step"]))
-    saved = state["loader"]
-    assert isinstance(saved, dict)
-    check_state(saved, loader.state(step), str(found[-1]))
-    checkpoint.load(found[-1], model, optimizer, ranks)
-    log.say(f"going on from {found[-1].name} (saved with {state['ranks']} ranks, now {ranks.world})")
-    return step, int(str(state["skipped"]))
+    path, state = found
+    check_state(state["loader"], loader.state(state["step"]), str(path))
+    checkpoint.load(path, model, optimizer, ranks)
+    log.say(f"going on from {path.name} (saved with {state['ranks']} ranks, now {ranks.world})")
+    return state["step"], state["skipped"]
 
 
 def _report(

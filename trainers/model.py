@@ -108,7 +108,7 @@ def language_model(
     """A causal language model in fp32: from a Hugging Face folder when `init` names one, else fresh from the seed."""
     torch.manual_seed(keyed_hash("init", str(seed)) >> 1)
     if init:
-        config = AutoConfig.from_pretrained(init)
+        config = AutoConfig.from_pretrained(init, trust_remote_code=False)
         _check(config, vocab_size, pad, end_of_text, init)
         hf, _ = _pretrained(AutoModelForCausalLM, config, init)
     else:
@@ -124,7 +124,7 @@ def reward_model(
     from a preference model also the head."""
     torch.manual_seed(keyed_hash("init", str(seed)) >> 1)
     if init:
-        config = AutoConfig.from_pretrained(init, num_labels=1)
+        config = AutoConfig.from_pretrained(init, num_labels=1, trust_remote_code=False)
         _check(config, vocab_size, pad, end_of_text, init)
         hf, missing = _pretrained(AutoModelForSequenceClassification, config, init)
         fresh_head = "score.weight" in missing
@@ -142,10 +142,16 @@ def reward_model(
 
 
 def _pretrained(kind: type, config: PreTrainedConfig, init: str) -> tuple[PreTrainedModel, set[str]]:
-    """Loads weights; only a score head may be missing. Raises ValueError naming other missing weights."""
-    hf, report = kind.from_pretrained(  # type: ignore[attr-defined]
-        init, config=config, dtype=torch.float32, attn_implementation="sdpa", output_loading_info=True
-    )
+    """Loads weights from safetensors: other formats can hold code. Only a score head may be missing.
+
+    Raises ValueError naming other missing weights, and for a model without safetensors.
+    """
+    data_only = {"use_safetensors": True, "trust_remote_code": False}
+    how = {"dtype": torch.float32, "attn_implementation": "sdpa", "output_loading_info": True, **data_only}
+    try:
+        hf, report = kind.from_pretrained(init, config=config, **how)  # type: ignore[attr-defined]
+    except OSError as error:
+        raise ValueError(f"{error} Only safetensors are read: save the model anew with save_pretrained") from None
     missing = set(report["missing_keys"])
     if missing - {"score.weight"}:
         raise ValueError(f"{init} lacks weights of a {config.model_type} model, such as {sorted(missing)[0]}")

@@ -63,6 +63,14 @@ class Ranks:
         dist.broadcast_object_list(box, src=0)
         return box[0]
 
+    def gather(self, value: T) -> list[T]:
+        """Every rank's value, in their order, on every rank."""
+        if self.world == 1:
+            return [value]
+        box = [value] * self.world
+        dist.all_gather_object(box, value)
+        return box
+
     def wait(self) -> None:
         if self.world > 1:
             dist.barrier()
