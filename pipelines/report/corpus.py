@@ -11,6 +11,7 @@ from pipelines.report.html import (
     Column,
     Html,
     bar,
+    counted,
     file_size,
     join,
     long_table,
@@ -41,7 +42,8 @@ def funnel_section(build: Build) -> Html | None:
         for step in steps
     ]
     columns = [
-        Column("step", "name"), Column("in"), Column("kept"), Column("dropped"), Column("", "bar"), Column(""),
+        Column("step", "name"), Column("in"), Column("kept"), Column("dropped"), Column("", "bar"),
+        Column("share kept"),
     ]  # fmt: skip
     reasons = [
         (step.name if first == 0 else "", tag("code", reason), number(count), percent(share(count, step.came_in), 2))
@@ -175,7 +177,7 @@ def pairs_section(build: Build) -> Html | None:
     if pairs is None:
         return None
     threads = build.count("pairs", "threads")
-    candidates = sum(build.count("pairs", "candidates").values())
+    candidates = sum(build.count("pairs", "candidates_in").values())
     languages = build.count("pairs", "pairs_by_language")
     return join(
         [
@@ -183,8 +185,8 @@ def pairs_section(build: Build) -> Html | None:
                 "Rule ",
                 tag("bdi", build.rule),
                 f": {number(candidates)} candidate pairs of answers under the same question, "
-                f"{number(pairs.rows)} kept, from {number(threads.get('with-pairs', 0))} threads. Another "
-                f"{number(threads.get('without-pairs', 0))} threads had candidates and gave no pair.",
+                f"{number(pairs.rows)} kept, from {counted(threads.get('with-pairs', 0), 'thread')}. Another "
+                f"{counted(threads.get('without-pairs', 0), 'thread')} had candidates and gave no pair.",
             ),
             count_table("language of the question", languages, language_name),
             count_table("split", build.pairs_by_split, ordered=True),

@@ -101,9 +101,16 @@ def _manifest(folder: str, role: str, troubles: Troubles) -> Manifest | None:
     try:
         return load_manifest(places.join(folder, name), kind)
     except (ValueError, OSError, RecursionError) as error:
-        says = str(error).replace(f"{folder}/", "").removeprefix(_file(role)).strip()
-        troubles.append(Trouble(_file(role), f"{says or type(error).__name__}. Nothing of this dataset is shown"))
+        says = _why(error).removeprefix(places.join(folder, _file(role))).removeprefix(places.join(folder, "")).strip()
+        troubles.append(Trouble(_file(role), f"{says}. Nothing of this dataset is shown"))
         return None
+
+
+def _why(error: Exception) -> str:
+    """What is wrong with a file, without the place that it has on this machine."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"cannot be read: {error.strerror}"
+    return "is nested too deeply" if isinstance(error, RecursionError) else str(error)
 
 
 def _values(role: str, manifest: Manifest, troubles: Troubles) -> Found:
@@ -178,7 +185,7 @@ def _json(folder: str, name: str, troubles: Troubles, needed: bool = True) -> Fo
     except FileNotFoundError:
         troubles.append(Trouble(name, "is missing"))
     except (ValueError, OSError) as error:
-        troubles.append(Trouble(name, f"cannot be read: {str(error).replace(f'{folder}/', '')}"))
+        troubles.append(Trouble(name, _why(error)))
     return Found(None, name, troubles)
 
 
@@ -217,7 +224,7 @@ def _log(folder: str, name: str, troubles: Troubles) -> list[Line]:
     try:
         *lines, rest = places.read_bytes(place).split(b"\n")
     except OSError as error:
-        troubles.append(Trouble(name, f"cannot be read: {str(error).replace(f'{folder}/', '')}"))
+        troubles.append(Trouble(name, _why(error)))
         return []
     if rest:
         troubles.append(Trouble(name, f"ends within line {len(lines) + 1}: it is being written, or was cut off"))
@@ -228,7 +235,7 @@ def _line(line: bytes, number: int, name: str, troubles: Troubles) -> Line | Non
     try:
         found = Found(parsed(line), name, troubles, f"line {number}")
     except ValueError as error:
-        troubles.append(Trouble(name, f"line {number} cannot be read: {error}"))
+        troubles.append(Trouble(name, f"line {number}: {_why(error)}"))
         return None
     before = len(troubles)
     kind, step = found["kind"].text(), found["step"].count()

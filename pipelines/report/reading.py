@@ -117,3 +117,5 @@ def parsed(data: bytes) -> object:
         return json.loads(data)
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"is no JSON ({error})") from error
