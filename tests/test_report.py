@@ -11,6 +11,7 @@ from pipelines.report import page as report
 from pipelines.report.charts import MAX_POINTS, Series, axis, line_chart, thinned
 from pipelines.report.folder import read_build
 from pipelines.report.html import Column, escape, file_size, long_table, number, percent, table, tag
+from tests import golden_forum
 from tests.small_build import Page, assert_harmless, corpus, dataset, render, whole_build
 
 
@@ -48,6 +49,18 @@ def test_every_record_is_accounted_for(tmp_path: Path) -> None:
     }
     assert {name: (steps[name].came_in, steps[name].kept, steps[name].dropped) for name in wanted} == wanted
     assert "Not all records are accounted for" not in render(tmp_path)
+
+
+def test_no_report_of_a_sound_build_calls_it_defective(tmp_path: Path, lid_model: Path) -> None:
+    golden_forum.build(tmp_path, lid_model)  # from sources of every kind with faults of every kind
+    page = Page(render(tmp_path)).text
+    assert "In every step, what came in is what was kept plus what was dropped for a stated reason." in page
+    for said in ("Not all records are accounted for", "defect", "Not all counts can be read", "What cannot be read"):
+        assert said not in page
+    for file in (files := read_build(str(tmp_path)).inputs):
+        parts = sum(sum(fates.values()) for fates in (file.dropped, file.used, file.unused))
+        assert file.rows == file.kept + parts, file.name
+    assert sum(file.holds_marks for file in files) > 1
 
 
 def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:
