@@ -12,7 +12,7 @@ from pipelines.report.charts import MAX_POINTS, Series, axis, line_chart, thinne
 from pipelines.report.folder import read_build
 from pipelines.report.html import Column, escape, file_size, long_table, number, percent, table, tag
 from tests import golden_forum
-from tests.small_build import Page, assert_harmless, corpus, dataset, render, whole_build
+from tests.small_build import Page, assert_harmless, corpus, dataset, render, save, whole_build
 
 
 def test_whole_build(tmp_path: Path) -> None:
@@ -29,6 +29,8 @@ def test_whole_build(tmp_path: Path) -> None:
         "The model is ahead of every trivial rule",
         "Too long for the model and cut: 2 prompts cut.",
         "3 steps over 12 pairs.",
+        "Posts.xml 3.5 kB 12 10 0 2",  # every row of a file is in one of the columns
+        "Votes.xml 99 B 9 0 7 2",
     ):
         assert shown in page.text, shown
     assert "Not in this build" not in page.text
@@ -67,6 +69,27 @@ def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:
     counts = {"documents": {"in": 10, "kept": 8}, "drop": {"language-unsure": 1}}
     dataset(tmp_path / "layers/language", "language", counts, {})
     assert "Not all records are accounted for: sure of a listed language: 10 in, 9 found" in Page(render(tmp_path)).text
+
+
+def test_pairs_that_are_in_no_file_are_lost(tmp_path: Path) -> None:
+    counts = {"candidates": {"kept": 7, "tie": 3}, "candidates_in": {"all": 10}}
+    dataset(tmp_path / "pairs", "pairs", counts, {"data/train-00000-of-00001.arrow": 6})
+    assert "Not all records are accounted for: candidate pairs: 10 in, 9 found" in Page(render(tmp_path)).text
+
+
+def test_few_texts_and_a_stage_beyond_the_recipe_are_shown(tmp_path: Path) -> None:
+    whole_build(tmp_path)
+    fit = {"bytes_per_token": 3.0, "fertility": 1.5, "word_split": "space", "round_trip_rate": 0.997, "texts": 3}
+    save(tmp_path / "tokenizer/card.json", {"validation": {"yue_Hant": fit}})
+    recipe = {"recipe": {"stages": [{"name": "first"}]}}
+    mix = {"planned_tokens": {"first/eng_Latn": 5, "later/eng_Latn": 5}}
+    dataset(tmp_path / "other/curriculum", "curriculum", mix, {}, settings=recipe)
+    (tmp_path / "other/curriculum/manifest.json").replace(tmp_path / "curriculum/manifest.json")
+    page = Page(render(tmp_path))
+    assert "Chinese (Cantonese) 0 3 3.00 1.50 per word >99%" in page.text
+    assert "Grey: measured on fewer than 30 texts." in page.text
+    assert "in 2 stages" in page.text
+    assert page.text.index("Stage first") < page.text.index("Stage later")
 
 
 def test_partial_build_names_what_is_missing(tmp_path: Path) -> None:

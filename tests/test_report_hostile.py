@@ -222,6 +222,12 @@ def test_a_count_that_is_none_is_told_and_proves_nothing(build: Path, value: Any
     assert "defect" not in page
 
 
+def test_a_size_that_is_none_of_the_layer_s_stands_last(build: Path, trusting: None) -> None:
+    sizes = {"odd": 5, "11-100": 1, "2-10": 1}
+    edit(build / "layers/duplicates/manifest.json", lambda values: values["counts"].update(cluster_size=sizes))
+    assert [word for word in Page(render(build)).words if word in sizes] == ["2-10", "11-100", "odd"]
+
+
 def test_a_name_that_nobody_knows_is_shown(build: Path, trusting: None) -> None:
     def rename(values: Any) -> None:
         values["counts"]["candidates"] = {"kept": 7, SCRIPT: 3}
@@ -301,6 +307,14 @@ def test_a_long_text_is_cut_and_its_length_said(build: Path, trusting: None) -> 
     html = render(build)
     assert f"{'n' * 2_000}… (5,000 characters)" in html
     assert "n" * 2_001 not in html
+
+
+def test_settings_may_be_nested_deeply(build: Path, trusting: None) -> None:
+    def nest(values: Any) -> None:
+        values["settings"]["deep"] = nested(400)
+
+    edit(build / "tokens/manifest.json", nest)
+    assert "… 1 more below" in render(build)
 
 
 def test_nothing_reaches_the_terminal_that_acts_there(
