@@ -176,3 +176,10 @@ def test_a_curve_of_means_says_so() -> None:
 
     assert "each point the mean of up to 3" in drawn(3 * MAX_POINTS)
     assert "mean" not in drawn(MAX_POINTS)
+
+
+def test_a_curve_has_all_its_points() -> None:
+    curve = Series("train", range(MAX_POINTS), [float(x % 7) for x in range(MAX_POINTS)])
+    (drawn,) = re.findall(r'points="([^"]*)"', line_chart("Loss", [curve], "step", str))
+    assert len(drawn.split()) == MAX_POINTS
+    assert "…" not in drawn
