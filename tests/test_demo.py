@@ -57,3 +57,4 @@ def test_every_dataset_is_sound_and_the_report_is_written(demo: Path) -> None:
     assert len(page) > 50_000
     assert "In every step, what came in is what was kept plus what was dropped for a stated reason." in page
     assert "defect" not in page
+    assert "What cannot be read" not in page

@@ -41,7 +41,7 @@ class Axis:
 
 def axis(low: float, high: float, wanted_ticks: int) -> Axis:
     """An axis with round ticks (1, 2 or 5 times a power of ten) that covers [low, high]."""
-    if high <= low:
+    if high - low <= 1e-9 * max(1.0, abs(low), abs(high)):  # a line: ticks nearer than that cannot be told apart
         low, high = low - 0.5, high + 0.5
     rough = (high - low) / wanted_ticks
     power = 10.0 ** math.floor(math.log10(rough))
@@ -55,10 +55,15 @@ def thinned(series: Series) -> Series:
     """Finite points only, at most MAX_POINTS of them; runs are averaged, the last point is kept as it is."""
     points = [(x, y) for x, y in zip(series.xs, series.ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
     if len(points) > MAX_POINTS:
-        run = math.ceil(len(points) / MAX_POINTS)
+        run = _run(len(points))
         means = [_mean(points[start : start + run]) for start in range(0, len(points) - 1, run)]
         points = [*means, points[-1]]
     return Series(series.name, [x for x, _ in points], [y for _, y in points])
+
+
+def _run(number: int) -> int:
+    """How many of a curve's points become one."""
+    return math.ceil(number / MAX_POINTS)
 
 
 def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
@@ -82,7 +87,7 @@ def line_chart(
         return Html("")
     values = [y for curve in curves for y in curve.ys] + ([reference[0]] if reference else [])
     y_axis = axis(min(values), max(values), 4)
-    x_high = max(curve.xs[-1] for curve in curves)
+    x_high = max(x for curve in curves for x in curve.xs)
     x_axis = axis(0.0, x_high, 5)
     x_axis = Axis(0.0, x_high, tuple(tick for tick in x_axis.ticks if tick <= x_high)) if x_high > 0 else x_axis
     grid = [_rule(y_axis.place(tick), "grid") for tick in y_axis.ticks]
@@ -92,11 +97,13 @@ def line_chart(
     drawing = tag("svg", *grid, *lines, viewBox="0 0 100 100", preserveAspectRatio="none", role="img", aria_label=title)
     labels = [_label(tick_format(tick), "y", "top", 1 - y_axis.place(tick)) for tick in y_axis.ticks]
     labels += [_label(f"{tick:,.0f}", "x", "left", x_axis.place(tick)) for tick in x_axis.ticks]
+    longest = _run(max(len(curve.xs) for curve in series))
+    averaged = f", each point the mean of up to {longest}" if longest > 1 else ""
     return tag(
         "figure",
         tag("figcaption", tag("b", title), _legend(curves, reference, y_format)),
         tag("div", drawing, *labels, class_="plot"),
-        tag("div", x_title, class_="x-title"),
+        tag("div", x_title, averaged, class_="x-title"),
     )
 
 
@@ -114,7 +121,7 @@ def _polyline(curve: Series, x_axis: Axis, y_axis: Axis, index: int) -> Html:
         f"{100 * x_axis.place(x):.3f},{100 * (1 - min(1.0, max(0.0, y_axis.place(y)))):.3f}"
         for x, y in zip(curve.xs, curve.ys, strict=True)
     )
-    return tag("polyline", points=points, class_=f"curve c{index % 3}")
+    return tag("polyline", points=Html(points), class_=f"curve c{index % 3}")
 
 
 def _legend(curves: Sequence[Series], reference: tuple[float, str] | None, y_format: Callable[[float], str]) -> Html:

@@ -1,67 +1,123 @@
-"""What a build folder says about itself: manifests and metrics, read once, nothing computed anew.
+"""What a build folder says about itself, as values that a page can draw: checked, and nothing computed anew.
 
-The only file of the report that knows names of count groups and of metric keys. A step that has not run is absent
-(None or empty) and the page says so.
+`folder.read_build` makes them. A step that has not run is absent (None or empty), and so is what cannot be read.
 """
 
 from __future__ import annotations
 
-import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pipelines.report.html import counted
-from transforms.datasets import places
-from transforms.datasets.manifest import Manifest, load_manifest
-from transforms.datasets.names import MANIFEST, RUN, split_of
+from pipelines.report.reading import Trouble
+from transforms.datasets.manifest import ShardFile
+from transforms.datasets.names import split_of
+from transforms.datasets.schema import SPLITS
 from transforms.layers.kinds import LAYERS
-
-# Role in the page, place below the build folder; in the order of the flow.
-DATASETS = {
-    "documents": "documents",
-    **{name: f"layers/{name}" for name in LAYERS},
-    "pairs": "pairs",
-    "tokenizer": "tokenizer",
-    "tokens": "tokens",
-    "preference": "preference",
-    "curriculum": "curriculum",
-    "pretrained model": "pretrain/export",
-    "preference model": "preference_model/export",
-    "evaluation": "evaluation",
-}
-
-Row = Mapping[str, Any]
 
 KEPT = "kept"  # the fate of a candidate pair that became a pair
 USED = "used"  # the fate of a document that a curriculum may draw on
 
-BASELINES = {"longer": "prefer the longer answer", "earlier": "prefer the earlier answer", "chance": "chance"}
+FEW = 30  # fewer independent observations show little: they are drawn grey
+_Z = 1.959964  # of a 95% interval
 
 
 @dataclass(frozen=True)
 class Estimate:
     """A mean with its 95% interval."""
 
-    name: str
     value: float
     low: float
     high: float
 
 
+def wilson(value: float, number: int) -> Estimate:
+    """A share of `number` independent observations with Wilson's interval, which holds for few of them as well."""
+    if not number:
+        return Estimate(value, 0.0, 1.0)
+    square = _Z * _Z / number
+    centre = (value + square / 2) / (1 + square)
+    half = math.sqrt(value * (1 - value) * square + square * square / 4) / (1 + square)
+    return Estimate(value, max(0.0, centre - half), min(1.0, centre + half))
+
+
+@dataclass(frozen=True)
+class Part:
+    """How a model does on some pairs. Pairs of one prompt share answers, so that prompts are what is independent.
+
+    Of few prompts the interval is Wilson's for that many observations: a bootstrap over them is too narrow, and has no
+    width at all where all are right.
+    """
+
+    pairs: int
+    prompts: int
+    accuracy: Estimate
+
+    @property
+    def few(self) -> bool:
+        return self.prompts < FEW
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A rule that needs no model, on the same pairs. ahead: how far the model is above it, in shares of the pairs."""
+
+    name: str
+    accuracy: Estimate
+    ahead: Estimate
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    split: str
+    whole: Part
+    baselines: Sequence[Baseline]
+    loss: Estimate | None
+    by_margin: Mapping[str, Part]
+    by_length: Mapping[str, Part]
+    by_language: Mapping[str, Part]
+
+    @property
+    def best(self) -> Baseline | None:
+        return max(self.baselines, key=lambda found: found.accuracy.value, default=None)
+
+
 @dataclass(frozen=True)
 class Step:
-    """What became of the records of one step: came_in = kept + the sum of reasons, or something is wrong."""
+    """What became of the records of one step: came_in = kept + the sum of reasons, or something is wrong.
+
+    sure: all that its manifest says could be read; otherwise the sum proves nothing.
+    """
 
     name: str
     came_in: int
     kept: int
     reasons: Mapping[str, int]
     note: str = ""
+    sure: bool = True
 
     @property
     def dropped(self) -> int:
         return sum(self.reasons.values())
+
+
+@dataclass(frozen=True)
+class InputFile:
+    """The account of an input file: rows = kept as documents + used + dropped + unused."""
+
+    name: str
+    bytes: int
+    rows: int
+    kept: int
+    dropped: Mapping[str, int]
+    used: Mapping[str, int]  # rows that say something of a post and become none: votes and links
+    unused: Mapping[str, int]
+    outcomes: Mapping[str, int]  # of the file itself
+
+    @property
+    def holds_marks(self) -> bool:
+        return bool(self.used or self.unused)
 
 
 @dataclass(frozen=True)
@@ -77,40 +133,77 @@ class Mix:
 
 
 @dataclass(frozen=True)
+class Fit:
+    """How a tokenizer fits a language, measured on `texts` texts. unit: what fertility counts tokens per."""
+
+    texts: int
+    bytes_per_token: float
+    fertility: float
+    unit: str
+    round_trip_rate: float
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of a training log, with those of its numbers that the page draws."""
+
+    kind: str
+    step: int
+    numbers: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What the page takes of a manifest. settings: as they are, to be shown and not to be trusted."""
+
+    digest: str
+    fingerprint: str
+    files: Sequence[ShardFile]
+    settings: object = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    kept_with: Sequence[Mapping[str, str]] = ()
+    parents: Mapping[str, str] = field(default_factory=dict)
+    inputs: Sequence[InputFile] = ()
+    counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    sure: bool = True  # all counts of the manifest could be read
+
+    @property
+    def data_files(self) -> list[ShardFile]:
+        return [file for file in self.files if file.path.startswith("data/")]
+
+    @property
+    def rows(self) -> int:
+        return sum(file.rows for file in self.data_files)
+
+
+@dataclass(frozen=True)
 class Build:
-    """A build folder, as far as it got."""
+    """A build folder, as far as it got and can be read."""
 
     name: str
-    manifests: Mapping[str, Manifest]  # by role
-    runs: Mapping[str, Row] = field(default_factory=dict)  # run.json by role
-    card: Row = field(default_factory=dict)  # of the tokenizer
-    pretrain: Sequence[Row] = ()  # metrics.jsonl
-    preference: Sequence[Row] = ()
-    evaluation: Row = field(default_factory=dict)
+    datasets: Mapping[str, Dataset]  # by role
+    rule: str = ""  # of the pairs
+    vocabulary: int | None = None
+    fits: Mapping[str, Fit] = field(default_factory=dict)  # of the tokenizer, by language
+    stages: Sequence[str] = ()  # of the curriculum, in their order
+    pretrain: Sequence[Line] = ()
+    preference: Sequence[Line] = ()
+    evaluation: Evaluation | None = None
+    times: Sequence[tuple[float, float]] = ()  # when steps began and ended, in seconds since 1970
+    troubles: Sequence[Trouble] = ()
 
-    def get(self, role: str) -> Manifest | None:
-        return self.manifests.get(role)
+    def get(self, role: str) -> Dataset | None:
+        return self.datasets.get(role)
 
     def count(self, role: str, group: str) -> Mapping[str, int]:
         """The counts of one group over a whole dataset; empty when the dataset or the group is absent."""
-        manifest = self.get(role)
-        return manifest.counts.get(group, {}) if manifest else {}
+        dataset = self.get(role)
+        return dataset.counts.get(group, {}) if dataset else {}
 
     @property
-    def inputs(self) -> Sequence[Row]:
-        """The account of each input file: name, bytes, rows, kept, dropped by reason, outcomes of the file itself."""
-        manifest = self.get("documents")
-        return manifest.inputs if manifest else ()
-
-    @property
-    def marks(self) -> list[Row]:
-        """The input files whose rows say something of a post and become none: votes and links."""
-        return [file for file in self.inputs if file.get("used") or file.get("unused")]
-
-    @property
-    def posts(self) -> list[Row]:
-        """The input files whose rows are posts or documents."""
-        return [file for file in self.inputs if file not in self.marks]
+    def inputs(self) -> Sequence[InputFile]:
+        documents = self.get("documents")
+        return documents.inputs if documents else ()
 
     @property
     def languages(self) -> Mapping[str, int]:
@@ -122,77 +215,70 @@ class Build:
         """The fate of every record in every step that has run."""
         steps = []
         if documents := self.get("documents"):
-            outcomes = _sum_up(file["outcomes"] for file in self.inputs)
-            note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
-            note = f"Whole files: {note}; their complete rows are among those above." if note else ""
-            reasons = _sum_up(file["dropped"] for file in self.posts)
-            steps.append(Step("posts of the dump", _rows(self.posts), documents.rows, reasons, note))
-            if self.marks:
-                used = sum(sum(file["used"].values()) for file in self.marks)
-                reasons = _sum_up(file[fate] for file in self.marks for fate in ("unused", "dropped"))
-                steps.append(Step("votes and links joined to posts", _rows(self.marks), used, reasons))
+            steps += self._ingested(documents)
         for role, layer in LAYERS.items():
-            if layer.keep and self.get(role):
-                fates = self.count(role, "documents")
-                steps.append(Step(layer.keep.documents, fates["in"], fates["kept"], self.count(role, "drop")))
-        if self.get("pairs"):
+            if layer.keep and (dataset := self.get(role)):
+                fates, reasons = self.count(role, "documents"), self.count(role, "drop")
+                came_in, kept = fates.get("in", 0), fates.get("kept", 0)
+                steps.append(Step(layer.keep.documents, came_in, kept, reasons, sure=dataset.sure))
+        if pairs := self.get("pairs"):
             candidates = self.count("pairs", "candidates")
             reasons = {reason: count for reason, count in candidates.items() if reason != KEPT}
             came_in = sum(self.count("pairs", "candidates_in").values())
-            steps.append(Step("candidate pairs", came_in, candidates.get(KEPT, 0), reasons))
-        if (tokens := self.get("tokens")) and self.get("curriculum"):
+            steps.append(Step("candidate pairs", came_in, pairs.rows, reasons, sure=pairs.sure))
+        if (tokens := self.get("tokens")) and (curriculum := self.get("curriculum")):
             fates = self.count("curriculum", "documents")
             reasons = {reason: count for reason, count in fates.items() if reason != USED}
-            steps.append(Step("for the curriculum", tokens.rows, fates.get(USED, 0), reasons))
+            kept, sure = fates.get(USED, 0), tokens.sure and curriculum.sure
+            steps.append(Step("used by the curriculum", tokens.rows, kept, reasons, sure=sure))
+        return steps
+
+    def _ingested(self, documents: Dataset) -> list[Step]:
+        posts = [file for file in self.inputs if not file.holds_marks]
+        marks = [file for file in self.inputs if file.holds_marks]
+        outcomes = sum_up(file.outcomes for file in self.inputs)
+        note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
+        note = f"Whole files: {note}; their complete rows are among those above." if note else ""
+        reasons = sum_up(file.dropped for file in posts)
+        steps = [Step("posts and texts", rows_of(posts), documents.rows, reasons, note, documents.sure)]
+        if marks:
+            used = sum(sum(file.used.values()) for file in marks)
+            reasons = sum_up(fate for file in marks for fate in (file.unused, file.dropped))
+            steps.append(Step("votes and links joined to posts", rows_of(marks), used, reasons, sure=documents.sure))
         return steps
 
     @property
     def pairs_by_split(self) -> Mapping[str, int]:
-        manifest = self.get("pairs")
-        return _sum_up({split_of(file.path) or "": file.rows} for file in (manifest.data_files if manifest else ()))
-
-    @property
-    def stages(self) -> Sequence[str]:
-        """Names of the curriculum's stages in their order."""
-        manifest = self.get("curriculum")
-        return [stage["name"] for stage in manifest.settings["recipe"]["stages"]] if manifest else []
+        """The known splits in their order, then whatever else the files are named for."""
+        pairs = self.get("pairs")
+        found = sum_up({split_of(file.path) or "": file.rows} for file in (pairs.data_files if pairs else ()))
+        return {split: found.get(split, 0) for split in (*SPLITS, *sorted(set(found) - set(SPLITS)))}
 
     @property
     def mix(self) -> list[Mix]:
         """The curriculum by stage in order, then language."""
-        groups = ("planned_tokens", "tokens", "sequences", "repeated_tokens")
-        planned, tokens, sequences, repeated = (self.count("curriculum", group) for group in groups)
-        rows = []
-        for name, budget in planned.items():
-            stage, _, code = name.partition("/")
-            found = (group.get(name, 0) for group in (tokens, sequences, repeated))
-            rows.append(Mix(stage, code, budget, *found))
-        return sorted(rows, key=lambda row: (self.stages.index(row.stage), row.language))
-
-    @property
-    def accuracy(self) -> Estimate | None:
-        return estimate("preference model", self.evaluation["accuracy"]) if self.evaluation else None
-
-    @property
-    def baselines(self) -> list[Estimate]:
-        """What needs no model, on the same pairs."""
-        found = self.evaluation.get("baselines", {})
-        return [estimate(BASELINES.get(name, name), values["accuracy"]) for name, values in found.items()]
-
-    @property
-    def best_baseline(self) -> Estimate | None:
-        return max(self.baselines, key=lambda found: found.value, default=None)
+        planned, *groups = (self.count("curriculum", group) for group in MIX_GROUPS)
+        names = sorted({name for group in (planned, *groups) for name in group})
+        rows = [
+            Mix(*_stage_and_language(name), *(group.get(name, 0) for group in (planned, *groups))) for name in names
+        ]
+        order = {stage: place for place, stage in enumerate(self.stages)}
+        return sorted(rows, key=lambda row: (order.get(row.stage, len(order)), row.stage, row.language))
 
 
-def estimate(name: str, values: Row) -> Estimate:
-    return Estimate(name, values["value"], values["low"], values["high"])
+MIX_GROUPS = ("planned_tokens", "tokens", "sequences", "repeated_tokens")
 
 
-def _rows(files: Iterable[Row]) -> int:
-    return sum(file["rows"] for file in files)
+def _stage_and_language(name: str) -> tuple[str, str]:
+    stage, _, language = name.partition("/")
+    return stage, language
 
 
-def _sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def rows_of(files: Iterable[InputFile]) -> int:
+    return sum(file.rows for file in files)
+
+
+def sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     totals: dict[str, int] = {}
     for part in parts:
         for name, count in part.items():
@@ -200,44 +286,8 @@ def _sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     return totals
 
 
-def read_build(folder: str) -> Build:
-    """Raises ValueError when the folder holds no dataset of a build."""
-    found = {
-        role: place
-        for role, name in DATASETS.items()
-        if places.exists(places.join(place := places.join(folder, name), MANIFEST))
-    }
-    if not found:
-        raise ValueError(
-            f"{folder} holds none of the datasets of a build ({', '.join(sorted(DATASETS.values()))}); "
-            "name the `output` folder of a build file"
-        )
-    return Build(
-        name=places.name(folder),
-        manifests={role: load_manifest(place) for role, place in found.items()},
-        runs={role: run for role, place in found.items() if (run := _json(places.join(place, RUN)))},
-        card=_json(places.join(folder, "tokenizer/card.json")),
-        pretrain=_json_lines(places.join(folder, "pretrain/metrics.jsonl")),
-        preference=_json_lines(places.join(folder, "preference_model/metrics.jsonl")),
-        evaluation=_json(places.join(folder, "evaluation/evaluation.json")) if "evaluation" in found else {},
-    )
-
-
-def _json(place: str) -> dict[str, Any]:
-    values = json.loads(places.read_bytes(place)) if places.exists(place) else {}
-    assert isinstance(values, dict)
-    return values
-
-
-def _json_lines(place: str) -> list[dict[str, Any]]:
-    """Whole lines only: a run that is still writing may end in half a line."""
-    if not places.exists(place):
-        return []
-    *lines, _ = places.read_bytes(place).decode().split("\n")
-    return [json.loads(line) for line in lines if line]
-
-
-def points(rows: Sequence[Row], kind: str, key: str) -> tuple[list[float], list[float]]:
-    """(steps, values) of the metrics lines of one kind ("train", "validation") that have this number."""
-    having = [row for row in rows if row["kind"] == kind and row.get(key) is not None]
-    return [float(row["step"]) for row in having], [float(row[key]) for row in having]
+def points(rows: Sequence[Line], kind: str, key: str) -> tuple[list[float], list[float]]:
+    """(steps, values) of the log's lines of one kind ("train", "validation") that have this number, by step."""
+    having = [(float(row.step), row.numbers[key]) for row in rows if row.kind == kind and key in row.numbers]
+    having.sort(key=lambda point: point[0])
+    return [step for step, _ in having], [value for _, value in having]

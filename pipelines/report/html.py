@@ -14,8 +14,13 @@ from typing import Literal
 
 VOID = frozenset({"meta"})
 
-# Characters that reorder the text around them, or draw it over other text: shown as U+FFFD.
-_UNSEEN = frozenset(map(chr, (0x200E, 0x200F, 0x061C, *range(0x2028, 0x202F), *range(0x2066, 0x206A))))
+MOST_CHARACTERS = 2000  # of one text; of a longer one the page says how many there are
+SHOWN_ROWS = 25  # of a long table; the others are one click away
+
+# Characters without a shape of their own are shown as U+FFFD: some of them reorder the text around them. Of those that
+# only format, the joiners and the Arabic signs belong to the spelling of words.
+_SPELLING = frozenset(map(chr, (0x200C, 0x200D, 0xAD, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)))
+_NO_SHAPE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 
 class Html(str):
@@ -26,18 +31,19 @@ class Html(str):
 
 def escape(value: object) -> Html:
     """Value as text of a page, safe in element content and in quoted attributes. Html passes unchanged."""
-    if isinstance(value, Html):
-        return value
-    text = str(value)
-    if not text.isprintable():
-        text = "".join(_visible(char) for char in text)
-    return Html(html.escape(text, quote=True))
+    return value if isinstance(value, Html) else Html(html.escape(visible(str(value)), quote=True))
+
+
+def visible(text: str) -> str:
+    """A text as it may be shown, on a page or a terminal: nothing in it acts, and it is not endless."""
+    if len(text) > MOST_CHARACTERS:
+        text = f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
+    return text if text.isprintable() else "".join(_visible(char) for char in text)
 
 
 def _visible(char: str) -> str:
-    if char in "\n\t ":
-        return char
-    return "\ufffd" if char in _UNSEEN or unicodedata.category(char) in ("Cc", "Cs", "Cn", "Co") else char
+    seen = char in "\n\t" or char in _SPELLING or unicodedata.category(char) not in _NO_SHAPE
+    return char if seen else "\ufffd"
 
 
 def tag(name: str, /, *children: object, **attributes: object) -> Html:
@@ -55,7 +61,9 @@ def join(parts: Iterable[object], separator: str = "") -> Html:
 
 def number(value: float | int | None, digits: int = 0) -> str:
     """1234567 -> '1,234,567'; None -> a dash."""
-    return "–" if value is None else f"{value:,.{digits}f}"
+    if value is None:
+        return "–"
+    return f"{value:,}" if isinstance(value, int) and not digits else f"{value:,.{digits}f}"
 
 
 def counted(count: int, noun: str, plural: str = "") -> str:
@@ -64,8 +72,15 @@ def counted(count: int, noun: str, plural: str = "") -> str:
 
 
 def percent(share: float | None, digits: int = 1) -> str:
-    """0.1234 -> '12.3%'; None -> a dash."""
-    return "–" if share is None else f"{100 * share:.{digits}f}%"
+    """0.1234 -> '12.3%'; None -> a dash; '<0.1%' and '>99.9%' for what is not nothing and not all."""
+    if share is None:
+        return "–"
+    shown, step = f"{100 * share:.{digits}f}", 10.0**-digits
+    if share > 0 and float(shown) == 0:
+        return f"<{step:.{digits}f}%"
+    if share < 1 and float(shown) == 100:
+        return f">{100 - step:.{digits}f}%"
+    return f"{shown}%"
 
 
 def share(part: float, whole: float) -> float | None:
@@ -90,17 +105,27 @@ class Column:
     kind: Literal["name", "number", "bar", "code"] = "number"
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]], total: Sequence[object] | None = None) -> Html:
-    """A table that scrolls sideways on a narrow screen. total: a last row that sums the others.
+class Few(tuple[object, ...]):
+    """The cells of a row that rests on few observations: it is drawn grey."""
+
+    __slots__ = ()
+
+
+def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Html:
+    """A table that scrolls sideways on a narrow screen.
 
     Raises:
         ValueError: a row has another number of cells than there are columns.
     """
     head = tag("tr", *(tag("th", column.title, class_=column.kind, scope="col") for column in columns))
-    body = [tag("tr", *_cells(columns, row)) for row in rows]
-    if total is not None:
-        body.append(tag("tr", *_cells(columns, total), class_="total"))
+    body = [tag("tr", *_cells(columns, row), class_="few" if isinstance(row, Few) else None) for row in rows]
     return tag("div", tag("table", tag("thead", head), tag("tbody", *body)), class_="scroll", tabindex="0")
+
+
+def long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Html:
+    """A table whose rows past SHOWN_ROWS are folded away; it says how many."""
+    first, rest = rows[:SHOWN_ROWS], rows[SHOWN_ROWS:]
+    return join([table(columns, first), details(f"{len(rest):,} more", table(columns, rest)) if rest else Html("")])
 
 
 def _cells(columns: Sequence[Column], row: Sequence[object]) -> list[Html]:
@@ -137,10 +162,6 @@ def _place(fraction: float) -> str:
 
 def paragraph(*children: object, class_: str | None = None) -> Html:
     return tag("p", *children, class_=class_)
-
-
-def section(anchor: str, title: str, *children: object) -> Html:
-    return tag("section", tag("h2", title), *children, id=anchor)
 
 
 def details(summary: object, *children: object, open_: bool = False) -> Html:

@@ -1,7 +1,8 @@
 """The report of a build: one HTML page that needs no other file, made from manifests and metrics alone.
 
 The same build gives the same page, but for its last line, which says when the steps ran. Steps that have not run are
-left out and named. Whatever came out of a dump is escaped (`report_html`).
+left out and named. Whatever came out of a dump is escaped (`html.py`). What cannot be read is told, on the page and on
+the terminal, and costs itself only: there is always a page.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from pipelines.command import console, run_command
 from pipelines.report.corpus import (
@@ -20,9 +22,23 @@ from pipelines.report.corpus import (
     layer_section,
     pairs_section,
 )
-from pipelines.report.data import Build, read_build
-from pipelines.report.html import Html, counted, join, number, page, paragraph, percent, tag
-from pipelines.report.models import evaluation_section, preference_section, pretrain_section
+from pipelines.report.data import Build, rows_of
+from pipelines.report.evaluation import evaluation_section
+from pipelines.report.folder import read_build
+from pipelines.report.html import (
+    Column,
+    Html,
+    counted,
+    join,
+    long_table,
+    number,
+    page,
+    paragraph,
+    percent,
+    tag,
+    visible,
+)
+from pipelines.report.models import preference_section, pretrain_section
 from pipelines.report.provenance import footer, provenance_section
 from pipelines.report.tokens import curriculum_section, tokenizer_section
 from transforms.datasets import places
@@ -45,9 +61,25 @@ SECTIONS: Sequence[tuple[str, str, Callable[[Build], Html | None]]] = (
 )
 
 
+TROUBLES_SHOWN = 500  # on the page; of more it says how many
+TROUBLES_SAID = 10  # on the terminal
+
+
 def run(build_folder: str, output: str) -> None:
-    """Writes the page of a build to `output`. Raises ValueError when the folder holds no dataset of a build."""
-    places.write_atomically(output, build_page(read_build(build_folder)).encode())
+    """Writes the page of a build to `output`, and says on the terminal what could not be read.
+
+    Raises ValueError when the folder holds no dataset of a build.
+    """
+    build = read_build(build_folder)
+    places.write_atomically(output, build_page(build).encode())
+    for trouble in build.troubles[:TROUBLES_SAID]:
+        _warn(f"{visible(trouble.file)}: {visible(trouble.says)}")
+    if (more := len(build.troubles) - TROUBLES_SAID) > 0:
+        _warn(f"{number(more)} more such lines are on the page")
+
+
+def _warn(message: str) -> None:
+    console.print(f"[bold yellow]warning:[/] {escape(message)}", soft_wrap=True)
 
 
 def command(
@@ -66,10 +98,12 @@ def build_page(build: Build) -> str:
     links = [tag("a", title, href=f"#{anchor}") for anchor, title, _ in drawn]
     body: list[Html] = [
         tag("header", *_head(build), tag("nav", *links, aria_label="Sections")),
+        *_troubles(build),
         *(tag("section", tag("h2", title), content, id=anchor) for anchor, title, content in drawn),
     ]
     if missing:
-        body.append(paragraph(f"Not in this build: {', '.join(missing).lower()}.", class_="note"))
+        start = "Not in this build, or not readable" if build.troubles else "Not in this build"
+        body.append(paragraph(f"{start}: {', '.join(missing).lower()}.", class_="note"))
     body.append(footer(build))
     return page(f"Agora report: {build.name}", CSS.read_text(encoding="utf-8"), body)
 
@@ -84,27 +118,68 @@ def _head(build: Build) -> list[Html]:
     ]
 
 
-def _summary(build: Build) -> list[str]:
+def _troubles(build: Build) -> list[Html]:
+    """What cannot be read, before all else: it says which figures not to expect."""
+    if not build.troubles:
+        return []
+    rows = [(trouble.file, trouble.says) for trouble in build.troubles[:TROUBLES_SHOWN]]
+    more = len(build.troubles) - TROUBLES_SHOWN
+    says = (
+        f"{counted(len(build.troubles), 'thing is', 'things are')} not as a build writes them. What cannot be read is "
+        "left out, and the figures that need it are missing or too small. Run the build again with --replace, or copy "
+        "its folder anew."
+    )
+    return [
+        tag(
+            "section",
+            tag("h2", "What cannot be read"),
+            paragraph(says, class_="alarm"),
+            long_table([Column("file", "name"), Column("what is wrong", "name")], rows),
+            paragraph(f"{number(more)} more are not listed.", class_="note") if more > 0 else "",
+            id="troubles",
+        )
+    ]
+
+
+def _summary(build: Build) -> list[Html]:
     """The build in a few sentences; only what is there is said."""
     sentences = []
     if documents := build.get("documents"):
-        posts, marks = (sum(file["rows"] for file in files) for files in (build.posts, build.marks))
-        rows = counted(posts, "post") + (f" and {counted(marks, 'vote or link', 'votes and links')}" if marks else "")
-        source = f"From {rows} of {counted(len(build.inputs), 'input file')}"
-        languages = f" in {counted(len(build.languages), 'language')}" if build.languages else ""
-        sentences.append(f"{source} came {number(documents.rows)} documents{languages}.")
-    if pairs := build.get("pairs"):
-        sentences.append(f"Their votes gave {number(pairs.rows)} preference pairs.")
-    if build.evaluation:
-        ours, best = build.accuracy, build.best_baseline
-        assert ours is not None, "there is an evaluation"
-        assert best is not None, "an evaluation holds its baselines"
+        marks = rows_of(file for file in build.inputs if file.holds_marks)
+        rows = counted(rows_of(build.inputs) - marks, "post or text", "posts and texts")
+        rows += f" and {counted(marks, 'vote or link', 'votes and links')}" if marks else ""
         sentences.append(
-            f"On pairs held out of all training, the preference model agrees with the votes in {percent(ours.value)} "
-            f"(95% interval {percent(ours.low)} to {percent(ours.high)}); the best trivial rule, "
-            f"“{best.name}”, in {percent(best.value)}."
+            f"From {rows} of {counted(len(build.inputs), 'input file')} came {counted(documents.rows, 'document')}."
         )
-    return sentences
+    if build.languages:
+        sure = counted(sum(build.languages.values()), "document is", "documents are")
+        sentences.append(f"{sure} surely in one of {counted(len(build.languages), 'language')}.")
+    if pairs := build.get("pairs"):
+        sentences.append(f"Votes gave {counted(pairs.rows, 'preference pair')}.")
+    return [*map(join, ([sentence] for sentence in sentences)), *_agreement(build)]
+
+
+def _agreement(build: Build) -> list[Html]:
+    """How right the model is, in a sentence that says on what."""
+    found = build.evaluation
+    if found is None:
+        return []
+    ours, best = found.whole.accuracy, found.best
+    few = f" of only {counted(found.whole.prompts, 'prompt')}" if found.whole.few else ""
+    rule = f"; the best trivial rule, “{best.name}”, in {percent(best.accuracy.value)}" if best else ""
+    return [
+        join(
+            [
+                f"On {counted(found.whole.pairs, 'pair')}{few} of the ",
+                tag("bdi", found.split),
+                f" split{HELD_OUT if found.split == 'holdout' else ''}, the preference model agrees with the votes in "
+                f"{percent(ours.value)} (95% interval {percent(ours.low)} to {percent(ours.high)}){rule}.",
+            ]
+        )
+    ]
+
+
+HELD_OUT = ", held out of all training"
 
 
 def _tiles(build: Build) -> list[tuple[str, str]]:
@@ -112,13 +187,13 @@ def _tiles(build: Build) -> list[tuple[str, str]]:
     if documents := build.get("documents"):
         tiles.append(("documents", number(documents.rows)))
     if build.languages:
-        tiles.append(("languages", number(len(build.languages))))
+        tiles.append(("languages found", number(len(build.languages))))
     if pairs := build.get("pairs"):
         tiles.append(("preference pairs", number(pairs.rows)))
     if build.get("curriculum"):
-        tiles.append(("curriculum tokens", number(sum(row.tokens for row in build.mix))))
-    if build.accuracy:
-        tiles.append(("holdout accuracy", percent(build.accuracy.value)))
+        tiles.append(("curriculum tokens, repeats counted", number(sum(row.tokens for row in build.mix))))
+    if found := build.evaluation:
+        tiles.append((f"accuracy on {found.split}", percent(found.whole.accuracy.value)))
     return tiles
 
 

@@ -4,69 +4,84 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pipelines.report.corpus import long_table
-from pipelines.report.data import Build, Mix
-from pipelines.report.html import Column, Html, bar, join, number, paragraph, percent, share, tag
+from pipelines.report.data import FEW, Build, Mix
+from pipelines.report.html import (
+    Column,
+    Few,
+    Html,
+    bar,
+    counted,
+    join,
+    long_table,
+    number,
+    paragraph,
+    percent,
+    share,
+    tag,
+)
 from tokenizer.languages import language_name
-
-WORDS = {"space": "word", "char": "character"}  # what a language's word_split counts
 
 
 def tokenizer_section(build: Build) -> Html | None:
-    manifest = build.get("tokenizer")
-    if manifest is None:
+    if build.get("tokenizer") is None:
         return None
     sample = build.count("tokenizer", "sample_bytes")
-    fits = build.card.get("validation", {})
-    most = max((fit["bytes_per_token"] for fit in fits.values()), default=0.0)
+    most = max((fit.bytes_per_token for fit in build.fits.values()), default=0.0)
     rows = [
-        (
-            language_name(code),
-            number(sample.get(code, 0)),
-            number(fit["bytes_per_token"], 2),
-            bar(share(fit["bytes_per_token"], most)),
-            f"{fit['fertility']:.2f} per {WORDS[fit['word_split']]}",
-            percent(fit["round_trip_rate"], 0),
+        (Few if fit.texts < FEW else tuple)(
+            (
+                language_name(code),
+                number(sample.get(code, 0)),
+                number(fit.texts),
+                number(fit.bytes_per_token, 2),
+                bar(share(fit.bytes_per_token, most), tone="grey" if fit.texts < FEW else "main"),
+                f"{number(fit.fertility, 2)} per {fit.unit}",
+                percent(fit.round_trip_rate, 0),
+            )
         )
-        for code, fit in sorted(fits.items(), key=lambda item: -item[1]["bytes_per_token"])
+        for code, fit in sorted(build.fits.items(), key=lambda item: (-item[1].bytes_per_token, item[0]))
     ]
+    few = any(isinstance(row, Few) for row in rows)
     columns = [
         Column("language", "name"),
         Column("trained on, bytes"),
+        Column("texts measured"),
         Column("bytes per token"),
         Column("", "bar"),
         Column("tokens"),
         Column("exact round trips"),
     ]
-    vocabulary = manifest.settings.get("vocab_size")
     return join(
         [
             paragraph(
-                f"{number(vocabulary)} entries, trained on {number(sum(sample.values()))} bytes of the train split. "
-                "Measured on the validation split: more bytes per token is a shorter sequence for the same text. "
-                "Scripts need one to three bytes a character, so compare a language with itself across tokenizers, not "
-                "with another language."
+                f"{number(build.vocabulary)} entries, trained on {number(sum(sample.values()))} bytes of the train "
+                "split. Measured on the validation split: more bytes per token is a shorter sequence for the same "
+                "text. Scripts need one to three bytes a character, so compare a language with itself across "
+                "tokenizers, not with another language."
             ),
             long_table(columns, rows),
+            *([paragraph(f"Grey: measured on fewer than {FEW} texts.", class_="note")] if few else []),
         ]
     )
 
 
 def curriculum_section(build: Build) -> Html | None:
-    manifest = build.get("curriculum")
-    if manifest is None:
+    if build.get("curriculum") is None:
         return None
     capacity = build.count("curriculum", "capacity_tokens")
+    by_stage: dict[str, list[Mix]] = {stage: [] for stage in build.stages}
+    for row in build.mix:
+        by_stage.setdefault(row.stage, []).append(row)
     tokens = sum(row.tokens for row in build.mix)
     sequences = sum(row.sequences for row in build.mix)
     return join(
         [
             paragraph(
-                f"{number(sequences)} sequences with {number(tokens)} tokens in {len(build.stages)} stages; "
+                f"{number(sequences)} sequences with {number(tokens)} tokens in {counted(len(by_stage), 'stage')}; "
                 f"{percent(share(tokens, sum(capacity.values())), 2)} of their places are filled. Sequences are "
                 "ordered so that every stretch of a stage has the stage's mix."
             ),
-            *(_stage(stage, [row for row in build.mix if row.stage == stage]) for stage in build.stages),
+            *(_stage(stage, rows) for stage, rows in by_stage.items()),
         ]
     )
 
