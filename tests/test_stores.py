@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +14,7 @@ from pathlib import Path
 import fsspec
 import pyarrow as pa
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from tests.conftest import ROOT
 from tests.emulators import Emulator
@@ -98,10 +100,12 @@ def test_an_arrow_file_is_written_in_parts_and_read_at_any_place(folder: str) ->
 
 @on_shared
 def test_what_another_process_does_is_seen_at_once(folder: str) -> None:
-    """After this one has looked at the folder, and at the very file."""
+    """After this one has looked at the folder, at what that lies in, and at the very file."""
+    whole = folder.rsplit("/", 2)[0]
     file, other = places.join(folder, "data", "one"), places.join(folder, "two")
     places.write_atomically(other, b"x")
     assert places.list_files(folder) == ["two"]
+    assert other.removeprefix(f"{whole}/") in places.list_files(whole)
     assert not places.exists(file)
     assert not places.is_folder(places.join(folder, "data"))
     assert places.size(other) == 1
@@ -148,7 +152,22 @@ print(*[name for number in range(20) if places.create(name := f"{place}-{number}
         assert {places.read_bytes(name) for name in names} <= {mine.encode()}
 
 
+def test_in_memory_one_thread_looks_and_writes_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    exists = MemoryFileSystem.exists
+
+    def slow(self: MemoryFileSystem, path: str) -> bool:
+        found = bool(exists(self, path))
+        time.sleep(0.01)
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "exists", slow)
+    place = f"memory://{uuid.uuid4().hex}/lease"
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        assert list(pool.map(lambda _: places.create(place, b"x"), range(AT_ONCE))).count(True) == 1
+
+
 @on_all
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("size", [10, LARGE])
 def test_nothing_is_left_of_what_is_discarded_or_fails(folder: str, size: int) -> None:
     place = places.join(folder, "file")
