@@ -18,6 +18,7 @@ import fsspec
 
 BUCKET = "agora"
 _STARTED_WITHIN_S = 30
+_LOGGED_WITHIN_S = 0.05
 _REQUEST = re.compile(rb"(?:GET|HEAD|POST|PUT|PATCH|DELETE) /")
 
 
@@ -30,8 +31,12 @@ class Emulator:
     log: Path
 
     def requests(self) -> int:
-        """How many it has got."""
-        return len(_REQUEST.findall(self.log.read_bytes()))
+        """How many it has got; it may log one after its answer."""
+        seen = -1
+        while seen != (found := len(_REQUEST.findall(self.log.read_bytes()))):
+            seen = found
+            time.sleep(_LOGGED_WITHIN_S)
+        return seen
 
 
 def _free_port() -> int:
