@@ -91,7 +91,7 @@ class Upload:
         if self._file is not None:
             with suppress(Exception):  # an upload that cannot be given up is not seen either
                 self._file.discard()
-            self._file.closed = True
+            self._file.closed = True  # the collector shall not close it once more
 
 
 def create(filesystem: fsspec.AbstractFileSystem, path: str, data: bytes) -> bool:
