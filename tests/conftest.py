@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.emulators import Emulator, emulator
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
@@ -26,6 +29,28 @@ def shared_data() -> Path:
     if not SHARED_DATA.exists():
         pytest.skip(f"no real data at {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def gs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator | str]:
+    """A store that gs:// leads to, or why there is none."""
+    with emulator("gs", tmp_path_factory.mktemp("gs")) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator | str]:
+    with emulator("s3", tmp_path_factory.mktemp("s3")) as started:
+        yield started
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Emulator:
+    """The store that the test's parameter names, `gs` or `s3` (indirect)."""
+    found: Emulator | str = request.getfixturevalue(request.param)
+    if isinstance(found, str):
+        pytest.skip(found)
+    return found
 
 
 def forum_rows(questions: int) -> list[str]:

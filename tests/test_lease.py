@@ -133,6 +133,17 @@ def test_a_marker_that_is_just_being_written_is_waited_for(tmp_path: Path) -> No
     held.end()
 
 
+def test_a_lease_whose_creation_was_answered_by_nothing_is_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = places.create
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "create", lambda place, data: create(place, data) and False)
+        held = Lease.take(str(tmp_path), "f", [])
+    held.check()
+    held.end()
+
+
 def _try(place: str, start: multiprocessing.synchronize.Barrier, won: multiprocessing.Queue[bool]) -> None:
     start.wait()
     try:

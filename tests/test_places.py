@@ -16,7 +16,7 @@ from transforms.datasets import places
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
 def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path) -> None:
     file = places.AtomicFile(str(tmp_path / "file"))
-    file._file = open("/dev/full", "wb")  # noqa: SIM115
+    file._file._file = open("/dev/full", "wb")  # type: ignore[union-attr]  # noqa: SIM115
     file.write(b"x" * 10)
     file.discard()
     assert list(tmp_path.iterdir()) == []
@@ -38,11 +38,11 @@ def test_a_folder_that_may_not_be_read_is_not_taken_for_empty(tmp_path: Path, mo
 
 
 def test_a_store_whose_library_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(place: str) -> None:
+    def missing(place: str, **options: object) -> None:
         raise ImportError("Install s3fs to access S3")
 
     monkeypatch.setattr(fsspec.core, "url_to_fs", missing)
-    with pytest.raises(ValueError, match="s3://bucket/x cannot be reached: Install s3fs"):
+    with pytest.raises(ValueError, match=r"s3://bucket/x cannot be reached: Install s3fs.*agora-forum\[s3\]"):
         places.exists("s3://bucket/x")
 
 

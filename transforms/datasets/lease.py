@@ -164,12 +164,15 @@ class Lease:
     def take(place: str, fingerprint: str, inputs: Sequence[str]) -> Lease:
         """The lease on a place. A build of the same fingerprint and inputs whose owner is dead is gone on with: it
         keeps its name. Raises OwnedError while another process builds there."""
+        owner = _this_process()
         while True:
             number, before = current(place)
             now = time.time()
+            if before is not None and before.owner == owner:  # it was created, and the store's answer was lost
+                return Lease(place, number, before)
             if before is not None and before.alive(now):
                 raise OwnedError(_owned(place, before))
-            marker = Marker(uuid.uuid4().hex, fingerprint, list(inputs), now, now, _this_process())
+            marker = Marker(uuid.uuid4().hex, fingerprint, list(inputs), now, now, owner)
             if before is not None and (before.fingerprint, list(before.inputs)) == (fingerprint, list(inputs)):
                 marker = replace(marker, build=before.build, started=before.started)
             if places.create(_marker_place(place, number + 1), marker.to_json()):

@@ -1,7 +1,8 @@
 """Where files are: a place is a local path or a URL (gs://…, s3://…, memory://…), always a plain string.
 
 The few file operations that datasets need, over fsspec, so that no other module asks whether a place is local. Writes
-are atomic: a reader sees the old file, or the new one, never a part.
+are atomic: a reader sees the old file, or the new one, never a part. Every look sees what other processes have written:
+fsspec's listings are not kept. What object stores do otherwise is in stores.py.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import io
 import os
 import posixpath
+import threading
 import uuid
 from contextlib import suppress
 from typing import IO, cast
@@ -17,16 +19,23 @@ from typing import IO, cast
 import fsspec
 import xxhash
 from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
+
+from transforms.datasets import stores
 
 _CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp-"  # begins the name of a file that is being written
 
+_MEMORY = threading.Lock()
+
 
 def _filesystem(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
     try:
-        filesystem, path = fsspec.core.url_to_fs(place)
+        filesystem, path = fsspec.core.url_to_fs(place, use_listings_cache=False)
     except ImportError as error:
-        raise ValueError(f"{place} cannot be reached: {error}") from None
+        extra = stores.EXTRAS.get(place.partition("://")[0])
+        advice = f"; pip install 'agora-forum[{extra}]'" if extra else ""
+        raise ValueError(f"{place} cannot be reached: {error}{advice}") from None
     return filesystem, cast(str, path)
 
 
@@ -59,18 +68,21 @@ def absolute(place: str) -> str:
     return (
         os.path.realpath(path)
         if isinstance(filesystem, LocalFileSystem)
-        else cast(str, filesystem.unstrip_protocol(path))
+        else cast(str, filesystem.unstrip_protocol(path)).rstrip("/")
     )
 
 
 def exists(place: str) -> bool:
     filesystem, path = _filesystem(place)
-    return bool(filesystem.exists(path))
+    return stores.info(filesystem, path) is not None if stores.is_store(filesystem) else bool(filesystem.exists(path))
 
 
 def is_folder(place: str) -> bool:
     filesystem, path = _filesystem(place)
-    return bool(filesystem.isdir(path))
+    if not stores.is_store(filesystem):
+        return bool(filesystem.isdir(path))
+    found = stores.info(filesystem, path)
+    return found is not None and found["type"] == "directory"
 
 
 def is_pipe(place: str) -> bool:
@@ -87,9 +99,9 @@ def size(place: str) -> int:
     return int(filesystem.size(path))
 
 
-def make_folder(place: str) -> None:
-    filesystem, path = _filesystem(place)
-    filesystem.makedirs(path, exist_ok=True)
+def _make_folder(filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+    if not stores.is_store(filesystem):  # which has none
+        filesystem.makedirs(path, exist_ok=True)
 
 
 def open_input(place: str) -> IO[bytes]:
@@ -102,7 +114,7 @@ def open_scratch(place: str) -> IO[bytes]:
     """A new file, open for writing: neither atomic nor durable. For scratch space, where a file's name is passed on
     only once it is whole, and nothing outlives the run."""
     filesystem, path = _filesystem(place)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
+    _make_folder(filesystem, posixpath.dirname(path))
     return cast("IO[bytes]", filesystem.open(path, "wb"))
 
 
@@ -117,13 +129,16 @@ def list_files(place: str) -> list[str]:
     Raises PermissionError for a folder that may not be looked into: it is not as if it were empty.
     """
     filesystem, path = _filesystem(place)
+    root = path.rstrip("/") + "/"
+    if stores.is_store(filesystem):
+        found = stores.below(filesystem, path)
+        return sorted(name.removeprefix(root) for name in found if not name.endswith("/"))  # a mark of an empty folder
     if not filesystem.isdir(path):
         return []
     if isinstance(filesystem, LocalFileSystem):  # fsspec passes over what may not be read
         walked = os.walk(path, onerror=_refuse_forbidden)
-        found = (os.path.relpath(os.path.join(folder, name), path) for folder, _, names in walked for name in names)
-        return sorted(name.replace(os.sep, "/") for name in found)
-    root = path.rstrip("/") + "/"
+        files = (os.path.relpath(os.path.join(folder, name), path) for folder, _, names in walked for name in names)
+        return sorted(name.replace(os.sep, "/") for name in files)
     return sorted(found.removeprefix(root) for found in filesystem.find(path))
 
 
@@ -136,7 +151,9 @@ def _refuse_forbidden(error: OSError) -> None:
 def remove(place: str) -> None:
     """Removes a file or a folder with all below it; no error when it is not there."""
     filesystem, path = _filesystem(place)
-    if filesystem.exists(path):
+    if stores.is_store(filesystem):
+        stores.remove(filesystem, path)
+    elif filesystem.exists(path):
         filesystem.rm(path, recursive=True)
 
 
@@ -160,19 +177,47 @@ def remove_empty_folders(place: str) -> None:
             os.rmdir(folder)
 
 
+class _Replacing:
+    """Writes under a temporary name, which publishing exchanges for the file's own."""
+
+    def __init__(self, filesystem: fsspec.AbstractFileSystem, path: str) -> None:
+        self._filesystem, self._path = filesystem, path
+        folder, file_name = posixpath.split(path)
+        filesystem.makedirs(folder, exist_ok=True)
+        self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
+        self._file = filesystem.open(self._temporary, "wb")
+
+    def write(self, view: memoryview) -> None:
+        self._file.write(view)
+
+    def publish(self) -> None:
+        if isinstance(self._filesystem, LocalFileSystem):
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+            os.replace(self._temporary, self._path)
+        else:
+            self._file.close()
+            self._filesystem.mv(self._temporary, self._path)
+
+    def discard(self) -> None:
+        with suppress(OSError):  # on a full disk the file cannot even be flushed, and still must go
+            self._file.close()
+        if self._filesystem.exists(self._temporary):
+            self._filesystem.rm(self._temporary)
+
+
 class AtomicFile(io.RawIOBase):
-    """A file that appears whole or not at all: written under a temporary name, published by `close`.
+    """A file that appears whole or not at all, when it is published; it takes the place of one that stands there.
 
     Counts its bytes and hashes them on the way, so that no written file is read a second time. Leaving a `with` block
-    by an exception publishes nothing.
+    publishes it, by an exception nothing. Of a process that is killed a temporary file stays, or in an object store an
+    unfinished upload, which nobody sees and the bucket's lifecycle rules remove.
     """
 
     def __init__(self, place: str) -> None:
-        self._filesystem, self._path = _filesystem(place)
-        folder, file_name = posixpath.split(self._path)
-        self._filesystem.makedirs(folder, exist_ok=True)
-        self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
-        self._file = self._filesystem.open(self._temporary, "wb")
+        filesystem, path = _filesystem(place)
+        self._file = (stores.Upload if stores.is_store(filesystem) else _Replacing)(filesystem, path)
         self._sha256, self._xxh3 = hashlib.sha256(), xxhash.xxh3_128()
         self._finished = False
         self.bytes_written = 0
@@ -200,31 +245,23 @@ class AtomicFile(io.RawIOBase):
         return self._xxh3.hexdigest()
 
     def publish(self) -> None:
-        """Flushes to disk and gives the file its name, in one step."""
-        if isinstance(self._filesystem, LocalFileSystem):
-            self._file.flush()
-            os.fsync(self._file.fileno())
-            self._file.close()
-            os.replace(self._temporary, self._path)
-        else:
-            self._file.close()
-            self._filesystem.mv(self._temporary, self._path)
+        """Writes everything out and gives the file its name, in one step."""
+        self._file.publish()
         self._finished = True
 
     def discard(self) -> None:
-        with suppress(OSError):  # on a full disk the file cannot even be flushed, and still must go
-            self._file.close()
-        if self._filesystem.exists(self._temporary):
-            self._filesystem.rm(self._temporary)
+        self._file.discard()
         self._finished = True
 
     def __exit__(self, exception_type: object, *_: object) -> None:
         if self._finished:
             return
-        if exception_type is None:
-            self.publish()
-        else:
-            self.discard()
+        try:
+            if exception_type is None:
+                self.publish()
+        finally:
+            if not self._finished:
+                self.discard()
 
 
 def write_atomically(place: str, data: bytes) -> None:
@@ -236,21 +273,37 @@ def write_atomically(place: str, data: bytes) -> None:
 def create(place: str, data: bytes) -> bool:
     """Writes a small file, unless one stands at the place; says whether it did. Of several callers at once one does.
 
-    A local reader may see it empty for a moment (a hard link would not, but not every file system has them).
+    A local reader may see it empty for a moment (a hard link would not, but not every file system has them). An object
+    store's answer may be lost on the way, and the request made again: False is then said of what this call has written,
+    so whoever has to know writes what only he would, and reads it.
+    Raises ValueError for a place that has no such operation: local files, memory://, gs:// and s3:// have.
     """
     filesystem, path = _filesystem(place)
-    filesystem.makedirs(posixpath.dirname(path), exist_ok=True)
-    if not isinstance(filesystem, LocalFileSystem):
-        try:
-            filesystem.pipe_file(path, data, mode="create")
-        except FileExistsError:
-            return False
-        return True
+    if isinstance(filesystem, LocalFileSystem):
+        return _create_local(path, data)
+    if isinstance(filesystem, MemoryFileSystem):
+        with _MEMORY:  # fsspec looks first, and then writes
+            return stores.create(filesystem, path, data)
+    if not stores.is_store(filesystem):
+        raise ValueError(
+            f"{place} cannot be created by one of several writers: of the places that fsspec knows only local files, "
+            "gs:// and s3:// are known to let one win; use one of these"
+        )
+    return stores.create(filesystem, path, data)
+
+
+def _create_local(path: str, data: bytes) -> bool:
+    os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        with open(path, "xb") as file:
-            file.write(data)
+        file = open(path, "xb")  # noqa: SIM115
     except FileExistsError:
         return False
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        os.remove(path)
+        raise
     return True
 
 

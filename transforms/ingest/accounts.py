@@ -14,7 +14,7 @@ Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of
 
 @dataclass
 class Account:
-    """Adding is all it does, in any order. Groups of counts: read, kept (by file), `drop FILE` and `file FILE`."""
+    """Adding is all it does, in any order. Groups of counts: read, kept (by file), facts, `drop FILE`, `file FILE`."""
 
     counts: Tally = field(default_factory=Tally)
     examples: dict[str, Example] = field(default_factory=dict)  # by reason: the first by file and offset
@@ -36,6 +36,14 @@ class Account:
     def used(self, file: str, kind: str, number: int) -> None:
         """Rows that became part of a post: votes and links."""
         self.counts.add(f"used {file}", kind, number)
+
+    def facts_made(self, number: int) -> None:
+        """Rows about a post, made of votes and links: on their way to their thread they are in no other count."""
+        self.counts.add("facts", "made", number)
+
+    def facts_found(self, number: int) -> None:
+        """Such rows where they have arrived."""
+        self.counts.add("facts", "found", number)
 
     def unused(self, file: str, reason: Reason, number: int) -> None:
         """Rows that say something of a post and are left out: too many and too small to be written out."""
@@ -117,6 +125,8 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
     nor does what was removed on request.
     """
     files = list(files)
+    facts = account.counts.group("facts")
+    check_conserved("facts on posts", facts.get("made", 0), facts.get("found", 0), 0)
     kept = unusable = 0
     dropped: dict[str, int] = {}
     rates: list[_Rate] = []

@@ -236,6 +236,7 @@ class _JoinFn(beam.DoFn):
     def process(self, buckets: tuple[Bucket, Bucket]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         marks, comments = buckets
         joined = join_marks(marks.read(MARKS), comments.read(COMMENTS), self._spec)
+        joined.account.facts_made(joined.facts.num_rows)
         yield joined.comments
         yield beam.pvalue.TaggedOutput(_FACTS, joined.facts)
         yield beam.pvalue.TaggedOutput(_ACCOUNTS, joined.account)

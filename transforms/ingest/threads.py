@@ -36,7 +36,7 @@ from transforms.ingest.thread_rules import (
     without_cycles,
     without_elsewhere,
 )
-from transforms.shuffle.regroup import Bucket
+from transforms.shuffle.regroup import LOSSY, Bucket
 from transforms.shuffle.runs import Run, merge, write_run
 from transforms.sources.records import FILE_REASONS, PARSED
 
@@ -171,6 +171,10 @@ class Target:
     def shard_of(self, bucket: int) -> int:
         return bucket % len(self.data_paths)
 
+    def parts_of(self, shard: int) -> list[int]:
+        """The buckets of a shard, ascending."""
+        return list(range(shard, self.num_parts * len(self.data_paths), len(self.data_paths)))
+
 
 def finish_threads(
     buckets: tuple[Bucket, Bucket], target: Target, half_read: Iterable[str]
@@ -178,7 +182,8 @@ def finish_threads(
     """Finishes a bucket and writes its two shards, or its run; returns the account of its rows, its shard, its run."""
     bucket, facts = buckets
     voted = tuple(sorted({*target.rules.voted} - {*half_read}))
-    finished = finish(bucket.read(PARSED), replace(target.rules, voted=voted), facts.read(FACTS))
+    about = facts.read(FACTS)
+    finished = finish(bucket.read(PARSED), replace(target.rules, voted=voted), about)
     kept, dropped = counts_of(finished)
     shard, run = target.shard_of(bucket.index), None
     if target.num_parts == 1:
@@ -186,8 +191,9 @@ def finish_threads(
     else:
         place, size = target.build.scratch, target.run_bytes
         data, rejects = write_run(finished.documents, place, size), write_run(finished.rejects, place, size)
-        run = Run(data, rejects, kept.to_dict(), dropped.to_dict())
+        run = Run(bucket.index, data, rejects, kept.to_dict(), dropped.to_dict())
     account = Account()
+    account.facts_found(about.num_rows)
     for file, number in Counter(finished.files).items():
         account.kept(file, number)
     for drop in finished.drops:
@@ -196,9 +202,14 @@ def finish_threads(
 
 
 def merge_runs(grouped: tuple[int, Iterable[Run]], target: Target) -> None:
-    """Writes the two shards of a number from the runs of all its parts."""
+    """Writes the two shards of a number from the runs of all its parts. Raises ValueError unless each came once."""
     shard, runs = grouped
     parts = list(runs)
+    if sorted(run.bucket for run in parts) != target.parts_of(shard):
+        raise ValueError(
+            f"the Beam runner has lost or doubled parts of shard {shard} of {target.place}: parts "
+            f"{sorted(run.bucket for run in parts)} came, out of {target.parts_of(shard)}. {LOSSY}"
+        )
     kept, dropped = Tally(), Tally()
     for run in parts:
         kept.merge(run.kept)

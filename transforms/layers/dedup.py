@@ -259,7 +259,8 @@ class Deduplicate(beam.PTransform):
             files
             | "ShardNumber" >> beam.Map(search.number_of)
             | "Sketch" >> beam.FlatMap(sketch, search)
-            | "RegroupDigests" >> Regroup(places.join(search.scratch, "spill"), search.num_buckets)
+            | "RegroupDigests"
+            >> Regroup(places.join(search.scratch, "spill"), search.num_buckets, num_tables=len(search.files))
             | "EdgesBetween" >> beam.Map(edges_between, search)
             | "OneKey" >> beam.Map(lambda num_edges: (0, num_edges))
             | "GatherEdges" >> beam.GroupByKey()  # group: one whole number per bucket

@@ -22,6 +22,7 @@ _MAX_BATCH_ROWS = 1024
 class Run(NamedTuple):
     """Two sorted files of one bucket, and the counts of their rows."""
 
+    bucket: int
     data: str
     rejects: str
     kept: dict[str, dict[str, int]]
