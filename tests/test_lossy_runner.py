@@ -17,6 +17,7 @@ from pipelines.annotate import chosen_settings
 from pipelines.local.options import beam_pipeline
 from tests.conftest import ROOT, forum_rows, write_posts
 from tests.laws import assert_sound
+from tests.small_dataset import some_build
 from transforms.datasets import places
 from transforms.ingest import join_marks, threads
 from transforms.shuffle import regroup
@@ -172,7 +173,7 @@ def test_a_row_of_a_bucket_that_nobody_reads_is_told(tmp_path: Path, bucket: int
 @pytest.mark.parametrize("buckets", [[1], [1, 4, 4], [1, 1], [0, 4], [1, 4, 7]])
 def test_a_shard_is_not_written_without_all_its_parts(tmp_path: Path, buckets: list[int]) -> None:
     paths = ("a", "b", "c")
-    target = threads.Target(str(tmp_path), "", paths, paths, threads.ThreadRules(), num_parts=2)
+    target = threads.Target(some_build(tmp_path), paths, paths, threads.ThreadRules(), num_parts=2)
     assert target.parts_of(1) == [1, 4]
     with pytest.raises(ValueError, match=r"lost or doubled parts of shard 1 of .*Nothing was committed"):
         threads.merge_runs((1, [Run(bucket, "", "", {}, {}) for bucket in buckets]), target)

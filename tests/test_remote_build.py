@@ -12,7 +12,7 @@ from tests.conftest import ROOT, forum_rows, write_posts
 from tests.emulators import Emulator
 from tests.laws import assert_sound
 from transforms.datasets import places
-from transforms.datasets.manifest import RUN
+from transforms.datasets.names import RUN
 
 DATASETS = ["docs", "layers/language", "layers/duplicates", "layers/split", "pairs"]
 KILLED = -9
@@ -80,7 +80,7 @@ def test_a_killed_build_on_a_store_is_finished_by_the_next(
     output = f"{store.url}/build"
     killed_at = num_files // 5 if killed_in == "docs" else num_files // 2
     assert build(dump, output, lid_model, killed_at)[0] == KILLED
-    assert places.exists(f"{output}/{killed_in}/building.json")
+    assert places.exists(f"{output}/{killed_in}/building/000001.json")
     assert not places.exists(f"{output}/{killed_in}/manifest.json")
     assert build(dump, output, lid_model, num_files)[0] == 0
     for name in DATASETS:

@@ -32,7 +32,7 @@ class OwnedError(ValueError):
     """Raised where another living process builds."""
 
 
-class LostError(RuntimeError):
+class LostError(ValueError):
     """Raised by an owner that was taken for dead, and whose build somebody else has taken over."""
 
 

@@ -207,7 +207,7 @@ def merge_runs(grouped: tuple[int, Iterable[Run]], target: Target) -> None:
     parts = list(runs)
     if sorted(run.bucket for run in parts) != target.parts_of(shard):
         raise ValueError(
-            f"the Beam runner has lost or doubled parts of shard {shard} of {target.place}: parts "
+            f"the Beam runner has lost or doubled parts of shard {shard} of {target.build.work}: parts "
             f"{sorted(run.bucket for run in parts)} came, out of {target.parts_of(shard)}. {LOSSY}"
         )
     kept, dropped = Tally(), Tally()
