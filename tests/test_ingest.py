@@ -203,7 +203,7 @@ def test_documents_take_the_same_path(tmp_path: Path) -> None:
 
 def test_too_many_drops_fail_the_step_and_say_why(tmp_path: Path) -> None:
     wikis = [row(100 + n, PostTypeId="5") for n in range(20)]
-    dump = write(tmp_path / "Posts.xml", posts(row(1), row(2), row(3), row(4, Score="x"), *wikis))
+    dump = write(tmp_path / "Posts.xml", posts(row(1), row(2), row(3), row(4, PostTypeId="2"), *wikis))
     with pytest.raises(
         ValueError,
         match=r"1 of 4 posts or documents were dropped \(25.0%\)(.|\n)*missing-field: 1 row, such as stackexchange:x",

@@ -2,7 +2,8 @@
 
 A submission is a question, a comment on it an answer, a reply to a comment a comment; all are Markdown and stay so.
 The fields read here are there in every dump from 2005 to 2024 or have a default; types drift (created_utc is an
-integer, a float or a string of digits), and the rest is ignored. What a row says is in docs/formats.md.
+integer, a float or a string of digits), and the rest is ignored. What a row says is in docs/formats.md. A row cannot do
+without its id, its text and what it replies to; any other field that cannot be read is null, and noted.
 
 Ids are Reddit's own, unique over all of it, so ours do not hold the subreddit, which a row may lack. A user's own
 page ("u_NAME") is a subreddit named after its author: its name is stored neither as site nor in the URL.
@@ -19,8 +20,10 @@ from typing import IO
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
+from transforms.sources.fields import OptionalFields, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, UnusableError, read_rows
+from transforms.sources.rows.json_rows import Row, read_rows
+from transforms.sources.rows.row_values import count_at, to_time, value_at
 from transforms.text.clean import is_blank, repair
 
 SOURCE = "reddit"
@@ -29,6 +32,7 @@ _SITE = "reddit.com"
 _PREFIX = f"{SOURCE}:{_SITE}:"
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NUMBER = re.compile(r"[0-9a-z]{1,13}")
+_SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?", re.ASCII)
 _FULL_NAME = re.compile(r"t[13]_[0-9a-z]{1,13}")
 _BASE = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -97,7 +101,9 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     doc_id = _own_id(row)
     if row.get("promoted") is True:
         raise UnusableError(Reason.NOT_A_POST, "an advertisement")
-    title, text = _text(row, "title").strip(), _text(row, "selftext")
+    optional = OptionalFields()
+    text = _text(row, "selftext")
+    title = (optional.read("title", lambda: _text(row, "title")) or "").strip()
     _refuse_withdrawn(text, title)
     if category := row.get("removed_by_category"):
         by_author = category in ("deleted", "author")
@@ -113,7 +119,8 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
         flags.append("link")
     if row.get("poll_data"):
         flags.append("poll")
-    return _record(row, offset, secret, doc_id, doc_id, None, PostKind.QUESTION.value, text, title, flags)
+    kind = PostKind.QUESTION.value
+    return _record(row, offset, secret, doc_id, doc_id, None, kind, text, title or None, flags, optional)
 
 
 def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
@@ -132,7 +139,8 @@ def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
     if row.get("is_submitter") is True:
         flags.append("submitter")
     kind = PostKind.ANSWER.value if parent == link else PostKind.COMMENT.value
-    return _record(row, offset, secret, doc_id, _PREFIX + link, _PREFIX + parent, kind, text, None, flags)
+    thread_id, optional = _PREFIX + link, OptionalFields()
+    return _record(row, offset, secret, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, optional)
 
 
 def _record(
@@ -146,19 +154,24 @@ def _record(
     text: str,
     title: str | None,
     flags: list[str],
+    optional: OptionalFields,
 ) -> Record:
-    created = _time(row.get("created_utc"))
-    if created is None:
-        raise UnusableError(Reason.MISSING_FIELD, "created_utc is absent or no time")
-    score = _score(row)
+    created = optional.expect("created", lambda: _time(row, "created_utc"))
+    score = None
     if row.get("score_hidden") is True or row.get("hide_score") is True:
-        flags.append("score_hidden")
-        score = None  # what stands there is a placeholder
-    edited = row.get("edited")
-    if edited is True:  # dumps before 2011 do not say when
+        flags.append("score_hidden")  # what stands there is a placeholder
+    else:
+        score = optional.expect("score", lambda: _score(row))
+    edited = None
+    if row.get("edited") is True:  # dumps before 2011 do not say when
         flags.append("edited")
+    elif row.get("edited"):
+        edited = optional.read("edited", lambda: _time(row, "edited"))
     flags.sort()
-    site, url = _place(row, thread_id, None if doc_id == thread_id else doc_id)
+    subreddit = optional.read("subreddit", lambda: _subreddit(row))
+    author = optional.read("author", lambda: _author(row))
+    site, url = _place(subreddit, thread_id, None if doc_id == thread_id else doc_id)
+    notes = [ODD_DATE] * is_odd(created) + optional.notes
     return Record(
         offset=offset,
         doc_id=doc_id,
@@ -172,14 +185,14 @@ def _record(
         site=site,
         url=url,
         created=created,
-        edited=_time(edited) if edited else None,
+        edited=edited,
         license=None,
-        author_key=None if secret is None else _author_key(row.get("author"), secret),
+        author_key=None if secret is None or author is None else _author_key(author, secret),
         score=score,
         accepted_id=None,
-        note=ODD_DATE if is_odd(created) else None,
+        note=" ".join(notes) or None,
         flags=flags,
-        authors=_authors(row.get("author")),
+        authors=(author,) if author is not None and author.isascii() else (),  # what is not was damaged
     )
 
 
@@ -243,25 +256,19 @@ def _base36(number: int) -> str:
             return digits
 
 
-def _time(value: object) -> int | None:
-    """Milliseconds since 1970 of seconds as an integer, a float or a string of digits; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        value = int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LAST_SECOND:
-        return int(value * 1000)
-    return None
+def _time(row: Row, name: str) -> int | None:
+    """Milliseconds since 1970 of seconds, as a number or in digits, or of a time in ISO 8601."""
+    value = row.get(name)
+    if type(value) is int and 0 < value <= _LAST_SECOND:  # as nearly all are
+        return value * 1000
+    value = value_at(row, name)
+    is_iso = isinstance(value, str) and not _SECONDS.fullmatch(value)
+    return to_time(value, "iso" if is_iso else "seconds", name.removesuffix("_utc"))
 
 
 def _score(row: Row) -> int | None:
     """Up votes minus down votes, plus one: an author's own vote counts. Null where the row has none."""
-    score = row.get("score")
-    if score is None:
-        return None
-    if isinstance(score, float) and score.is_integer():
-        score = int(score)  # a dump that went through a table with gaps
-    if isinstance(score, bool) or not isinstance(score, int) or not -(1 << 62) < score < 1 << 62:
-        raise UnusableError(Reason.MISSING_FIELD, "score is not an integer")
-    return score
+    return count_at(row, "score", "score")
 
 
 def _flags(row: Row) -> list[str]:
@@ -272,24 +279,36 @@ def _flags(row: Row) -> list[str]:
     return flags
 
 
-def _place(row: Row, thread_id: str, doc_id: str | None) -> tuple[str, str]:
-    """(site, URL) of a post; doc_id: of a comment."""
+def _subreddit(row: Row) -> str | None:
+    """Its name; None where the row has none, or a user's own page."""
     subreddit = row.get("subreddit")
+    if subreddit is None or subreddit == "":
+        return None
+    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit):
+        raise UnusableError(Reason.MISSING_FIELD, "subreddit is no name of one")
+    return None if subreddit[:2].lower() == "u_" else subreddit
+
+
+def _place(subreddit: str | None, thread_id: str, doc_id: str | None) -> tuple[str, str]:
+    """(site, URL) of a post; doc_id: of a comment."""
     link = thread_id[len(_PREFIX) + 3 :]
     end = f"{link}/" if doc_id is None else f"{link}/_/{doc_id[len(_PREFIX) + 3 :]}/"
-    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit) or subreddit[:2].lower() == "u_":
+    if subreddit is None:
         return _SITE, f"https://www.reddit.com/comments/{end}"
     return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
 
 
-def _authors(author: object) -> tuple[str, ...]:
-    """The name for the remove list. Reddit's names are ASCII; what is not was damaged."""
-    return (author,) if isinstance(author, str) and author.isascii() and author not in _NOBODY else ()
+def _author(row: Row) -> str | None:
+    """The name of who wrote a post; None for nobody. One of digits may come as a number."""
+    author = row.get("author")
+    if type(author) is int:
+        return str(author)
+    if author is not None and not isinstance(author, str):
+        raise UnusableError(Reason.MISSING_FIELD, "author is no name")
+    return None if author is None or author in _NOBODY else author
 
 
-def _author_key(author: object, secret: bytes) -> str | None:
+def _author_key(author: str, secret: bytes) -> str:
     """Names differ in more than upper and lower case."""
-    if not isinstance(author, str) or author in _NOBODY:
-        return None
     name = f"{SOURCE}:{author.lower()}".encode(errors="replace")
     return hashlib.blake2b(name, key=secret, digest_size=16).hexdigest()

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import canonical_json
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
+from transforms.sources.fields import OptionalFields, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, UnusableError
+from transforms.sources.rows.json_rows import Row
 from transforms.sources.rows.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.rows.row_values import (
     Unreadable,
@@ -33,8 +33,6 @@ from transforms.sources.rows.row_values import (
 )
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits
 from transforms.text.clean import is_blank
-
-T = TypeVar("T")
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
@@ -149,7 +147,7 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     text, flattened = body_of(body, mapping.body)
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text")
-    optional = _Optional()
+    optional = OptionalFields()
     created = optional.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))
     title = optional.read("title", lambda: text_at(row, fields.title, "title"))
     url = optional.read("url", lambda: text_at(row, fields.url, "url"))
@@ -187,20 +185,6 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     )
     notes = ["flattened-html"] * flattened + [ODD_DATE] * is_odd(created) + optional.notes
     return record._replace(note=" ".join([*notes, *_absent(row, mapping, fields)]) or None)
-
-
-class _Optional:
-    """Reads fields that a row can do without: one that cannot be read is None, and noted: `unreadable-created`."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def read(self, name: str, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except UnusableError as error:
-            self.notes.append(error.note or f"unreadable-{name}")
-            return None
 
 
 def _author(value: object) -> str | None:

@@ -21,9 +21,12 @@ from transforms.datasets.schema import TIME, PostKind
 from transforms.sources.records import Record, buckets_of, parsed_table
 from transforms.sources.stackexchange.post_rows import (
     FLATTENED,
+    TAGS,
     author_key,
     flags,
+    licence,
     tags,
+    title,
     to_comment,
     to_post,
     url_before,
@@ -49,6 +52,7 @@ _DAY = (
 _TIME = f"20[0-9][0-9]-{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{{3}}"
 _KIND = f"(?:1{_NO_VALUE}|2{_NO_VALUE}{_ID})"  # of a question, or of an answer and its question
 _ORDINARY_POST = re.compile(_NO_VALUE.join((_ID, _KIND, _SCORE, _TIME, f"(?:{_TIME})?", f"(?:{_ID})?")).encode())
+_ORDINARY_TAGS = re.compile(TAGS.encode())
 _ORDINARY_COMMENT = re.compile(_NO_VALUE.join((_ID, _ID, _SCORE, _TIME)).encode())
 
 
@@ -66,7 +70,7 @@ class _Post(NamedTuple):
     note: str | None
     title: str | None
     tags: Sequence[str]
-    license: str
+    license: str | None
     author_key: str | None
     flags: Sequence[str]
 
@@ -78,7 +82,7 @@ class _Comment(NamedTuple):
     score: bytes
     created: bytes
     text: str
-    license: str
+    license: str | None
     author_key: str | None
 
 
@@ -120,8 +124,8 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
     if not _ORDINARY_POST.fullmatch(b"\x02".join(values[:7])):
         return None
     number, _, question, score, created, edited, accepted = values[:7]
-    body, title, tag_list, licence, owner, closed, community_owned = values[7:]
-    if not body or not (title or question):
+    body, headline, tag_list, licensed, owner, closed, community_owned = values[7:]
+    if not body or not (question or _ORDINARY_TAGS.fullmatch(tag_list)):
         return None
     markdown = to_markdown(text(body), repair, dump.strip_edit_labels)
     if is_blank(markdown.text):
@@ -136,9 +140,9 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
         b"" if question else accepted,
         markdown.text,
         FLATTENED if markdown.flattened else None,
-        None if question else repair(text(title)).strip(),
+        None if question else title(text(headline)),
         () if question else tags(text(tag_list)),
-        text(licence),
+        licence(text(licensed)),
         author_key(text(owner), dump) if dump.author_secret else None,
         flags(closed, community_owned) if closed or community_owned else (),
     )
@@ -148,12 +152,12 @@ def _comment(offset: int, row: PlainRow, dump: Dump) -> _Comment | None:
     values = _getter(row.names, _COMMENT)([*row.values, b""])
     if not _ORDINARY_COMMENT.fullmatch(b"\x02".join(values[:4])):
         return None
-    number, post, score, created, words, licence, author = values
+    number, post, score, created, words, licensed, author = values
     written = repair(text(words)).strip()
     if is_blank(written):
         return None
     key = author_key(text(author), dump) if dump.author_secret else None
-    return _Comment(offset, number, post, score, created, written, text(licence), key)
+    return _Comment(offset, number, post, score, created, written, licence(text(licensed)), key)
 
 
 def _table(rows: Sequence[_Post | _Comment], dump: Dump, num_buckets: int) -> pa.Table:
