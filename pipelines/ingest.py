@@ -145,7 +145,7 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
     """accounts.check_dumps and accounts.check, as refusals."""
     names = [file.name for file in files]
     try:
-        accounts.check_dumps(account, names)
+        accounts.check_dumps(account, files)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     try:

@@ -20,7 +20,7 @@ from tests.test_reddit import comment, lines, submission
 from tests.test_reddit import read as read_reddit
 from tests.test_stackexchange import posts, read, row
 from transforms.datasets.fates import Drop, Reason
-from transforms.sources.fields import OptionalFields, UnusableError
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record
 from transforms.sources.stackexchange import post_rows
@@ -34,17 +34,17 @@ def test_what_is_unreadable_and_what_is_absent_are_told_apart() -> None:
     def fail(note: str | None = None) -> int:
         raise UnusableError(Reason.MISSING_FIELD, "", note)
 
-    optional = OptionalFields()
-    assert [optional.read("a", fail), optional.read("b", lambda: None), optional.read("c", lambda: 3)] == [
+    notes = Notes()
+    assert [notes.read("a", fail), notes.read("b", lambda: None), notes.read("c", lambda: 3)] == [
         None,
         None,
         3,
     ]
-    assert [optional.expect("d", fail), optional.expect("e", lambda: None), optional.expect("f", lambda: 0)] == [
+    assert [notes.expect("d", fail), notes.expect("e", lambda: None), notes.expect("f", lambda: 0)] == [
         None, None, 0
     ]  # fmt: skip
-    optional.read("g", lambda: fail("g-in-milliseconds"))
-    assert optional.notes == ["unreadable-a", "unreadable-d", "no-e", "g-in-milliseconds"]
+    notes.read("g", lambda: fail("g-in-milliseconds"))
+    assert notes == ["unreadable-a", "unreadable-d", "no-e", "g-in-milliseconds"]
 
 
 # ------------------------------------------------------------------------------------------ Stack Exchange

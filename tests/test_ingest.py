@@ -325,7 +325,7 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         [Input(str(paths[0].parent), site="a.example"), Input(str(paths[1].parent), site="b.example")],
         str(tmp_path / "out"), IngestSettings(num_shards=1),
     )  # fmt: skip
-    assert [entry["name"] for entry in manifest.inputs] == ["a.example/posts.XML", "b.example/posts.XML"]
+    assert [entry["name"] for entry in manifest.inputs] == ["a/posts.XML", "b/posts.XML"]
     assert [post["url"] for post in laws.all_rows(tmp_path / "out")] == [
         "https://a.example/questions/1", "https://b.example/questions/3"
     ]  # fmt: skip

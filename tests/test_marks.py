@@ -97,7 +97,8 @@ _ROW = st.sampled_from(
      vote(15).replace(b"<row", b"<rows"), vote(16, date="2011-08-17T00:00:00.1234567"), vote(17, kind="٢"),
      vote(18, kind="1_0"), vote(19, kind="2.0"), vote(20, date="yesterday"), vote(21, date="0000-00-00T00:00:00.000"),
      vote(22, date="2011-08-17 00:00:00 UTC"), vote(23, date="1313539200"),
-     vote(24, date="9999-12-31T23:59:59.999-01:00"), vote(25, date="2011"), vote(26, date="20110817T000000"), b'<row Id="27" PostId="1" VoteTypeId="2" />']
+     vote(24, date="9999-12-31T23:59:59.999-01:00"), vote(25, date="2011"), vote(26, date="20110817T000000"),
+     b'<row Id="27" PostId="1" VoteTypeId="2" />']
 )  # fmt: skip
 
 

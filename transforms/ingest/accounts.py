@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
-from transforms.sources.inputs import ONE_DUMP_A_SITE
+from transforms.sources.inputs import ONE_DUMP_A_SITE, InputFile
 from transforms.sources.records import DAMAGE, FILE_REASONS
 
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
@@ -108,17 +108,18 @@ _WORST_FILES = 5
 _ORPHANS = "give the file with the questions too, or keep answers without one with --headless-threads keep"
 
 
-def check_dumps(account: Account, files: Iterable[str]) -> None:
+def check_dumps(account: Account, files: Sequence[InputFile]) -> None:
     """Raises ValueError for tables of one site that hold posts of the same numbers.
 
     Their answers would stand under each other's questions. Parts of one table share none; of a copy of a file all rows
     are the same, and dropped as duplicates.
     """
+    by_name = {file.name: file for file in files}
     for file in files:
-        for other, number in sorted(account.counts.group(f"shared {file}").items()):
+        for other, number in sorted(account.counts.group(f"shared {file.name}").items()):
             raise ValueError(
-                f"{file} and {other} were read as one site, and {number} posts of the one have numbers of posts of the "
-                f"other: they are dumps of two forums, or two of one forum. {ONE_DUMP_A_SITE}"
+                f"{file.told} and {by_name[other].told} were read as {file.site}, and {number} posts of the one have "
+                f"numbers of posts of the other: dumps of two forums, or two of one forum. {ONE_DUMP_A_SITE}"
             )
 
 

@@ -24,24 +24,24 @@ class UnusableError(ValueError):
         self.note = note
 
 
-class OptionalFields:
-    """Reads the fields of one row that it can do without. notes: on those that it does without."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
+class Notes(list[str]):
+    """Notes on one row, which read those of its fields that it can do without."""
 
     def read(self, name: str, read: Callable[[], T]) -> T | None:
         """What `read` gives; None, and noted, where it raises UnusableError."""
         try:
             return read()
         except UnusableError as error:
-            self.notes.append(error.note or f"unreadable-{name}")
+            self.unreadable(name, error.note)
             return None
+
+    def unreadable(self, name: str, note: str | None = None) -> None:
+        self.append(note or f"unreadable-{name}")
 
     def expect(self, name: str, read: Callable[[], T | None]) -> T | None:
         """As `read`, of a field that every row of the source has: one that is not there is noted as well."""
-        num_notes = len(self.notes)
+        num_notes = len(self)
         value = self.read(name, read)
-        if value is None and len(self.notes) == num_notes:
-            self.notes.append(f"no-{name}")
+        if value is None and len(self) == num_notes:
+            self.append(f"no-{name}")
         return value

@@ -94,6 +94,11 @@ class InputFile:
     mapping: RowMapping | None = None  # JSONL and Parquet only, and where one was given for this input
 
     @property
+    def told(self) -> str:
+        """For messages: its name and where it is."""
+        return f"{self.name} ({self.place})"
+
+    @property
     def readable(self) -> bool:
         return self.problem is None or self.problem[0] is Reason.DOCTYPE
 
@@ -110,32 +115,26 @@ def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[Inpu
     above = [(_folders_above(item), file) for item, place, name in found for file in _files(item, place, name, limits)]
     _refuse_twice([file for _, file in above])
     files = _told_apart(above)
-    _refuse_two_dumps(
-        sorted(
-            (named for named, (_, file) in zip(files, above, strict=True) if _TABLE.fullmatch(places.name(file.name))),
-            key=_order,
-        )
-    )
-    return sorted(files, key=_order)
-
-
-def _order(file: InputFile) -> tuple[str, str, str]:
-    return file.name, file.sha256, file.site or ""
+    whole = [_TABLE.fullmatch(places.name(file.name)) for _, file in above]
+    _refuse_two_dumps([file for file, is_whole in zip(files, whole, strict=True) if is_whole])
+    return sorted(files, key=lambda file: (file.name, file.sha256, file.site or ""))
 
 
 def _refuse_two_dumps(tables: Sequence[InputFile]) -> None:
     """A site has one table of each kind. What has another name than a whole table may be a part of one."""
-    of_site: dict[tuple[str | None, stackexchange.Table], InputFile] = {}
-    for file in tables:
-        if file.table is None or not file.readable:
-            continue
-        first = of_site.setdefault((file.site, file.table), file)
-        if first.sha256 != file.sha256:
-            raise ValueError(
-                f"{first.name} and {file.name} are both the {file.table} of {file.site}, and not the same file: dumps "
-                f"of two forums, or two of one forum. {ONE_DUMP_A_SITE}. Parts of one table have names of their own, "
-                f"such as {file.table}-1.xml"
-            )
+    by_name = sorted(tables, key=lambda file: file.name)
+    for table in stackexchange.Table:
+        of_site: dict[str | None, InputFile] = {}
+        for file in by_name:
+            if file.table is not table or not file.readable:
+                continue
+            first = of_site.setdefault(file.site, file)
+            if first.sha256 != file.sha256:
+                raise ValueError(
+                    f"{first.told} and {file.told} are both the {table} of {file.site}, and not the same file: dumps "
+                    f"of two forums, or two of one forum. {ONE_DUMP_A_SITE}. Parts of one table have names of their "
+                    f"own, such as {table}-1.xml"
+                )
 
 
 def _refuse_twice(files: Sequence[InputFile]) -> None:

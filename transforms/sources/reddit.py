@@ -20,7 +20,7 @@ from typing import IO
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
-from transforms.sources.fields import OptionalFields, UnusableError
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row, read_rows
 from transforms.sources.rows.row_values import count_at, to_time, value_at
@@ -49,6 +49,7 @@ _LONGEST_NOTICE = 200
 
 _TRUE_FLAGS = ("locked", "over_18", "spoiler", "stickied")
 _DISTINGUISHED = frozenset({"admin", "moderator", "special"})  # whom Reddit says that a post was written for
+_LARGE = 1 << 62
 _LAST_SECOND = 253402300799  # the end of the year 9999
 
 
@@ -64,7 +65,10 @@ class Dump:
 def check_site(site: str | None, file: str) -> None:
     """Raises ValueError when a site is given: every row names its subreddit."""
     if site is not None:
-        raise ValueError(f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out")
+        raise ValueError(
+            f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out, or give the "
+            "input that it is the site of as --input PATH=SITE"
+        )
 
 
 def is_reddit(head: bytes) -> bool:
@@ -101,9 +105,12 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     doc_id = _own_id(row)
     if row.get("promoted") is True:
         raise UnusableError(Reason.NOT_A_POST, "an advertisement")
-    optional = OptionalFields()
+    notes = Notes()
     text = _text(row, "selftext")
-    title = (optional.read("title", lambda: _text(row, "title")) or "").strip()
+    title = (
+        _text(row, "title") if isinstance(row.get("title"), str) else notes.read("title", lambda: _text(row, "title"))
+    )
+    title = (title or "").strip()
     _refuse_withdrawn(text, title)
     if category := row.get("removed_by_category"):
         by_author = category in ("deleted", "author")
@@ -120,7 +127,7 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     if row.get("poll_data"):
         flags.append("poll")
     kind = PostKind.QUESTION.value
-    return _record(row, offset, secret, doc_id, doc_id, None, kind, text, title or None, flags, optional)
+    return _record(row, offset, secret, doc_id, doc_id, None, kind, text, title or None, flags, notes)
 
 
 def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
@@ -139,8 +146,8 @@ def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
     if row.get("is_submitter") is True:
         flags.append("submitter")
     kind = PostKind.ANSWER.value if parent == link else PostKind.COMMENT.value
-    thread_id, optional = _PREFIX + link, OptionalFields()
-    return _record(row, offset, secret, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, optional)
+    thread_id, notes = _PREFIX + link, Notes()
+    return _record(row, offset, secret, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, notes)
 
 
 def _record(
@@ -154,24 +161,23 @@ def _record(
     text: str,
     title: str | None,
     flags: list[str],
-    optional: OptionalFields,
+    notes: Notes,
 ) -> Record:
-    created = optional.expect("created", lambda: _time(row, "created_utc"))
+    created, author = _created(row, notes), _author(row, notes)
     score = None
     if row.get("score_hidden") is True or row.get("hide_score") is True:
         flags.append("score_hidden")  # what stands there is a placeholder
     else:
-        score = optional.expect("score", lambda: _score(row))
+        score = _score(row, notes)
     edited = None
     if row.get("edited") is True:  # dumps before 2011 do not say when
         flags.append("edited")
     elif row.get("edited"):
-        edited = optional.read("edited", lambda: _time(row, "edited"))
+        edited = notes.read("edited", lambda: _time(row, "edited"))
     flags.sort()
-    subreddit = optional.read("subreddit", lambda: _subreddit(row))
-    author = optional.read("author", lambda: _author(row))
-    site, url = _place(subreddit, thread_id, None if doc_id == thread_id else doc_id)
-    notes = [ODD_DATE] * is_odd(created) + optional.notes
+    site, url = _place(row, thread_id, None if doc_id == thread_id else doc_id, notes)
+    if is_odd(created):
+        notes.append(ODD_DATE)
     return Record(
         offset=offset,
         doc_id=doc_id,
@@ -190,7 +196,7 @@ def _record(
         author_key=None if secret is None or author is None else _author_key(author, secret),
         score=score,
         accepted_id=None,
-        note=" ".join(notes) or None,
+        note=" ".join(notes) if notes else None,
         flags=flags,
         authors=(author,) if author is not None and author.isascii() else (),  # what is not was damaged
     )
@@ -256,19 +262,31 @@ def _base36(number: int) -> str:
             return digits
 
 
+# Of the fields that a row can do without, nearly all are what they should be: that is seen first.
+
+
+def _created(row: Row, notes: Notes) -> int | None:
+    created = row.get("created_utc")
+    if (
+        isinstance(created, int | float) and 1 < created <= _LAST_SECOND and created == (second := int(created))
+    ):  # no bool
+        return second * 1000
+    return notes.expect("created", lambda: _time(row, "created_utc"))
+
+
 def _time(row: Row, name: str) -> int | None:
     """Milliseconds since 1970 of seconds, as a number or in digits, or of a time in ISO 8601."""
-    value = row.get(name)
-    if type(value) is int and 0 < value <= _LAST_SECOND:  # as nearly all are
-        return value * 1000
     value = value_at(row, name)
     is_iso = isinstance(value, str) and not _SECONDS.fullmatch(value)
     return to_time(value, "iso" if is_iso else "seconds", name.removesuffix("_utc"))
 
 
-def _score(row: Row) -> int | None:
+def _score(row: Row, notes: Notes) -> int | None:
     """Up votes minus down votes, plus one: an author's own vote counts. Null where the row has none."""
-    return count_at(row, "score", "score")
+    score = row.get("score")
+    if type(score) is int and -_LARGE < score < _LARGE:
+        return score
+    return notes.expect("score", lambda: count_at(row, "score", "score"))
 
 
 def _flags(row: Row) -> list[str]:
@@ -279,33 +297,28 @@ def _flags(row: Row) -> list[str]:
     return flags
 
 
-def _subreddit(row: Row) -> str | None:
-    """Its name; None where the row has none, or a user's own page."""
-    subreddit = row.get("subreddit")
-    if subreddit is None or subreddit == "":
-        return None
-    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit):
-        raise UnusableError(Reason.MISSING_FIELD, "subreddit is no name of one")
-    return None if subreddit[:2].lower() == "u_" else subreddit
-
-
-def _place(subreddit: str | None, thread_id: str, doc_id: str | None) -> tuple[str, str]:
+def _place(row: Row, thread_id: str, doc_id: str | None, notes: Notes) -> tuple[str, str]:
     """(site, URL) of a post; doc_id: of a comment."""
+    subreddit = row.get("subreddit")
     link = thread_id[len(_PREFIX) + 3 :]
     end = f"{link}/" if doc_id is None else f"{link}/_/{doc_id[len(_PREFIX) + 3 :]}/"
-    if subreddit is None:
+    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit) or subreddit[:2].lower() == "u_":
+        if subreddit is not None and not (isinstance(subreddit, str) and subreddit[:2].lower() in ("", "u_")):
+            notes.unreadable("subreddit")
         return _SITE, f"https://www.reddit.com/comments/{end}"
     return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
 
 
-def _author(row: Row) -> str | None:
+def _author(row: Row, notes: Notes) -> str | None:
     """The name of who wrote a post; None for nobody. One of digits may come as a number."""
     author = row.get("author")
+    if isinstance(author, str):
+        return None if author in _NOBODY else author
     if type(author) is int:
         return str(author)
-    if author is not None and not isinstance(author, str):
-        raise UnusableError(Reason.MISSING_FIELD, "author is no name")
-    return None if author is None or author in _NOBODY else author
+    if author is not None:
+        notes.unreadable("author")
+    return None
 
 
 def _author_key(author: str, secret: bytes) -> str:

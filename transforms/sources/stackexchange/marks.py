@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.fates import Drop
-from transforms.sources.fields import OptionalFields
+from transforms.sources.fields import Notes
 from transforms.sources.rows.row_values import to_time
 from transforms.sources.stackexchange.post_rows import post_number, type_number
 from transforms.sources.stackexchange.tables import ID_LIMIT, Dump, Table, read_rows
@@ -176,7 +176,7 @@ def _columns_of(rows: Sequence[_Row]) -> Columns:
 
 
 def _vote(row: Mapping[str, str], offset: int, dump: Dump) -> _Row:
-    created = OptionalFields().read("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
+    created = Notes().read("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
     kind, value = type_number(row, "VoteTypeId"), NO_TIME if created is None else created
     return _Row(post_number(row, "Id"), post_number(row, "PostId"), kind, value)
 

@@ -16,7 +16,7 @@ from typing import IO
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
-from transforms.sources.fields import OptionalFields, UnusableError
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
 from transforms.sources.rows.row_values import count_of, to_time
 from transforms.sources.stackexchange.tables import ID_LIMIT, SOURCE, Dump, Table, id_prefix, read_rows
@@ -26,8 +26,6 @@ from transforms.text.markup import to_markdown
 FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
 MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of the dumps, and read as best they can be
 
-TAGS = r"(?:(?:<[^<>|]+>)*|\|(?:[^<>|]+\|)*)"
-_TAGS = re.compile(TAGS)
 _BETWEEN_TAGS = re.compile(r"[<>|]+")
 _LONG = 100  # characters: no tag or licence is so long, and what is is not remembered
 
@@ -76,14 +74,17 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     body = to_markdown(required(row, "Body"), repair, dump.strip_edit_labels)
     if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
-    optional = OptionalFields()
-    created, score = _created(row, optional), _score(row, optional)
-    edited = optional.read("edited", lambda: to_time(row.get("LastEditDate"), "iso", "edited"))
-    accepted, tag_list = None, "" if answer else row.get("Tags", "")
+    notes = Notes([FLATTENED] * body.flattened)
+    created, score = _created(row, notes), _score(row, notes)
+    edited = notes.read("edited", lambda: to_time(row.get("LastEditDate"), "iso", "edited"))
+    accepted = None
     if not answer and row.get("AcceptedAnswerId"):
-        accepted = optional.read("accepted_answer", lambda: post_number(row, "AcceptedAnswerId"))
-    notes = [FLATTENED] * body.flattened + [ODD_DATE] * is_odd(created) + optional.notes
-    notes += [MALFORMED_TAGS] * (not _TAGS.fullmatch(tag_list))
+        accepted = notes.read("accepted_answer", lambda: post_number(row, "AcceptedAnswerId"))
+    notes += [ODD_DATE] * is_odd(created)
+    tag_list = [] if answer else tags(row.get("Tags", ""))
+    if tag_list is None:
+        notes.append(MALFORMED_TAGS)
+        tag_list = [_repaired(part) for part in _BETWEEN_TAGS.split(row["Tags"]) if part]
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
@@ -92,7 +93,7 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         kind=kind,
         text=body.text,
         title=None if answer else title(row.get("Title", "")),
-        tags=() if answer else tags(tag_list),
+        tags=tag_list,
         source=SOURCE,
         site=dump.site,
         url=f"{url_before(dump.site, answer)}{number}",
@@ -113,8 +114,8 @@ def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in Text")
-    optional = OptionalFields()
-    created, score = _created(row, optional), _score(row, optional)
+    notes = Notes()
+    created, score = _created(row, notes), _score(row, notes)
     parent = f"{SOURCE}:{dump.site}:{post}"
     return Record(
         offset=offset,
@@ -134,7 +135,7 @@ def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         author_key=author_key(row.get("UserId"), dump),
         score=score,
         accepted_id=None,
-        note=" ".join([ODD_DATE] * is_odd(created) + optional.notes) or None,
+        note=" ".join(notes + [ODD_DATE] * is_odd(created)) or None,
         authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
     )
 
@@ -166,12 +167,12 @@ def _number(row: Mapping[str, str], name: str, limit: int) -> int:
     return number
 
 
-def _created(row: Mapping[str, str], optional: OptionalFields) -> int | None:
-    return optional.expect("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
+def _created(row: Mapping[str, str], notes: Notes) -> int | None:
+    return notes.expect("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
 
 
-def _score(row: Mapping[str, str], optional: OptionalFields) -> int | None:
-    return optional.expect("score", lambda: count_of(row.get("Score") or None, "score"))
+def _score(row: Mapping[str, str], notes: Notes) -> int | None:
+    return notes.expect("score", lambda: count_of(row.get("Score") or None, "score"))
 
 
 def title(value: str) -> str | None:
@@ -179,12 +180,22 @@ def title(value: str) -> str | None:
 
 
 def licence(value: str) -> str | None:
-    return (_short(value) if len(value) < _LONG else repair(value)).strip() or None
+    return _repaired(value).strip() or None
 
 
-def tags(value: str) -> list[str]:
-    """`<a><b>` in dumps until 2024, `|a|b|` since."""
-    return [_short(part) if len(part) < _LONG else repair(part) for part in _BETWEEN_TAGS.split(value) if part]
+def tags(value: str) -> list[str] | None:
+    """`<a><b>` in dumps until 2024, `|a|b|` since; None for what is neither."""
+    if not value:
+        return []
+    parts = value[1:-1].split("|" if value[0] == "|" else "><")
+    begins, ends, bars = value.count("<"), value.count(">"), value.count("|")
+    in_angles = value[0] == "<" and value[-1] == ">" and begins == ends == len(parts) and not bars
+    in_bars = value[0] == value[-1] == "|" and bars == len(parts) + 1 and not (begins or ends)
+    return [*map(_repaired, parts)] if (in_angles or in_bars) and "" not in parts else None
+
+
+def _repaired(value: str) -> str:
+    return _short(value) if len(value) < _LONG else repair(value)
 
 
 _short = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them

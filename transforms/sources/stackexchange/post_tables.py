@@ -21,7 +21,6 @@ from transforms.datasets.schema import TIME, PostKind
 from transforms.sources.records import Record, buckets_of, parsed_table
 from transforms.sources.stackexchange.post_rows import (
     FLATTENED,
-    TAGS,
     author_key,
     flags,
     licence,
@@ -52,7 +51,6 @@ _DAY = (
 _TIME = f"20[0-9][0-9]-{_DAY}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9][.][0-9]{{3}}"
 _KIND = f"(?:1{_NO_VALUE}|2{_NO_VALUE}{_ID})"  # of a question, or of an answer and its question
 _ORDINARY_POST = re.compile(_NO_VALUE.join((_ID, _KIND, _SCORE, _TIME, f"(?:{_TIME})?", f"(?:{_ID})?")).encode())
-_ORDINARY_TAGS = re.compile(TAGS.encode())
 _ORDINARY_COMMENT = re.compile(_NO_VALUE.join((_ID, _ID, _SCORE, _TIME)).encode())
 
 
@@ -125,7 +123,7 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
         return None
     number, _, question, score, created, edited, accepted = values[:7]
     body, headline, tag_list, licensed, owner, closed, community_owned = values[7:]
-    if not body or not (question or _ORDINARY_TAGS.fullmatch(tag_list)):
+    if not body or (named := [] if question else tags(text(tag_list))) is None:
         return None
     markdown = to_markdown(text(body), repair, dump.strip_edit_labels)
     if is_blank(markdown.text):
@@ -141,7 +139,7 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
         markdown.text,
         FLATTENED if markdown.flattened else None,
         None if question else title(text(headline)),
-        () if question else tags(text(tag_list)),
+        named,
         licence(text(licensed)),
         author_key(text(owner), dump) if dump.author_secret else None,
         flags(closed, community_owned) if closed or community_owned else (),
