@@ -137,6 +137,13 @@ def test_comments() -> None:
         assert isinstance(of(**needed), Drop)
 
 
+def test_a_copy_with_a_time_stays_before_one_without(tmp_path: Path) -> None:
+    rows = [row(1, CreationDate="soon", Body="odd"), row(1, Body="good"), row(2, CreationDate="", Body="alone")]
+    place = write(tmp_path / "Posts.xml", posts(*rows))
+    run([Input(str(place), site="x.example")], str(tmp_path / "out"), IngestSettings(num_shards=1, max_drop_rate=1))
+    assert [post["text"] for post in laws.all_rows(tmp_path / "out")] == ["good", "alone"]
+
+
 def test_a_vote_without_a_date_counts_as_any_other(tmp_path: Path) -> None:
     rows = [row(1, AcceptedAnswerId="2"), row(2, PostTypeId="2", ParentId="1"), row(3, CreationDate="soon")]
     write(tmp_path / "in" / "Posts.xml", posts(*rows))
