@@ -29,8 +29,10 @@ from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 STEP = Step("documents", version=6, libraries=LIBRARIES)
 
 HEADLESS = ("drop", "keep")
-_REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
+_OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
+_WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
+_REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
 
@@ -237,10 +239,6 @@ def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules
             for file in files
         ],
     )
-
-
-_WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
-_OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
 
 
 def parse_input(text: str) -> Input:

@@ -329,7 +329,10 @@ def test_files_of_one_name_are_named_with_their_folders(tmp_path: Path) -> None:
 
 def test_a_file_for_two_sites_is_named_with_them(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", b'{"text": "a"}\n')
-    assert names(*of(path, site="one"), *of(path, site="two")) == ["one/p.jsonl", "two/p.jsonl"]
+    again = tmp_path / "folder" / ".." / "p.jsonl"
+    (tmp_path / "folder").mkdir()
+    for other in (path, again):
+        assert names(*of(path, site="one"), *of(other, site="two")) == ["one/p.jsonl", "two/p.jsonl"]
 
 
 def test_members_of_one_name_in_archives_of_one_name(tmp_path: Path) -> None:

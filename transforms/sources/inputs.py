@@ -51,7 +51,6 @@ _CSV_ADVICE = (
 
 _ZIP_MAGIC = b"PK\x03\x04"  # recognised only to say what to do
 
-
 ONE_DUMP_A_SITE = (
     "Give each forum its own site (--input PATH=SITE; in a build file inputs: - {path: …, site: …}), and of two dumps "
     "of one forum name one"
@@ -364,15 +363,15 @@ def _told_apart(found: Sequence[tuple[Sequence[str], InputFile]]) -> list[InputF
     """Files of one name get as many of the folders above before it as it takes: so the names say nothing of where all
     of it lies. One file that is read for several sites gets its site before it; what is then left, its content's hash.
     """
-    depths = [0] * len(found)
+    depths, ways = [0] * len(found), ["/".join(places.parts(file.place)) for _, file in found]
     while True:
         names = [
             "/".join([*above[len(above) - depth :], file.name])
             for (above, file), depth in zip(found, depths, strict=True)
         ]
         named: dict[str, set[str]] = {}
-        for name, (_, file) in zip(names, found, strict=True):
-            named.setdefault(name, set()).add(file.place)
+        for name, way in zip(names, ways, strict=True):
+            named.setdefault(name, set()).add(way)
         deeper = [
             len(named[name]) > 1 and depth < len(above)
             for name, (above, _), depth in zip(names, found, depths, strict=True)

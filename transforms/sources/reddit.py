@@ -107,10 +107,7 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
         raise UnusableError(Reason.NOT_A_POST, "an advertisement")
     notes = Notes()
     text = _text(row, "selftext")
-    title = (
-        _text(row, "title") if isinstance(row.get("title"), str) else notes.read("title", lambda: _text(row, "title"))
-    )
-    title = (title or "").strip()
+    title = (notes.read("title", lambda: _text(row, "title")) or "").strip()
     _refuse_withdrawn(text, title)
     if category := row.get("removed_by_category"):
         by_author = category in ("deleted", "author")
@@ -267,10 +264,8 @@ def _base36(number: int) -> str:
 
 def _created(row: Row, notes: Notes) -> int | None:
     created = row.get("created_utc")
-    if (
-        isinstance(created, int | float) and 1 < created <= _LAST_SECOND and created == (second := int(created))
-    ):  # no bool
-        return second * 1000
+    if isinstance(created, int | float) and 1 < created <= _LAST_SECOND and created == int(created):  # True is 1
+        return int(created) * 1000
     return notes.expect("created", lambda: _time(row, "created_utc"))
 
 
@@ -302,11 +297,11 @@ def _place(row: Row, thread_id: str, doc_id: str | None, notes: Notes) -> tuple[
     subreddit = row.get("subreddit")
     link = thread_id[len(_PREFIX) + 3 :]
     end = f"{link}/" if doc_id is None else f"{link}/_/{doc_id[len(_PREFIX) + 3 :]}/"
-    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit) or subreddit[:2].lower() == "u_":
-        if subreddit is not None and not (isinstance(subreddit, str) and subreddit[:2].lower() in ("", "u_")):
-            notes.unreadable("subreddit")
-        return _SITE, f"https://www.reddit.com/comments/{end}"
-    return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
+    if isinstance(subreddit, str) and _SUBREDDIT.fullmatch(subreddit) and subreddit[:2].lower() != "u_":
+        return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
+    if subreddit is not None and not (isinstance(subreddit, str) and subreddit[:2].lower() in ("", "u_")):
+        notes.unreadable("subreddit")
+    return _SITE, f"https://www.reddit.com/comments/{end}"
 
 
 def _author(row: Row, notes: Notes) -> str | None:
