@@ -188,9 +188,9 @@ def tags(value: str) -> list[str] | None:
     if not value:
         return []
     parts = value[1:-1].split("|" if value[0] == "|" else "><")
-    begins, ends, bars = value.count("<"), value.count(">"), value.count("|")
-    in_angles = value[0] == "<" and value[-1] == ">" and begins == ends == len(parts) and not bars
-    in_bars = value[0] == value[-1] == "|" and bars == len(parts) + 1 and not (begins or ends)
+    begins, ends = value.count("<"), value.count(">")
+    in_angles = value[0] == "<" and value[-1] == ">" and begins == ends == len(parts) and "|" not in value
+    in_bars = value[0] == value[-1] == "|" and not (begins or ends)
     return [*map(_repaired, parts)] if (in_angles or in_bars) and "" not in parts else None
 
 
