@@ -15,7 +15,7 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
-from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
+from pipelines.ingest_plan import IngestPlan, IngestSettings, inputs_of, plan_ingest
 from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
@@ -141,12 +141,17 @@ def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, di
 
 
 def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
-    """accounts.check, as a refusal."""
+    """accounts.check_dumps and accounts.check, as refusals."""
+    names = [file.name for file in files]
     try:
-        accounts.check(account, [file.name for file in files], settings.max_drop_rate, settings.allow_damaged)
+        accounts.check_dumps(account, files)
+    except ValueError as error:
+        raise RefusedError(str(error)) from error
+    try:
+        accounts.check(account, names, settings.max_drop_rate, settings.allow_damaged)
     except ValueError as error:
         refused = RefusedError(str(error))
-        if any(account.of_file(file.name)["kept"] for file in files):
+        if any(account.of_file(name)["kept"] for name in names):
             refused.add_note(
                 f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all "
                 "this; its rejects/ folder then says which rows were left out, and why."
@@ -178,20 +183,33 @@ def _read_account(build: Build) -> Account:
 
 def command(
     context: typer.Context,
+    output: Output,
     inputs: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="INPUT",
             help="Stack Exchange (folder, .7z or Posts.xml), Reddit's RS_* and RC_*, JSONL, Parquet; "
             "packed as .gz, .bz2, .xz or .zst, too.",
         ),
-    ],
-    output: Output,
+    ] = None,
+    named: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="PATH[=SITE][,source=S][,mapping=FILE]",
+            help="One more input, with a site, source and mapping of its own; may be given several times. The site is "
+            "what follows the last `=`.",
+        ),
+    ] = None,
     source: Annotated[
-        str | None, typer.Option(help=f"One of {', '.join(SOURCES)}; by default recognised from the content.")
+        str | None,
+        typer.Option(help=f"Of each INPUT: {', '.join(SOURCES)}; by default recognised from the content."),
     ] = None,
     site: Annotated[
-        str | None, typer.Option(help="Host of the forum, such as beer.stackexchange.com, or a name for the corpus.")
+        str | None,
+        typer.Option(
+            help="Of each INPUT: the forum's host, such as beer.stackexchange.com; for JSONL and Parquet, any name."
+        ),
     ] = None,
     num_shards: Annotated[
         int, typer.Option(help="Output shards; large inputs want about one per 100 MB of text.")
@@ -219,7 +237,8 @@ def command(
         int, typer.Option(help="Stop reading a packed file that unpacks to more bytes.")
     ] = Limits.max_unpacked_bytes,
     mapping: Annotated[
-        str | None, typer.Option(help="YAML file that says what the fields of JSONL and Parquet rows are.")
+        str | None,
+        typer.Option(help="YAML file that says what the fields of JSONL and Parquet rows are, unless --input does."),
     ] = None,
     remove_list: Annotated[
         str | None, typer.Option(help="File of post ids, URLs and authors, one a line, to leave out.")
@@ -253,9 +272,9 @@ def command(
         reuse=reuse,
         memory=memory,
     )
-    named = [Input(path, source, site) for path in inputs]
+    found = inputs_of(inputs or (), named or (), source, site)
     with progress(console, "ingest", output):
-        manifest = run(named, output, settings, workers, Existing.of(replace, keep), beam_args(context))
+        manifest = run(found, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
     for line in notes(manifest, output, settings):
         console.print(f"  {line}", soft_wrap=True, markup=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -20,15 +21,18 @@ from transforms.ingest.spread import Reblock
 from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import Target
 from transforms.sources import reddit
-from transforms.sources.inputs import InputFile
+from transforms.sources.inputs import Input, InputFile
 from transforms.sources.rows import jsonl, parquet
 from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.stackexchange import tables as stackexchange
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
-STEP = Step("documents", version=5, libraries=LIBRARIES)
+STEP = Step("documents", version=6, libraries=LIBRARIES)
 
 HEADLESS = ("drop", "keep")
+_SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
+_OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
+_WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
 _REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
@@ -45,10 +49,10 @@ class IngestSettings:
     headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
     question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
     limits: how much a packed file may unpack to. mapping: a file that says what the fields of JSONL and Parquet
-    rows are. remove_list: a file of posts, URLs and authors to leave out. reuse: a folder that keeps parsed rows, so
-    that a later run reads new files only. memory: a bound for all local processes together, such as 1GB. reuse and
-    memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:` are taken off Stack Exchange posts;
-    what follows them stays.
+    rows are, where their input has none of its own. remove_list: a file of posts, URLs and authors to leave out. reuse:
+    a folder that keeps parsed rows, so that a later run reads new files only. memory: a bound for all local processes
+    together, such as 1GB. reuse and memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:`
+    are taken off Stack Exchange posts; what follows them stays.
     """
 
     num_shards: int = 16
@@ -119,7 +123,14 @@ def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: i
         files=files,
         within=within,
         parse=parse,
-        join=JoinSpec(tuple(sites_of(files)), names, parse.num_buckets, parse.num_posts_buckets, parse.spill_bytes),
+        join=JoinSpec(
+            tuple(sites_of(files)),
+            names,
+            parse.num_buckets,
+            parse.num_posts_buckets,
+            parse.spill_bytes,
+            _copies(files),
+        ),
         dataset=dataset,
         data_paths=tuple(shard_name(index, num_shards) for index in range(num_shards)),
         reject_paths=tuple(reject_name(index, num_shards) for index in range(num_shards)),
@@ -127,6 +138,12 @@ def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: i
         shared=shared,
         scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
     )
+
+
+def _copies(files: Sequence[InputFile]) -> tuple[int, ...]:
+    """For each file the number of the first one with the same content."""
+    first: dict[str, int] = {}
+    return tuple(first.setdefault(file.sha256, number) for number, file in enumerate(files))
 
 
 def _window_bytes(file: InputFile) -> int:
@@ -168,7 +185,7 @@ def _num_posts_buckets(files: Sequence[InputFile], bucket_bytes: int) -> int:
 def _parse_spec(
     settings: IngestSettings, files: Sequence[InputFile], num_shards: int, plan: memory.MemoryPlan
 ) -> ParseSpec:
-    if settings.mapping and not any(file.source in (jsonl.SOURCE, parquet.SOURCE) for file in files):
+    if settings.mapping and not any(map(_is_rows, files)):
         raise ValueError(
             f"the mapping {settings.mapping} is for JSONL and Parquet, and none of the inputs was recognised as one of "
             f"them; got {sorted({file.source for file in files})}. Say it with --source"
@@ -188,6 +205,16 @@ def _parse_spec(
     )
 
 
+def _is_rows(file: InputFile) -> bool:
+    return file.source in (jsonl.SOURCE, parquet.SOURCE)
+
+
+def _mapping_of(file: InputFile, spec: ParseSpec) -> str | None:
+    """What names the mapping that a file's rows are read by."""
+    mapping = file.mapping or spec.mapping
+    return fingerprint(mapping) if mapping and _is_rows(file) else None
+
+
 def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
     secret = spec.author_secret
     return STEP.spec(
@@ -199,15 +226,59 @@ def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules
             "limits": asdict(spec.limits),
             "strip_edit_labels": spec.strip_edit_labels,
             "author_secret": hashlib.blake2b(secret, person=b"agora-digest").hexdigest()[:16] if secret else None,
-            "mapping": fingerprint(spec.mapping) if spec.mapping else None,
+            "mappings": sorted({name for file in files if (name := _mapping_of(file, spec))}),
             "remove_list": spec.remove.digest(secret) if spec.remove.num_entries else None,
             "sites": sorted({f"{file.source}:{file.site or ''}" for file in files}),
         },
         inputs=[
-            {"name": file.name, "bytes": file.bytes, "sha256": file.sha256, "source": file.source, "site": file.site}
+            {
+                "name": file.name,
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "source": file.source,
+                "site": file.site,
+                "mapping": _mapping_of(file, spec),
+            }
             for file in files
         ],
     )
+
+
+def parse_input(text: str) -> Input:
+    """What `--input` is given: PATH[=SITE][,source=S][,mapping=FILE].
+
+    The options are read from the end, then what follows the last `=` is the site. So a path may hold any character;
+    where it has a `=` and no site is to be given, it ends with a `=` of its own. Raises ValueError.
+    """
+    options: dict[str, str] = {}
+    path = text
+    while found := _OPTION.fullmatch(path):
+        path, name, value = found["before"], found["name"], found["value"]
+        if name in options or not value:
+            raise ValueError(f"--input {text}: {name} is {'given twice' if name in options else 'empty'}; {_WAYS}")
+        options[name] = value
+    path, site = path.rsplit("=", 1) if "=" in path else (path, "")
+    if not path or not _SITE.fullmatch(site):
+        raise ValueError(
+            f"--input {text}: got the path {path!r} and the site {site!r}, which is what follows the last '='; want a "
+            f"host or a name of letters, digits, '.', '_' and '-'. {_WAYS}; a path that holds a '=' itself and has no "
+            "site ends with one more '='"
+        )
+    return Input(path, options.get("source"), site or None, options.get("mapping"))
+
+
+def inputs_of(paths: Sequence[str], named: Sequence[str], source: str | None, site: str | None) -> list[Input]:
+    """The inputs of a command line, bare paths and those of `--input`. source and site are said of the bare ones.
+
+    Raises ValueError where there is none of these.
+    """
+    given = {"source": source, "site": site}
+    if named and not paths and (idle := [f"--{name} {value}" for name, value in given.items() if value]):
+        raise ValueError(
+            f"{' '.join(idle)} is said of the inputs without --input, and there are none; say it of each: --input "
+            "PATH=SITE,source=S"
+        )
+    return [*(Input(path, source, site) for path in paths), *map(parse_input, named)]
 
 
 def _author_key(place: str | None) -> bytes | None:

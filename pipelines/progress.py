@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from rich.console import Console
 
 from transforms.datasets import places
+from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import DATA, NEXT, REJECTS
 
@@ -71,12 +72,15 @@ def summary(manifest: Manifest) -> str:
     with which versions it was made where it was kept in spite of them."""
     parts = [f"{manifest.rows:,} rows"] if manifest.rows else []
     parts += [f"{len(manifest.files)} files", human_bytes(sum(file.bytes for file in manifest.files))]
+    notes = Tally({"note": manifest.counts.get("note", {})})
+    for entry in manifest.inputs:
+        notes.merge({"note": entry.get("noted", {})})
     candidates = {name: number for name, number in manifest.counts.get("candidates", {}).items() if name != "kept"}
     for what, counts in (
         ("dropped", manifest.counts.get("drop", {})),
         ("not paired", candidates),
         ("input files", manifest.counts.get("file", {})),
-        ("noted", manifest.counts.get("note", {})),
+        ("noted", notes.group("note")),
     ):
         if counts:
             parts.append(f"{what} " + ", ".join(f"{number:,} {reason}" for reason, number in sorted(counts.items())))

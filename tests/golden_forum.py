@@ -46,6 +46,8 @@ ODD_POSTS = (
     '<row Id="900001" PostTypeId="2" ParentId="999999" CreationDate="2020-01-01T00:00:00.000" Score="1" Body="?" />',
     '<row Id="900002" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="?" Body="a &nope; b" />',
     '<row Id="900003" PostTypeId="1" CreationDate="soon" Score="1" Title="When?" Body="&lt;p&gt;Soon.&lt;/p&gt;" />',
+    '<row Id="900008" PostTypeId="1" LastEditDate="0000-00-00" Score="many" AcceptedAnswerId="?" Tags="a|b" '
+    'CreationDate="2020-01-02 03:04:05 UTC" ContentLicense=" " Body="What oil is this?" />',
     '<row Id="900004" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="" Body=" " />',
     '<row Id="900005" PostTypeId="4" CreationDate="2020-01-01T00:00:00.000" Score="0" Body="A tag wiki." />',
     '<row Id="900007" PostTypeId="1" CreationDate="2020-01-01T00:00:00.000" Score="1" Title="T" Body="a &#x0E; b" />',
@@ -59,6 +61,8 @@ REDDIT = (
     {"id": "c2", "link_id": "t3_a", "parent_id": "t3_a", "body": "No, [dark](http://x.example).", "score": 9,
      "author": "Cy", "edited": 1_600_000_900},
     {"id": "c3", "link_id": "t3_a", "parent_id": "t1_c2", "body": "Thanks &gt;:)", "score": 1, "author": "Ann"},
+    {"id": "c5", "link_id": "t3_a", "parent_id": "t3_a", "body": "Any malt will do.", "score": "7", "author": 12,
+     "created_utc": 1_600_000_000_000},
     {"id": "c4", "link_id": "t3_zz", "parent_id": "t3_zz", "body": "Under nothing.", "score": 1, "author": "Ben"},
 )  # fmt: skip
 CORPUS = (

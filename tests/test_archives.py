@@ -269,7 +269,7 @@ def test_an_archive_for_two_sites_is_read_for_both_and_twice_for_one_is_refused(
 
 def test_bombs(tmp_path: Path) -> None:
     bomb = archive(tmp_path / "bomb.7z", {"Posts.xml": posts(row(1)), "Votes.xml": b" " * (80 << 20)})
-    good = write(tmp_path / "Posts.xml", posts(row(2)))
+    good = write(tmp_path / "more.xml", posts(row(2)))
     manifest = ingest(tmp_path / "out", good, bomb)
     assert outcomes(manifest) == {"Votes.xml": {"decompression-bomb": 1}}
     assert manifest.rows == 2

@@ -103,7 +103,7 @@ def test_two_workers_and_another_order_give_the_same_bytes(
     _, whole = tiny
     rows = forum_rows(QUESTIONS)
     parts = [
-        write_posts(tmp_path / name / "Posts.xml", part).parent for name, part in (("x", rows[0::2]), ("y", rows[1::2]))
+        write_posts(tmp_path / f"Posts-{number}.xml", part) for number, part in enumerate((rows[0::2], rows[1::2]))
     ]
     for name, inputs, workers in (("one", parts, 1), ("two", parts[::-1], 2)):
         agora("build", build_file(tmp_path / name, tmp_path / name / "out", inputs, lid_model), "--workers", workers)

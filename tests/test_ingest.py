@@ -203,7 +203,7 @@ def test_documents_take_the_same_path(tmp_path: Path) -> None:
 
 def test_too_many_drops_fail_the_step_and_say_why(tmp_path: Path) -> None:
     wikis = [row(100 + n, PostTypeId="5") for n in range(20)]
-    dump = write(tmp_path / "Posts.xml", posts(row(1), row(2), row(3), row(4, Score="x"), *wikis))
+    dump = write(tmp_path / "Posts.xml", posts(row(1), row(2), row(3), row(4, PostTypeId="2"), *wikis))
     with pytest.raises(
         ValueError,
         match=r"1 of 4 posts or documents were dropped \(25.0%\)(.|\n)*missing-field: 1 row, such as stackexchange:x",
@@ -325,7 +325,7 @@ def test_files_of_one_name_are_told_apart(tmp_path: Path) -> None:
         [Input(str(paths[0].parent), site="a.example"), Input(str(paths[1].parent), site="b.example")],
         str(tmp_path / "out"), IngestSettings(num_shards=1),
     )  # fmt: skip
-    assert [entry["name"] for entry in manifest.inputs] == ["a.example/posts.XML", "b.example/posts.XML"]
+    assert [entry["name"] for entry in manifest.inputs] == ["a/posts.XML", "b/posts.XML"]
     assert [post["url"] for post in laws.all_rows(tmp_path / "out")] == [
         "https://a.example/questions/1", "https://b.example/questions/3"
     ]  # fmt: skip

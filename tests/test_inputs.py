@@ -79,11 +79,6 @@ def test_a_file_given_twice_is_refused(tmp_path: Path) -> None:
             found(rows, twice)
 
 
-def test_files_of_one_name_without_a_site(tmp_path: Path) -> None:
-    files = [write(tmp_path / name / "x.jsonl", ROW * number) for number, name in ((1, "a"), (2, "b"))]
-    assert all(name.startswith("x.jsonl#") for name in found(*files))
-
-
 def test_what_can_be_read_only_once_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     for path in (tmp_path / "pipe", Path("/dev/null")):

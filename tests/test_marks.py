@@ -68,7 +68,6 @@ def test_a_table_is_known_by_its_root_and_else_by_its_name() -> None:
         (vote(9, kind=1000), Reason.MISSING_FIELD),
         (vote(9, post=-4), Reason.MISSING_FIELD),
         (vote(9, post=1 << 40), Reason.MISSING_FIELD),
-        (vote(9, date="yesterday"), Reason.MISSING_FIELD),
         (vote(9, more=' UserId="&bomb;"'), Reason.MALFORMED),
         (vote(9, more=' Id="1"'), Reason.MALFORMED),
         (vote(9, more=' UserId="<"'), Reason.MALFORMED),
@@ -96,7 +95,10 @@ _ROW = st.sampled_from(
      vote(7, kind="+2"), vote(8, more=" UserId='4'"), vote(9, date="2011-08-17T00:00:00Z"), vote(10, date="2011-W33-3"),
      vote(11, kind=" 2"), vote(12, more=' A="' + "x" * 500 + '"'), vote(13, kind="007"), vote(14, date=""), b'"', b"/>",
      vote(15).replace(b"<row", b"<rows"), vote(16, date="2011-08-17T00:00:00.1234567"), vote(17, kind="٢"),
-     vote(18, kind="1_0"), vote(19, kind="2.0")]
+     vote(18, kind="1_0"), vote(19, kind="2.0"), vote(20, date="yesterday"), vote(21, date="0000-00-00T00:00:00.000"),
+     vote(22, date="2011-08-17 00:00:00 UTC"), vote(23, date="1313539200"),
+     vote(24, date="9999-12-31T23:59:59.999-01:00"), vote(25, date="2011"), vote(26, date="20110817T000000"),
+     b'<row Id="27" PostId="1" VoteTypeId="2" />']
 )  # fmt: skip
 
 

@@ -87,8 +87,8 @@ def test_author_keys_need_the_secret() -> None:
     [
         (row(9, PostTypeId="5"), Reason.NOT_A_POST),
         (row(9, PostTypeId="99"), Reason.NOT_A_POST),
-        (row(9, Score="many"), Reason.MISSING_FIELD),
-        (row(9, CreationDate="yesterday"), Reason.MISSING_FIELD),
+        (row(9, Id="9a"), Reason.MISSING_FIELD),
+        (row(9, PostTypeId="2", ParentId="-1"), Reason.MISSING_FIELD),
         (row(9, PostTypeId="2"), Reason.MISSING_FIELD),
         (b'<row Id="9" PostTypeId="1" />', Reason.MISSING_FIELD),
         (row(9, Body="&lt;p&gt; &lt;/p&gt;"), Reason.EMPTY),

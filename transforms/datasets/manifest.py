@@ -40,7 +40,9 @@ class ShardFile:
 
 def _input_digests(inputs: Sequence[Mapping[str, object]]) -> list[str]:
     """What decides whether inputs are the same: their content and what they were read as, not their names."""
-    return sorted(":".join(str(item.get(key, "")) for key in ("sha256", "source", "site")) for item in inputs)
+    return sorted(
+        ":".join(str(item.get(key, "")) for key in ("sha256", "source", "site", "mapping")) for item in inputs
+    )
 
 
 @dataclass(frozen=True)

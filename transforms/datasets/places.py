@@ -62,6 +62,12 @@ def name(place: str) -> str:
     return posixpath.basename(place.rstrip("/"))
 
 
+def parts(place: str) -> list[str]:
+    """The names on the way to a place, its own last, however the place is written; links stay as they are."""
+    path = posixpath.normpath(_filesystem(place)[1])
+    return [part for part in path.split("/") if part]
+
+
 def absolute(place: str) -> str:
     """The same for every way to write one place."""
     filesystem, path = _filesystem(place)

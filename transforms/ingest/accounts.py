@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
+from transforms.sources.inputs import ONE_DUMP_A_SITE, InputFile
 from transforms.sources.records import DAMAGE, FILE_REASONS
 
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
@@ -14,7 +15,8 @@ Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of
 
 @dataclass
 class Account:
-    """Adding is all it does, in any order. Groups of counts: read, kept (by file), facts, `drop FILE`, `file FILE`."""
+    """Adding is all it does, in any order. Groups of counts: read, kept (by file), facts, and for each FILE
+    `drop FILE`, `file FILE`, `used FILE`, `unused FILE`, `noted FILE`, `shared FILE`."""
 
     counts: Tally = field(default_factory=Tally)
     examples: dict[str, Example] = field(default_factory=dict)  # by reason: the first by file and offset
@@ -49,6 +51,14 @@ class Account:
         """Rows that say something of a post and are left out: too many and too small to be written out."""
         self.counts.add(f"unused {file}", reason.value, number)
 
+    def noted(self, file: str, note: str, number: int) -> None:
+        """Rows without a text of their own of which something could not be read."""
+        self.counts.add(f"noted {file}", note, number)
+
+    def shared(self, file: str, other: str, number: int) -> None:
+        """Posts whose number stands in two tables of one site."""
+        self.counts.add(f"shared {file}", other, number)
+
     def dropped(self, drop: Drop) -> None:
         group = "file" if drop.reason in FILE_REASONS else "drop"
         self.counts.add(f"{group} {drop.file}", drop.reason.value)
@@ -75,6 +85,7 @@ class Account:
             "dropped": counts.get(f"drop {file}", {}),
             "used": counts.get(f"used {file}", {}),
             "unused": counts.get(f"unused {file}", {}),
+            "noted": counts.get(f"noted {file}", {}),
             "outcomes": counts.get(f"file {file}", {}),
         }
 
@@ -103,6 +114,21 @@ def total(accounts: Iterable[Account]) -> Account:
 _WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
 _WORST_FILES = 5
 _ORPHANS = "give the file with the questions too, or keep answers without one with --headless-threads keep"
+
+
+def check_dumps(account: Account, files: Sequence[InputFile]) -> None:
+    """Raises ValueError for tables of one site that hold posts of the same numbers.
+
+    Their answers would stand under each other's questions. Parts of one table share none; of a copy of a file all rows
+    are the same, and dropped as duplicates.
+    """
+    by_name = {file.name: file for file in files}
+    for file in files:
+        for other, number in sorted(account.counts.group(f"shared {file.name}").items()):
+            raise ValueError(
+                f"{file.told} and {by_name[other].told} were read as {file.site}, and {number} posts of the one have "
+                f"numbers of posts of the other: dumps of two forums, or two of one forum. {ONE_DUMP_A_SITE}"
+            )
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.schema import TIME, PostKind
+from transforms.sources.stackexchange.tables import SOURCE
 
 # Posts of which nothing is said have no row.
 FACTS = pa.schema(
@@ -42,8 +43,9 @@ def apply_facts(posts: pa.Table, accepted: pa.Array, facts: pa.Table, voted: Col
     place = pc.index_in(posts.column("doc_id"), value_set=said.column("doc_id").combine_chunks())
     known = said.take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     kind = posts.column("kind")
+    of_a_dump = pc.equal(posts.column("source"), SOURCE)  # rows of another source may name the same site
     counted = pc.and_(
-        pc.is_in(posts.column("site"), value_set=pa.array(sorted(voted), pa.string())),
+        pc.and_(of_a_dump, pc.is_in(posts.column("site"), value_set=pa.array(sorted(voted), pa.string()))),
         pc.is_in(kind, value_set=pa.array([PostKind.QUESTION.value, PostKind.ANSWER.value])),
     )
     columns = {

@@ -32,6 +32,7 @@ from transforms.sources.stackexchange.marks import (
     DUPLICATE,
     LINK,
     MARKS,
+    NO_TIME,
     POST,
     UP,
     kind_name,
@@ -42,7 +43,6 @@ from transforms.sources.stackexchange.tables import ID_LIMIT, id_prefix
 COMMENTS = PARSED.append(pa.field("key", pa.int64()))
 
 _FACTS, _ACCOUNTS = "facts", "accounts"
-_NEVER = -(1 << 63)
 _NONE = (1 << 63) - 1
 
 Numbers = npt.NDArray[np.int64]
@@ -50,13 +50,17 @@ Numbers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class JoinSpec:
-    """What the numbers in marks stand for. num_posts_buckets: into which posts are divided for the join."""
+    """What the numbers in marks stand for. num_posts_buckets: into which posts are divided for the join.
+
+    copy_of: by a file's number, that of the first file with the same content; (): no two have the same.
+    """
 
     sites: tuple[str, ...]
     files: tuple[str, ...]
     num_buckets: int
     num_posts_buckets: int
     spill_bytes: int = 64 << 20
+    copy_of: tuple[int, ...] = ()
 
 
 class Joined(NamedTuple):
@@ -96,7 +100,9 @@ def join_marks(marks: pa.Table, comments: pa.Table, spec: JoinSpec) -> Joined:
     """MARKS and COMMENTS of one bucket of posts, in any order. Memory: the bucket, a few times over."""
     account = Account()
     is_post = pc.equal(marks.column("kind"), POST)
-    posts, elsewhere = _posts(marks.filter(is_post))
+    rows = marks.filter(is_post)
+    _count_shared(rows, spec, account)
+    posts, elsewhere = _posts(rows)
     given = _once(marks.filter(pc.invert(is_post)), spec, account)
     places, there = posts.find(given.key)
     _count_unused(given.where(~there), Reason.ORPHAN, spec, account)
@@ -121,6 +127,18 @@ def _posts(rows: pa.Table) -> tuple[_Posts, _Posts]:
     new_thread[1:] |= thread[1:] != thread[:-1]
     others = new_thread & ~new_key
     return _Posts(key[new_key], thread[new_key], bucket[new_key]), _Posts(key[others], thread[others], bucket[others])
+
+
+def _count_shared(rows: pa.Table, spec: JoinSpec, account: Account) -> None:
+    """Posts whose number stands in tables of other content, under one site."""
+    key = rows.column("key").to_numpy()
+    table = np.array(spec.copy_of or range(len(spec.files)))[rows.column("file").to_numpy()]
+    order = np.lexsort((table, key))
+    key, table = key[order], table[order]
+    shared = (key[1:] == key[:-1]) & (table[1:] != table[:-1])
+    pairs, numbers = np.unique(np.stack((table[:-1][shared], table[1:][shared])), axis=1, return_counts=True)
+    for (one, other), number in zip(pairs.T, numbers, strict=True):
+        account.shared(spec.files[one], spec.files[other], int(number))
 
 
 def _once(rows: pa.Table, spec: JoinSpec, account: Account) -> _Marks:
@@ -149,14 +167,14 @@ def _facts(posts: _Posts, given: _Marks, places: Numbers, spec: JoinSpec) -> pa.
         return np.bincount(places[given.kind == kind], minlength=num_posts).astype(np.int64)
 
     ups, downs = count(UP), count(DOWN)
-    accepted_at = np.full(num_posts, _NEVER)
+    accepted_at = np.full(num_posts, NO_TIME)
     accepts = given.kind == ACCEPT
     np.maximum.at(accepted_at, places[accepts], given.value[accepts])
     duplicate_of = np.full(num_posts, _NONE)
     links = given.kind == DUPLICATE
     np.minimum.at(duplicate_of, places[links], given.value[links])
     bounty = count(BOUNTY_START) + count(BOUNTY_CLOSE) > 0
-    said = (ups > 0) | (downs > 0) | (accepted_at != _NEVER) | (duplicate_of != _NONE) | bounty
+    said = (ups > 0) | (downs > 0) | (accepted_at != NO_TIME) | (duplicate_of != _NONE) | bounty
     duplicates = duplicate_of[said]
     linked = duplicates != _NONE
     columns = {
@@ -164,7 +182,7 @@ def _facts(posts: _Posts, given: _Marks, places: Numbers, spec: JoinSpec) -> pa.
         "thread_id": _ids(posts.thread[said], spec),
         "ups": pa.array(ups[said]),
         "downs": pa.array(downs[said]),
-        "accepted_at": pa.array(accepted_at[said], mask=accepted_at[said] == _NEVER).cast(TIME),
+        "accepted_at": pa.array(accepted_at[said], mask=accepted_at[said] == NO_TIME).cast(TIME),
         "duplicate_of": pc.if_else(pa.array(linked), _ids(np.where(linked, duplicates, 0), spec), None),
         "bounty": pa.array(bounty[said]),
         "elsewhere": pa.array(np.zeros(int(said.sum()), bool)),

@@ -46,7 +46,7 @@ class ParseSpec:
     max_record_bytes: int
     author_secret: bytes | None
     limits: Limits = field(default_factory=Limits)  # of what packed files may unpack to
-    mapping: RowMapping | None = None  # of JSONL and Parquet rows; None: they are plain documents
+    mapping: RowMapping | None = None  # of JSONL and Parquet rows whose file has none; None: plain documents
     remove: RemoveList = field(default_factory=RemoveList)
     num_posts_buckets: int = 1  # into which posts are divided to meet their votes, links and comments
     batch_chars: int = 8 << 20  # long posts make a table sooner
@@ -128,7 +128,7 @@ def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[pa.Table | Record 
             yield from reddit.read_posts(stream, piece.start, piece.end, months)
         else:
             kind = parquet if file.source == parquet.SOURCE else jsonl
-            mapping = spec.mapping or kind.PLAIN
+            mapping = file.mapping or spec.mapping or kind.PLAIN
             rows = RowSet(file.name, file.site, spec.max_record_bytes, mapping, spec.author_secret, spec.limits)
             yield from kind.read_rows(stream, piece.start, piece.end, rows)
 
@@ -230,6 +230,8 @@ def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator
                 yield beam.pvalue.TaggedOutput(HALF_READ, piece.file.site)
             continue
         account.read(file, len(item.id))
+        if undated := int((item.value == marks.NO_TIME).sum()):
+            account.noted(file, "unreadable-created", undated)
         reason = Reason.OTHER_VOTE if piece.file.table is stackexchange.Table.VOTES else Reason.OTHER_LINK
         if others := marks.num_others(item):
             account.unused(file, reason, others)
@@ -255,7 +257,7 @@ def _tables(table: pa.Table, piece: FileRange, spec: ParseSpec) -> Iterator[pa.T
     else:
         yield table
         prefix = stackexchange.id_prefix(file.site or "")
-        posts = marks.posts_table(table, piece.site, prefix, spec.num_posts_buckets)
+        posts = marks.posts_table(table, piece.site, prefix, spec.num_posts_buckets, piece.number)
         yield beam.pvalue.TaggedOutput(MARKS, posts)
 
 

@@ -31,7 +31,7 @@ from transforms.sources.inputs import InputFile
 from transforms.sources.records import PARSED, placed
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
-_VERSION = 4
+_VERSION = 5
 _COMPLETE = "complete.json"
 _OURS = re.compile(
     rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}(?:-(?:\d{{16}}|end))?\.arrow(?:\.json)?|complete\.json)"
@@ -72,7 +72,7 @@ class ParseCache:
 
     def folder(self, file: InputFile) -> str:
         """Of a file: its content, and what it is read as. Its name and place do not matter."""
-        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.table])
+        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.table, file.mapping])
         return places.join(self.place, self.settings, identity)
 
     def find(self, file: InputFile) -> tuple[list[CachedPart], str]:

@@ -61,7 +61,8 @@ def keys_of(posts: pa.Table) -> Keys:
 
 
 def first_of_each_id(posts: pa.Table, keys: Keys, rows: Sequence[int]) -> tuple[list[int], list[int]]:
-    """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash.
+    """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash; one
+    without a time only where all are.
 
     A bucket sees the rows of its own threads. An id given to posts of several threads is found before, by
     `join_marks`, for the posts of Stack Exchange, whose comments' ids begin with their post's; elsewhere an id that is
@@ -77,7 +78,15 @@ def first_of_each_id(posts: pa.Table, keys: Keys, rows: Sequence[int]) -> tuple[
             shared.setdefault(doc_id, [first]).append(row)
     duplicates: list[int] = []
     for doc_id, same in shared.items():
-        same.sort(key=lambda row: (keys.created[row], _content_hash(posts, row), keys.file[row], keys.offset[row]))
+        same.sort(
+            key=lambda row: (
+                keys.created[row] == _FIRST,
+                keys.created[row],
+                _content_hash(posts, row),
+                keys.file[row],
+                keys.offset[row],
+            )
+        )
         row_of[doc_id] = same[0]
         duplicates.extend(same[1:])
     return list(row_of.values()), duplicates

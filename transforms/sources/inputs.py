@@ -1,4 +1,4 @@
-"""What the user pointed at, as files that can be read: found, recognised by their content, named without their path."""
+"""What the user pointed at, as files that can be read: found, recognised by their content, named in short."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_yaml
 from transforms.datasets.fates import Reason
 from transforms.sources import reddit
 from transforms.sources.rows import jsonl, mapped_rows, parquet
 from transforms.sources.rows.json_rows import check_head as check_json_head
+from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.stackexchange import tables as stackexchange
 from transforms.sources.streams import archives
 from transforms.sources.streams.pieces import read_chunk
@@ -28,6 +29,8 @@ _JSONL = re.compile(
     re.IGNORECASE,
 )
 _TABLE = re.compile(rf"(?:{'|'.join(stackexchange.Table)})\.xml{_PACKED}?", re.IGNORECASE)
+# Tables of a dump that hold nothing to read.
+_OTHER_TABLE = re.compile(rf"(?:badges|posthistory|tags|users)\.xml{_PACKED}?", re.IGNORECASE)
 # What looks like data. Whatever of it lies in a folder and is not read is an error, not left out.
 _DATA = re.compile(
     rf".*\.(?:jsonl|ndjson|json|parquet|csv|tsv|xml|7z|zip|rar|tar|tgz|warc|\d{{3}}){_PACKED}?|.*{_PACKED}",
@@ -48,17 +51,24 @@ _CSV_ADVICE = (
 
 _ZIP_MAGIC = b"PK\x03\x04"  # recognised only to say what to do
 
+ONE_DUMP_A_SITE = (
+    "Give each forum its own site (--input PATH=SITE; in a build file inputs: - {path: …, site: …}), and of two dumps "
+    "of one forum name one"
+)
+
 
 @dataclass(frozen=True)
 class Input:
     """A file or folder to read.
 
-    source: one of SOURCES, or None to recognise it. site: the forum's host, or the corpus's name.
+    source: one of SOURCES, or None to recognise it. site: the forum's host, or the corpus's name. mapping: a file that
+    says what the fields of its rows are (JSONL and Parquet).
     """
 
     path: str
     source: str | None = None
     site: str | None = None
+    mapping: str | None = None
 
     def __post_init__(self) -> None:
         if self.source is not None and self.source not in SOURCES:
@@ -70,7 +80,7 @@ class InputFile:
     """One file to read. problem: what its first bytes already say is wrong with the whole file."""
 
     place: str
-    name: str  # below the input the user gave: names the file in rejects and in the account
+    name: str  # names the file in rejects and in the account: below the input, with folders where it takes them
     source: str
     site: str | None
     bytes: int
@@ -80,6 +90,12 @@ class InputFile:
     table: stackexchange.Table | None = None  # Stack Exchange only: which of a dump's tables it is
     member: int | None = None  # its number in the archive at `place`, for a file in an archive
     dictionary_bytes: int = 0  # what unpacking its archive holds in memory
+    mapping: RowMapping | None = None  # JSONL and Parquet only, and where one was given for this input
+
+    @property
+    def told(self) -> str:
+        """For messages: its name and where it is."""
+        return f"{self.name} ({self.place})"
 
     @property
     def readable(self) -> bool:
@@ -89,15 +105,35 @@ class InputFile:
 def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[InputFile]:
     """The files of all inputs, sorted by name and content, each with a name of its own.
 
-    Raises ValueError for a path that is not there, a folder without anything to read, and a format that is not read.
+    Raises ValueError for a path that is not there, a folder without anything to read, a format that is not read, and
+    two dumps under one site.
     """
     if not inputs:
         raise ValueError("nothing to ingest: name a dump, a folder or a JSONL file")
     found = [(item, place, name) for item in inputs for place, name in _places(item)]
-    files = [file for item, place, name in found for file in _files(item, place, name, limits)]
-    _refuse_twice(files)
-    files.sort(key=lambda file: (file.name, file.sha256, file.site or ""))
-    return _with_unique_names(files)
+    above = [(_folders_above(item), file) for item, place, name in found for file in _files(item, place, name, limits)]
+    _refuse_twice([file for _, file in above])
+    files = _told_apart(above)
+    whole = [_TABLE.fullmatch(places.name(file.name)) for _, file in above]
+    _refuse_two_dumps([file for file, is_whole in zip(files, whole, strict=True) if is_whole])
+    return sorted(files, key=lambda file: (file.name, file.sha256, file.site or ""))
+
+
+def _refuse_two_dumps(tables: Sequence[InputFile]) -> None:
+    """A site has one table of each kind. What has another name than a whole table may be a part of one."""
+    by_name = sorted(tables, key=lambda file: file.name)
+    for table in stackexchange.Table:
+        of_site: dict[str | None, InputFile] = {}
+        for file in by_name:
+            if file.table is not table or not file.readable:
+                continue
+            first = of_site.setdefault(file.site, file)
+            if first.sha256 != file.sha256:
+                raise ValueError(
+                    f"{first.told} and {file.told} are both the {table} of {file.site}, and not the same file: dumps "
+                    f"of two forums, or two of one forum. {ONE_DUMP_A_SITE}. Parts of one table have names of their "
+                    f"own, such as {table}-1.xml"
+                )
 
 
 def _refuse_twice(files: Sequence[InputFile]) -> None:
@@ -147,8 +183,12 @@ def _refuse_unread(item: Input, names: Sequence[str], of_a_dump: bool) -> None:
     """
     for name in names:
         own = places.name(name)
-        of_another = _JSONL.fullmatch(own) or own.lower().endswith((".parquet", ".7z", ".xml"))
-        meant = (item.source is not None and of_another) or (of_a_dump and ".xml" in own.lower())
+        is_dump, is_rows = (
+            own.lower().endswith((".7z", ".xml")),
+            _JSONL.fullmatch(own) or own.lower().endswith(".parquet"),
+        )
+        of_another = is_rows if item.source == stackexchange.SOURCE else is_dump or is_rows
+        meant = (item.source is not None and of_another) or (of_a_dump and _OTHER_TABLE.fullmatch(name))
         if _DATA.fullmatch(own) and not meant:
             csv = _CSV.fullmatch(own)
             advice = _CSV_ADVICE if csv else "Move it out of the folder, or name the files that you mean"
@@ -162,7 +202,8 @@ def _nothing_in(folder: str, names: Sequence[str]) -> str:
     ]:
         return (
             f"{folder} holds folders with dumps ({', '.join(dumps[:5])}), and a dump does not name its site: give one "
-            "of them with its --site, or each with its own site in a build file (inputs: - {path: …, site: …})"
+            f"of them with its --site, or each with its own, as in --input {places.join(folder, dumps[0])}=SITE (in a "
+            "build file inputs: - {path: …, site: …})"
         )
     if any(_CSV.fullmatch(name) for name in names):
         return f"{folder} holds nothing to read but CSV, such as {names[0]}. {_CSV_ADVICE}"
@@ -176,7 +217,16 @@ def _files(item: Input, place: str, name: str, limits: Limits) -> list[InputFile
     """The one file at a place, or the tables in the archive there."""
     with places.open_input(place) as file:
         is_archive = file.read(len(archives.MAGIC)) == archives.MAGIC
-    return _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name, limits)]
+    files = _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name, limits)]
+    if item.mapping is None:
+        return files
+    if others := [file.source for file in files if file.source not in (jsonl.SOURCE, parquet.SOURCE)]:
+        raise ValueError(
+            f"the mapping {item.mapping} is for JSONL and Parquet, and {place} was recognised as {others[0]}; leave "
+            "the mapping out, or say the source"
+        )
+    mapping = strict_yaml.load(RowMapping, item.mapping)
+    return [replace(file, mapping=mapping) for file in files]
 
 
 def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
@@ -188,7 +238,7 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
     if item.source not in (None, stackexchange.SOURCE):
         raise ValueError(f"{place} is a .7z archive, which is read for {stackexchange.SOURCE} only, not {item.source}")
     digest = places.sha256(place)
-    site = item.site or archives.site_of(place)
+    site = _host(item, place)
     try:
         members = archives.members(place, limits)
     except DamageError as error:
@@ -200,7 +250,7 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
         folder, _, file_name = member.name.rpartition("/")
         if not _TABLE.fullmatch(file_name):
             continue
-        own_site = item.site or archives.site_of(f"{places.name(folder)}.7z") or site
+        own_site = _host(item, f"{places.name(folder)}.7z") or site
         stackexchange.check_site(own_site, f"{member.name} in {place}")
         label = "".join(letter if letter.isprintable() else "?" for letter in f"{name}/{member.name}")
         identity = hashlib.sha256(f"{digest}\n{member.index}".encode()).hexdigest()
@@ -237,7 +287,7 @@ def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
     head, damage = _head(place)
     source, site, table = item.source or _recognised(head, place), item.site, None
     if source == stackexchange.SOURCE:
-        site = site or archives.site_of(place)
+        site = _host(item, place)
         stackexchange.check_site(site, place)
         table = stackexchange.table_of(head, name)
         problem = stackexchange.check_head(head, table)
@@ -253,6 +303,12 @@ def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
         problem = damage.reason, str(damage)
     size, digest = places.size(place), places.sha256(place)
     return InputFile(place, name, source, site, size, digest, is_packed(magic), problem, table)
+
+
+def _host(item: Input, archive: str) -> str | None:
+    """The site of a dump: as given, else as an archive's name states it. Hosts are the same in capitals."""
+    site = item.site or archives.site_of(archive)
+    return site.lower() if site else None
 
 
 def _parquet_problem(place: str, limits: Limits) -> tuple[Reason, str] | None:
@@ -297,11 +353,35 @@ def _recognised(head: bytes, place: str) -> str:
     )
 
 
-def _with_unique_names(files: list[InputFile]) -> list[InputFile]:
-    """Files of one name get their site before it, then their content's hash behind it, then a number."""
+def _folders_above(item: Input) -> list[str]:
+    """The names of the folders that an input's files are named without, the nearest last."""
+    folders = places.parts(item.path)
+    return folders if places.is_folder(item.path) else folders[:-1]
+
+
+def _told_apart(found: Sequence[tuple[Sequence[str], InputFile]]) -> list[InputFile]:
+    """Files of one name get as many of the folders above before it as it takes: so the names say nothing of where all
+    of it lies. One file that is read for several sites gets its site before it; what is then left, its content's hash.
+    """
+    depths, ways = [0] * len(found), ["/".join(places.parts(file.place)) for _, file in found]
+    while True:
+        names = [
+            "/".join([*above[len(above) - depth :], file.name])
+            for (above, file), depth in zip(found, depths, strict=True)
+        ]
+        named: dict[str, set[str]] = {}
+        for name, way in zip(names, ways, strict=True):
+            named.setdefault(name, set()).add(way)
+        deeper = [
+            len(named[name]) > 1 and depth < len(above)
+            for name, (above, _), depth in zip(names, found, depths, strict=True)
+        ]
+        if not any(deeper):
+            break
+        depths = [depth + goes for depth, goes in zip(depths, deeper, strict=True)]
+    files = [replace(file, name=name) for name, (_, file) in zip(names, found, strict=True)]
     files = _renamed(files, [f"{file.site}/{file.name}" if file.site else file.name for file in files])
-    files = _renamed(files, [f"{file.name}#{file.sha256[:8]}" for file in files])
-    return _renamed(files, [f"{file.name}-{number}" for number, file in enumerate(files, 1)])
+    return _renamed(files, [f"{file.name}#{file.sha256[:8]}" for file in files])
 
 
 def _renamed(files: list[InputFile], names: list[str]) -> list[InputFile]:

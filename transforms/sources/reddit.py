@@ -2,7 +2,8 @@
 
 A submission is a question, a comment on it an answer, a reply to a comment a comment; all are Markdown and stay so.
 The fields read here are there in every dump from 2005 to 2024 or have a default; types drift (created_utc is an
-integer, a float or a string of digits), and the rest is ignored. What a row says is in docs/formats.md.
+integer, a float or a string of digits), and the rest is ignored. What a row says is in docs/formats.md. A row cannot do
+without its id, its text and what it replies to; any other field that cannot be read is null, and noted.
 
 Ids are Reddit's own, unique over all of it, so ours do not hold the subreddit, which a row may lack. A user's own
 page ("u_NAME") is a subreddit named after its author: its name is stored neither as site nor in the URL.
@@ -19,8 +20,10 @@ from typing import IO
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, UnusableError, read_rows
+from transforms.sources.rows.json_rows import Row, read_rows
+from transforms.sources.rows.row_values import count_at, to_time, value_at
 from transforms.text.clean import is_blank, repair
 
 SOURCE = "reddit"
@@ -29,6 +32,7 @@ _SITE = "reddit.com"
 _PREFIX = f"{SOURCE}:{_SITE}:"
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NUMBER = re.compile(r"[0-9a-z]{1,13}")
+_SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?", re.ASCII)
 _FULL_NAME = re.compile(r"t[13]_[0-9a-z]{1,13}")
 _BASE = "0123456789abcdefghijklmnopqrstuvwxyz"
 
@@ -45,6 +49,7 @@ _LONGEST_NOTICE = 200
 
 _TRUE_FLAGS = ("locked", "over_18", "spoiler", "stickied")
 _DISTINGUISHED = frozenset({"admin", "moderator", "special"})  # whom Reddit says that a post was written for
+_LARGE = 1 << 62
 _LAST_SECOND = 253402300799  # the end of the year 9999
 
 
@@ -60,7 +65,10 @@ class Dump:
 def check_site(site: str | None, file: str) -> None:
     """Raises ValueError when a site is given: every row names its subreddit."""
     if site is not None:
-        raise ValueError(f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out")
+        raise ValueError(
+            f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out, or give the "
+            "input that it is the site of as --input PATH=SITE"
+        )
 
 
 def is_reddit(head: bytes) -> bool:
@@ -97,7 +105,9 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     doc_id = _own_id(row)
     if row.get("promoted") is True:
         raise UnusableError(Reason.NOT_A_POST, "an advertisement")
-    title, text = _text(row, "title").strip(), _text(row, "selftext")
+    notes = Notes()
+    text = _text(row, "selftext")
+    title = (notes.read("title", lambda: _text(row, "title")) or "").strip()
     _refuse_withdrawn(text, title)
     if category := row.get("removed_by_category"):
         by_author = category in ("deleted", "author")
@@ -113,7 +123,8 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
         flags.append("link")
     if row.get("poll_data"):
         flags.append("poll")
-    return _record(row, offset, secret, doc_id, doc_id, None, PostKind.QUESTION.value, text, title, flags)
+    kind = PostKind.QUESTION.value
+    return _record(row, offset, secret, doc_id, doc_id, None, kind, text, title or None, flags, notes)
 
 
 def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
@@ -132,7 +143,8 @@ def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
     if row.get("is_submitter") is True:
         flags.append("submitter")
     kind = PostKind.ANSWER.value if parent == link else PostKind.COMMENT.value
-    return _record(row, offset, secret, doc_id, _PREFIX + link, _PREFIX + parent, kind, text, None, flags)
+    thread_id, notes = _PREFIX + link, Notes()
+    return _record(row, offset, secret, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, notes)
 
 
 def _record(
@@ -146,19 +158,23 @@ def _record(
     text: str,
     title: str | None,
     flags: list[str],
+    notes: Notes,
 ) -> Record:
-    created = _time(row.get("created_utc"))
-    if created is None:
-        raise UnusableError(Reason.MISSING_FIELD, "created_utc is absent or no time")
-    score = _score(row)
+    created, author = _created(row, notes), _author(row, notes)
+    score = None
     if row.get("score_hidden") is True or row.get("hide_score") is True:
-        flags.append("score_hidden")
-        score = None  # what stands there is a placeholder
-    edited = row.get("edited")
-    if edited is True:  # dumps before 2011 do not say when
+        flags.append("score_hidden")  # what stands there is a placeholder
+    else:
+        score = _score(row, notes)
+    edited = None
+    if row.get("edited") is True:  # dumps before 2011 do not say when
         flags.append("edited")
+    elif row.get("edited"):
+        edited = notes.read("edited", lambda: _time(row, "edited"))
     flags.sort()
-    site, url = _place(row, thread_id, None if doc_id == thread_id else doc_id)
+    site, url = _place(row, thread_id, None if doc_id == thread_id else doc_id, notes)
+    if is_odd(created):
+        notes.append(ODD_DATE)
     return Record(
         offset=offset,
         doc_id=doc_id,
@@ -172,14 +188,14 @@ def _record(
         site=site,
         url=url,
         created=created,
-        edited=_time(edited) if edited else None,
+        edited=edited,
         license=None,
-        author_key=None if secret is None else _author_key(row.get("author"), secret),
+        author_key=None if secret is None or author is None else _author_key(author, secret),
         score=score,
         accepted_id=None,
-        note=ODD_DATE if is_odd(created) else None,
+        note=" ".join(notes) if notes else None,
         flags=flags,
-        authors=_authors(row.get("author")),
+        authors=(author,) if author is not None and author.isascii() else (),  # what is not was damaged
     )
 
 
@@ -243,25 +259,29 @@ def _base36(number: int) -> str:
             return digits
 
 
-def _time(value: object) -> int | None:
-    """Milliseconds since 1970 of seconds as an integer, a float or a string of digits; None for anything else."""
-    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 16:
-        value = int(value)
-    if isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= _LAST_SECOND:
-        return int(value * 1000)
-    return None
+# Of the fields that a row can do without, nearly all are what they should be: that is seen first.
 
 
-def _score(row: Row) -> int | None:
+def _created(row: Row, notes: Notes) -> int | None:
+    created = row.get("created_utc")
+    if isinstance(created, int | float) and 1 < created <= _LAST_SECOND and created == int(created):  # True is 1
+        return int(created) * 1000
+    return notes.expect("created", lambda: _time(row, "created_utc"))
+
+
+def _time(row: Row, name: str) -> int | None:
+    """Milliseconds since 1970 of seconds, as a number or in digits, or of a time in ISO 8601."""
+    value = value_at(row, name)
+    is_iso = isinstance(value, str) and not _SECONDS.fullmatch(value)
+    return to_time(value, "iso" if is_iso else "seconds", name.removesuffix("_utc"))
+
+
+def _score(row: Row, notes: Notes) -> int | None:
     """Up votes minus down votes, plus one: an author's own vote counts. Null where the row has none."""
     score = row.get("score")
-    if score is None:
-        return None
-    if isinstance(score, float) and score.is_integer():
-        score = int(score)  # a dump that went through a table with gaps
-    if isinstance(score, bool) or not isinstance(score, int) or not -(1 << 62) < score < 1 << 62:
-        raise UnusableError(Reason.MISSING_FIELD, "score is not an integer")
-    return score
+    if type(score) is int and -_LARGE < score < _LARGE:
+        return score
+    return notes.expect("score", lambda: count_at(row, "score", "score"))
 
 
 def _flags(row: Row) -> list[str]:
@@ -272,24 +292,31 @@ def _flags(row: Row) -> list[str]:
     return flags
 
 
-def _place(row: Row, thread_id: str, doc_id: str | None) -> tuple[str, str]:
+def _place(row: Row, thread_id: str, doc_id: str | None, notes: Notes) -> tuple[str, str]:
     """(site, URL) of a post; doc_id: of a comment."""
     subreddit = row.get("subreddit")
     link = thread_id[len(_PREFIX) + 3 :]
     end = f"{link}/" if doc_id is None else f"{link}/_/{doc_id[len(_PREFIX) + 3 :]}/"
-    if not isinstance(subreddit, str) or not _SUBREDDIT.fullmatch(subreddit) or subreddit[:2].lower() == "u_":
-        return _SITE, f"https://www.reddit.com/comments/{end}"
-    return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
+    if isinstance(subreddit, str) and _SUBREDDIT.fullmatch(subreddit) and subreddit[:2].lower() != "u_":
+        return f"{_SITE}/r/{subreddit.lower()}", f"https://www.reddit.com/r/{subreddit}/comments/{end}"
+    if subreddit is not None and not (isinstance(subreddit, str) and subreddit[:2].lower() in ("", "u_")):
+        notes.unreadable("subreddit")
+    return _SITE, f"https://www.reddit.com/comments/{end}"
 
 
-def _authors(author: object) -> tuple[str, ...]:
-    """The name for the remove list. Reddit's names are ASCII; what is not was damaged."""
-    return (author,) if isinstance(author, str) and author.isascii() and author not in _NOBODY else ()
+def _author(row: Row, notes: Notes) -> str | None:
+    """The name of who wrote a post; None for nobody. One of digits may come as a number."""
+    author = row.get("author")
+    if isinstance(author, str):
+        return None if author in _NOBODY else author
+    if type(author) is int:
+        return str(author)
+    if author is not None:
+        notes.unreadable("author")
+    return None
 
 
-def _author_key(author: object, secret: bytes) -> str | None:
+def _author_key(author: str, secret: bytes) -> str:
     """Names differ in more than upper and lower case."""
-    if not isinstance(author, str) or author in _NOBODY:
-        return None
     name = f"{SOURCE}:{author.lower()}".encode(errors="replace")
     return hashlib.blake2b(name, key=secret, digest_size=16).hexdigest()

@@ -15,6 +15,7 @@ from typing import IO
 import orjson
 
 from transforms.datasets.fates import Drop, Reason
+from transforms.sources.fields import UnusableError
 from transforms.sources.streams.pieces import Piece, pieces
 
 Row = Mapping[str, object]
@@ -23,16 +24,6 @@ BOM = b"\xef\xbb\xbf"
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER = b"0" * 20  # digits: the least that an integer beyond 64 bits has
-
-
-class UnusableError(ValueError):
-    """A line that gives no record, or a field that cannot be read, and why. note: what counts a field's, if not its
-    name alone."""
-
-    def __init__(self, reason: Reason, detail: str, note: str | None = None) -> None:
-        super().__init__(detail)
-        self.reason = reason
-        self.note = note
 
 
 def check_head(head: bytes) -> tuple[Reason, str] | None:

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import canonical_json
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, UnusableError
+from transforms.sources.rows.json_rows import Row
 from transforms.sources.rows.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
 from transforms.sources.rows.row_values import (
     Unreadable,
@@ -33,8 +33,6 @@ from transforms.sources.rows.row_values import (
 )
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits
 from transforms.text.clean import is_blank
-
-T = TypeVar("T")
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
@@ -149,18 +147,18 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     text, flattened = body_of(body, mapping.body)
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text")
-    optional = _Optional()
-    created = optional.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))
-    title = optional.read("title", lambda: text_at(row, fields.title, "title"))
-    url = optional.read("url", lambda: text_at(row, fields.url, "url"))
+    notes = Notes(["flattened-html"] * flattened)
+    created = notes.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))
+    title = notes.read("title", lambda: text_at(row, fields.title, "title"))
+    url = notes.read("url", lambda: text_at(row, fields.url, "url"))
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
     doc_id = f"{thread}/{content}" if thread else f"{_prefix(row, rows)}{content}"
-    author = optional.read("author", lambda: _author(value_at(row, fields.author)))
+    author = notes.read("author", lambda: _author(value_at(row, fields.author)))
     ups, downs, score = (
-        optional.read(name, partial(count_at, row, getattr(fields, name), name)) for name in ("ups", "downs", "score")
+        notes.read(name, partial(count_at, row, getattr(fields, name), name)) for name in ("ups", "downs", "score")
     )
-    accepted_answer = optional.read("accepted_answer", lambda: _accepted_answer(row, fields))
+    accepted_answer = notes.read("accepted_answer", lambda: _accepted_answer(row, fields))
     record = Record(
         offset=offset,
         doc_id=doc_id,
@@ -169,38 +167,24 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
         kind=kind.value,
         text=text,
         title=title,
-        tags=optional.read("tags", lambda: tags_of(value_at(row, fields.tags))) or [],
+        tags=notes.read("tags", lambda: tags_of(value_at(row, fields.tags))) or [],
         source=mapping.source,
         site=thread.split(":", 2)[1] if thread else _site(row, rows),
         url=url,
         created=created,
-        edited=optional.read("edited", lambda: to_time(value_at(row, fields.edited), mapping.time, "edited")),
-        license=optional.read("license", lambda: text_at(row, fields.license, "license")),
+        edited=notes.read("edited", lambda: to_time(value_at(row, fields.edited), mapping.time, "edited")),
+        license=notes.read("license", lambda: text_at(row, fields.license, "license")),
         author_key=None if author is None else _author_key(author, row, rows),
         score=ups - downs if score is None and ups is not None and downs is not None else score,
         accepted_id=f"{doc_id}/{accepted_answer}" if accepted_answer else None,
         note=None,
         ups=ups,
         downs=downs,
-        accepted=optional.read("accepted", lambda: _accepted(row, fields)),
+        accepted=notes.read("accepted", lambda: _accepted(row, fields)),
         authors=() if author is None else (author,),
     )
-    notes = ["flattened-html"] * flattened + [ODD_DATE] * is_odd(created) + optional.notes
+    notes += [ODD_DATE] * is_odd(created)
     return record._replace(note=" ".join([*notes, *_absent(row, mapping, fields)]) or None)
-
-
-class _Optional:
-    """Reads fields that a row can do without: one that cannot be read is None, and noted: `unreadable-created`."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def read(self, name: str, read: Callable[[], T]) -> T | None:
-        try:
-            return read()
-        except UnusableError as error:
-            self.notes.append(error.note or f"unreadable-{name}")
-            return None
 
 
 def _author(value: object) -> str | None:

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
 from transforms.datasets.fates import Reason
-from transforms.sources.rows.json_rows import UnusableError
+from transforms.sources.fields import UnusableError
 from transforms.sources.rows.mapping import TIMES, Constant, Where
 from transforms.text.clean import repair, without_surrogates
 from transforms.text.markup import to_markdown
@@ -25,6 +25,7 @@ _LAST_TIME = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MILLISECOND
 _INT64 = 1 << 63
 _EXACT = 1 << 53  # below it a float is the integer that was meant
 _ITSELF = "."
+_WHOLE = re.compile(r"([+-]?[0-9]{1,18})(?:\.0+)?", re.ASCII)
 _BIGQUERY_ZONE = re.compile(r" UTC$")
 
 
@@ -108,11 +109,15 @@ def tags_of(value: object) -> list[str]:
 
 
 def count_at(row: object, where: Where | None, name: str) -> int | None:
-    value = value_at(row, where)
+    return count_of(value_at(row, where), name)
+
+
+def count_of(value: object, name: str) -> int | None:
+    """A whole number as it is or in digits, also with zeros behind a point, as tables with gaps write it."""
     if value is None:
         return None
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII):
-        value = int(value)
+    if isinstance(value, str) and (digits := _WHOLE.fullmatch(value)):
+        value = int(digits[1])
     if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a whole number")
     return value

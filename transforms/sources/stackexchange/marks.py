@@ -19,7 +19,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.fates import Drop
-from transforms.sources.stackexchange.post_rows import post_number, required_time, type_number
+from transforms.sources.fields import Notes
+from transforms.sources.rows.row_values import to_time
+from transforms.sources.stackexchange.post_rows import post_number, type_number
 from transforms.sources.stackexchange.tables import ID_LIMIT, Dump, Table, read_rows
 from transforms.sources.streams.pieces import read_chunk
 from transforms.sources.streams.unpack import DamageError
@@ -30,14 +32,13 @@ MARKS = pa.schema(
         ("key", pa.int64()),  # of the post
         ("kind", pa.int16()),  # POST, the type of a vote, or LINK + the type of a link
         ("id", pa.int64()),  # of the vote or link; a post: its thread's bucket
-        (
-            "value",
-            pa.int64(),
-        ),  # a vote: milliseconds since 1970; a link: the other post's key; a post: its thread's key
+        # a vote: milliseconds since 1970, or NO_TIME; a link: the other post's key; a post: its thread's key
+        ("value", pa.int64()),
         ("file", pa.int32()),  # number of the file among the inputs
         ("bucket", pa.int32()),
     ]
 )
+NO_TIME = -(1 << 63)  # of a vote whose date cannot be read: it counts as any other
 POST = 0
 ACCEPT, UP, DOWN, BOUNTY_START, BOUNTY_CLOSE = 1, 2, 3, 8, 9
 LINK = 1000
@@ -63,7 +64,7 @@ class Columns(NamedTuple):
     id: Numbers
     post: Numbers
     kind: Numbers
-    value: Numbers  # votes: milliseconds; links: the number of the other post
+    value: Numbers  # votes: milliseconds or NO_TIME; links: the number of the other post
 
 
 class _Row(NamedTuple):
@@ -175,8 +176,9 @@ def _columns_of(rows: Sequence[_Row]) -> Columns:
 
 
 def _vote(row: Mapping[str, str], offset: int, dump: Dump) -> _Row:
-    created = required_time(row, "CreationDate")
-    return _Row(post_number(row, "Id"), post_number(row, "PostId"), type_number(row, "VoteTypeId"), created)
+    created = Notes().read("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
+    kind, value = type_number(row, "VoteTypeId"), NO_TIME if created is None else created
+    return _Row(post_number(row, "Id"), post_number(row, "PostId"), kind, value)
 
 
 def _link(row: Mapping[str, str], offset: int, dump: Dump) -> _Row:
@@ -291,7 +293,7 @@ def marks_table(columns: Columns, site: int, file: int, num_buckets: int) -> pa.
     return _table(key, kind, own, value, np.full(len(own), file), num_buckets)
 
 
-def posts_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int) -> pa.Table:
+def posts_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int, file: int = 0) -> pa.Table:
     """MARKS that say in which thread each kept post of a PARSED table of one site stands. prefix: of its ids."""
     rows = parsed.select(["doc_id", "thread_id", "bucket"]).filter(pc.is_null(parsed.column("reason")))
     post, thread = (
@@ -300,7 +302,7 @@ def posts_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int) -> p
     )
     zeros = np.zeros(len(post), np.int64)
     bucket = rows.column("bucket").to_numpy().astype(np.int64)
-    return _table(post_key(post, site), zeros, bucket, post_key(thread, site), zeros, num_buckets)
+    return _table(post_key(post, site), zeros, bucket, post_key(thread, site), zeros + file, num_buckets)
 
 
 def _table(key: Numbers, kind: Numbers, own: Numbers, value: Numbers, file: Numbers, num_buckets: int) -> pa.Table:

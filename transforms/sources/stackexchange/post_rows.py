@@ -1,7 +1,8 @@
 """What a row of Posts.xml or Comments.xml means: a Record, or a Drop that says why it is of no use.
 
 PostTypeId 1 is a question, 2 an answer, others are wikis, nominations and placeholders (meta.stackexchange.com/q/2677).
-Older dumps lack ContentLicense and write tags as `<a><b>`.
+Older dumps lack ContentLicense and write tags as `<a><b>`. What a row cannot do without: Id, PostTypeId, Body, the
+ParentId of an answer; of a comment Id, PostId and Text. Any other attribute that cannot be read is null, and noted.
 """
 
 from __future__ import annotations
@@ -9,24 +10,24 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import IO
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
+from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.stackexchange.tables import ID_LIMIT, SOURCE, Dump, Table, UnusableError, id_prefix, read_rows
+from transforms.sources.rows.row_values import count_of, to_time
+from transforms.sources.stackexchange.tables import ID_LIMIT, SOURCE, Dump, Table, id_prefix, read_rows
 from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
 
 FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
+MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of the dumps, and read as best they can be
 
-_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_LONG_TAG = 100  # is none, and not remembered
-_EPOCH = datetime(1970, 1, 1)
-_MILLISECOND = timedelta(milliseconds=1)
+_BETWEEN_TAGS = re.compile(r"[<>|]+")
+_LONG = 100  # characters: no tag or licence is so long, and what is is not remembered
 
 _QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
 _POST_TYPES = {"1": _QUESTION, "2": _ANSWER}
@@ -70,13 +71,20 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     answer = kind == _ANSWER
     question = post_number(row, "ParentId") if answer else number
     prefix = id_prefix(dump.site)
-    created = required_time(row, "CreationDate")
-    score = _number(row, "Score")
     body = to_markdown(required(row, "Body"), repair, dump.strip_edit_labels)
     if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
-    accepted = _number(row, "AcceptedAnswerId") if not answer and row.get("AcceptedAnswerId") else None
-    notes = [FLATTENED] * body.flattened + [ODD_DATE] * is_odd(created)
+    notes = Notes([FLATTENED] * body.flattened)
+    created, score = _created(row, notes), _score(row, notes)
+    edited = notes.read("edited", lambda: to_time(row.get("LastEditDate"), "iso", "edited"))
+    accepted = None
+    if not answer and row.get("AcceptedAnswerId"):
+        accepted = notes.read("accepted_answer", lambda: post_number(row, "AcceptedAnswerId"))
+    notes += [ODD_DATE] * is_odd(created)
+    tag_list = [] if answer else tags(row.get("Tags", ""))
+    if tag_list is None:
+        notes.append(MALFORMED_TAGS)
+        tag_list = [_repaired(part) for part in _BETWEEN_TAGS.split(row["Tags"]) if part]
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
@@ -84,14 +92,14 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         parent_id=f"{prefix}{question}" if answer else None,
         kind=kind,
         text=body.text,
-        title=repair(row["Title"]).strip() if not answer and "Title" in row else None,
-        tags=() if answer else tags(row.get("Tags", "")),
+        title=None if answer else title(row.get("Title", "")),
+        tags=tag_list,
         source=SOURCE,
         site=dump.site,
         url=f"{url_before(dump.site, answer)}{number}",
         created=created,
-        edited=required_time(row, "LastEditDate") if row.get("LastEditDate") else None,
-        license=row.get("ContentLicense") or None,
+        edited=edited,
+        license=licence(row.get("ContentLicense", "")),
         author_key=author_key(row.get("OwnerUserId"), dump),
         score=score,
         accepted_id=f"{prefix}{accepted}" if accepted is not None else None,
@@ -103,10 +111,11 @@ def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
 
 def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
     number, post = post_number(row, "Id"), post_number(row, "PostId")
-    created = required_time(row, "CreationDate")
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in Text")
+    notes = Notes()
+    created, score = _created(row, notes), _score(row, notes)
     parent = f"{SOURCE}:{dump.site}:{post}"
     return Record(
         offset=offset,
@@ -122,11 +131,11 @@ def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         url=f"https://{dump.site}/posts/comments/{number}",
         created=created,
         edited=None,
-        license=row.get("ContentLicense") or None,
+        license=licence(row.get("ContentLicense", "")),
         author_key=author_key(row.get("UserId"), dump),
-        score=_number(row, "Score"),
+        score=score,
         accepted_id=None,
-        note=ODD_DATE if is_odd(created) else None,
+        note=" ".join(notes + [ODD_DATE] * is_odd(created)) or None,
         authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
     )
 
@@ -142,48 +151,54 @@ def required(row: Mapping[str, str], name: str) -> str:
     return row[name]
 
 
-def _number(row: Mapping[str, str], name: str) -> int:
-    value = required(row, name)
-    if not (value.isdecimal() and value.isascii() and len(value) <= 18) and not _NUMBER.fullmatch(value):
-        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not an integer")
-    return int(value)
-
-
 def post_number(row: Mapping[str, str], name: str) -> int:
     """The number of a post, comment, vote or link."""
-    number = _number(row, name)
-    if not 0 <= number < ID_LIMIT:
-        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and {ID_LIMIT}")
-    return number
+    return _number(row, name, ID_LIMIT)
 
 
 def type_number(row: Mapping[str, str], name: str) -> int:
-    number = _number(row, name)
-    if not 0 <= number < 1000:
-        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and 999")
+    return _number(row, name, 1000)
+
+
+def _number(row: Mapping[str, str], name: str, limit: int) -> int:
+    number = count_of(required(row, name), name)
+    if number is None or not 0 <= number < limit:
+        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and {limit - 1}")
     return number
 
 
-def required_time(row: Mapping[str, str], name: str) -> int:
-    """Milliseconds since 1970; a time without a zone is UTC, as in all dumps."""
-    try:
-        time = datetime.fromisoformat(required(row, name))
-        if time.tzinfo:  # not by astimezone, which fails at both ends of the calendar
-            return (time.replace(tzinfo=None) - _EPOCH - (time.utcoffset() or timedelta())) // _MILLISECOND
-        return (time - _EPOCH) // _MILLISECOND
-    except ValueError as error:
-        if isinstance(error, UnusableError):
-            raise
-        raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a time in ISO 8601") from None
+def _created(row: Mapping[str, str], notes: Notes) -> int | None:
+    return notes.expect("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
 
 
-def tags(value: str) -> list[str]:
-    """`<a><b>` in dumps until 2024, `|a|b|` since."""
-    parts = value.strip("|").split("|") if value.startswith("|") else value.strip("<>").split("><")
-    return [_tag(part) if len(part) < _LONG_TAG else repair(part) for part in parts if part]
+def _score(row: Mapping[str, str], notes: Notes) -> int | None:
+    return notes.expect("score", lambda: count_of(row.get("Score") or None, "score"))
 
 
-_tag = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them
+def title(value: str) -> str | None:
+    return repair(value).strip() or None
+
+
+def licence(value: str) -> str | None:
+    return _repaired(value).strip() or None
+
+
+def tags(value: str) -> list[str] | None:
+    """`<a><b>` in dumps until 2024, `|a|b|` since; None for what is neither."""
+    if not value:
+        return []
+    parts = value[1:-1].split("|" if value[0] == "|" else "><")
+    begins, ends = value.count("<"), value.count(">")
+    in_angles = value[0] == "<" and value[-1] == ">" and begins == ends == len(parts) and "|" not in value
+    in_bars = value[0] == value[-1] == "|" and not (begins or ends)
+    return [*map(_repaired, parts)] if (in_angles or in_bars) and "" not in parts else None
+
+
+def _repaired(value: str) -> str:
+    return _short(value) if len(value) < _LONG else repair(value)
+
+
+_short = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them
 
 
 def author_key(owner: str | None, dump: Dump) -> str | None:

@@ -23,7 +23,9 @@ from transforms.sources.stackexchange.post_rows import (
     FLATTENED,
     author_key,
     flags,
+    licence,
     tags,
+    title,
     to_comment,
     to_post,
     url_before,
@@ -66,7 +68,7 @@ class _Post(NamedTuple):
     note: str | None
     title: str | None
     tags: Sequence[str]
-    license: str
+    license: str | None
     author_key: str | None
     flags: Sequence[str]
 
@@ -78,7 +80,7 @@ class _Comment(NamedTuple):
     score: bytes
     created: bytes
     text: str
-    license: str
+    license: str | None
     author_key: str | None
 
 
@@ -120,8 +122,8 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
     if not _ORDINARY_POST.fullmatch(b"\x02".join(values[:7])):
         return None
     number, _, question, score, created, edited, accepted = values[:7]
-    body, title, tag_list, licence, owner, closed, community_owned = values[7:]
-    if not body or not (title or question):
+    body, headline, tag_list, licensed, owner, closed, community_owned = values[7:]
+    if not body or (named := [] if question else tags(text(tag_list))) is None:
         return None
     markdown = to_markdown(text(body), repair, dump.strip_edit_labels)
     if is_blank(markdown.text):
@@ -136,9 +138,9 @@ def _post(offset: int, row: PlainRow, dump: Dump) -> _Post | None:
         b"" if question else accepted,
         markdown.text,
         FLATTENED if markdown.flattened else None,
-        None if question else repair(text(title)).strip(),
-        () if question else tags(text(tag_list)),
-        text(licence),
+        None if question else title(text(headline)),
+        named,
+        licence(text(licensed)),
         author_key(text(owner), dump) if dump.author_secret else None,
         flags(closed, community_owned) if closed or community_owned else (),
     )
@@ -148,12 +150,12 @@ def _comment(offset: int, row: PlainRow, dump: Dump) -> _Comment | None:
     values = _getter(row.names, _COMMENT)([*row.values, b""])
     if not _ORDINARY_COMMENT.fullmatch(b"\x02".join(values[:4])):
         return None
-    number, post, score, created, words, licence, author = values
+    number, post, score, created, words, licensed, author = values
     written = repair(text(words)).strip()
     if is_blank(written):
         return None
     key = author_key(text(author), dump) if dump.author_secret else None
-    return _Comment(offset, number, post, score, created, written, text(licence), key)
+    return _Comment(offset, number, post, score, created, written, licence(text(licensed)), key)
 
 
 def _table(rows: Sequence[_Post | _Comment], dump: Dump, num_buckets: int) -> pa.Table:

@@ -17,6 +17,7 @@ from enum import StrEnum
 from typing import IO, NamedTuple, TypeVar, cast
 
 from transforms.datasets.fates import Drop, Reason
+from transforms.sources.fields import UnusableError
 from transforms.sources.records import Record
 from transforms.sources.stackexchange.xml_rows import (
     MalformedError,
@@ -45,7 +46,8 @@ class Table(StrEnum):
 # Numbers of posts, comments and votes lie below this; Stack Overflow's are below 2**28.
 ID_LIMIT = 1 << 40
 
-_SITE = re.compile(r"[a-z0-9][a-z0-9.-]*")
+_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
 
 # What may stand between rows: the declaration, the root element, comments and declarations of a document type (which
 # are reported by `check_head`). Anything else that is no row is a record that could not be read.
@@ -55,14 +57,6 @@ _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 # Rows are unescaped so many bytes at a time; a Drop, of which there may be many in a row, counts as a short one.
 _BLOCK_BYTES = 200_000
 _ROW_BYTES = 100
-
-
-class UnusableError(ValueError):
-    """A well-formed row that is of no use."""
-
-    def __init__(self, reason: Reason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
 
 
 @dataclass(frozen=True)
@@ -81,11 +75,16 @@ ToRecord = Callable[[Mapping[str, str], int, Dump], T]
 
 
 def check_site(site: str | None, file: str) -> None:
-    """Raises ValueError unless `site` is the host of a forum."""
-    if site is None or not _SITE.fullmatch(site):
+    """Raises ValueError unless `site` is the host of a forum: it stands in ids, and in the addresses of posts."""
+    if site is None:
         raise ValueError(
-            f"the tables of a dump do not name their site; got {site!r} for {file}. Give its host, such as "
-            "--site beer.stackexchange.com"
+            f"the tables of a dump do not name their site; give the host of {file}: --site beer.stackexchange.com, or "
+            "with several inputs --input PATH=beer.stackexchange.com"
+        )
+    if not _HOST.fullmatch(site):
+        raise ValueError(
+            f"the --site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
+            "such as beer.stackexchange.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
         )
 
 
