@@ -60,14 +60,11 @@ class Account:
 
     def of_file(self, file: str) -> dict[str, object]:
         """A file's entry in the manifest: rows read, kept, dropped by reason, and outcomes of the file itself."""
-        counts = self.counts.to_dict()
+        kinds = {"dropped": "drop", "used": "used", "unused": "unused", "outcomes": "file"}
         return {
-            "rows": counts.get("read", {}).get(file, 0),
-            "kept": counts.get("kept", {}).get(file, 0),
-            "dropped": counts.get(f"drop {file}", {}),
-            "used": counts.get(f"used {file}", {}),
-            "unused": counts.get(f"unused {file}", {}),
-            "outcomes": counts.get(f"file {file}", {}),
+            "rows": self.counts.group("read").get(file, 0),
+            "kept": self.counts.group("kept").get(file, 0),
+            **{kind: dict(sorted(self.counts.group(f"{group} {file}").items())) for kind, group in kinds.items()},
         }
 
     def to_dict(self) -> dict[str, object]:

@@ -111,7 +111,7 @@ _ASCII_TO_SPACE = bytes.maketrans(
     bytes(range(0x80)), bytes(0 if code in _ASCII_CONTROLS else ord(" ") for code in range(0x80))
 )
 # ftfy cuts what is longer than a line may be.
-_LINE = re.compile("[^\n]{0,%d}+\n|[^\n]{1,%d}+" % (CONFIG.max_decode_length - 1, CONFIG.max_decode_length))
+_LINE = re.compile(f"[^\n]{{0,{CONFIG.max_decode_length - 1}}}+\n|[^\n]{{1,{CONFIG.max_decode_length}}}+")
 
 
 # Characters that show nothing though their category says letter, symbol or mark: fillers, and the blank of Braille.
@@ -130,7 +130,7 @@ def without_surrogates(text: str) -> str:
 
 
 def repair(text: str) -> str:
-    """The text with encoding damage mended and in NFC. Equal to `ftfy.fix_text(text, CONFIG)`, but for long runs of marks."""
+    """The text mended and in NFC. Equal to `ftfy.fix_text(text, CONFIG)`, but for long runs of marks."""
     if (quick := _quick(text)) is not None:
         return quick
     # ftfy works line by line, so lines that it need not see are not shown to it.

@@ -1,8 +1,8 @@
 """Bounds runs of combining marks: normalising one takes time that grows with the square of its length.
 
-This is Unicode's Stream-Safe Text Format (UAX #15, section 13): where more than 30 marks follow one another, U+034F (the
-combining grapheme joiner, which shows nothing) is put behind each 30. No language writes more than a few, so nearly
-every text is returned as it is. What is stream-safe stays so in each normal form.
+This is Unicode's Stream-Safe Text Format (UAX #15, section 13): where more than 30 marks follow one another, U+034F
+(the combining grapheme joiner, which shows nothing) is put behind each 30. No language writes more than a few, so
+nearly every text is returned as it is. What is stream-safe stays so in each normal form.
 """
 
 from __future__ import annotations

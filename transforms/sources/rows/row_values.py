@@ -26,6 +26,7 @@ _INT64 = 1 << 63
 _EXACT = 1 << 53  # below it a float is the integer that was meant
 _ITSELF = "."
 _BIGQUERY_ZONE = re.compile(r" UTC$")
+_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 class Unreadable:
@@ -111,7 +112,7 @@ def count_at(row: object, where: Where | None, name: str) -> int | None:
     value = value_at(row, where)
     if value is None:
         return None
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}", value, re.ASCII):
+    if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int) or not -_INT64 <= value < _INT64:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not a whole number")
