@@ -53,7 +53,7 @@ def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan) -> No
     (
         (read, used, finished)
         | "Accounts" >> beam.Flatten()
-        | "AddUp" >> beam.CombineGlobally(accounts.total)
+        | "AddUp" >> beam.CombineGlobally(accounts.Total())
         | "WriteAccount" >> beam.Map(_write_account, _account_place(plan.target.place))
     )
 
@@ -129,8 +129,9 @@ def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None
 def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
     """Says of the files that were read now that all their rows are in the cache."""
     if (cache := plan.parse.parse_cache) and reuse:
+        read = dict(reuse.read)
         for file in plan.files:
-            if file.name in dict(reuse.read):
+            if file.name in read:
                 cache.complete(file)
 
 

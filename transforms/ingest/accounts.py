@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import apache_beam as beam
+
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
 from transforms.sources.records import DAMAGE, FILE_REASONS
 
@@ -81,11 +83,23 @@ def _order(example: Example) -> tuple[object, ...]:
     return file, offset, record_id or "", detail
 
 
-def total(accounts: Iterable[Account]) -> Account:
-    whole = Account()
-    for account in accounts:
-        whole.merge(account)
-    return whole
+class Total(beam.CombineFn):
+    """Adds accounts up. Each is added once: a function of several would add the sum so far with every few."""
+
+    def create_accumulator(self) -> Account:
+        return Account()
+
+    def add_input(self, total: Account, account: Account) -> Account:
+        return total.merge(account)
+
+    def merge_accumulators(self, totals: Iterable[Account]) -> Account:
+        whole = Account()
+        for total in totals:
+            whole.merge(total)
+        return whole
+
+    def extract_output(self, total: Account) -> Account:
+        return total
 
 
 # Dropped as they should be: they count on neither side of the drop rate.
