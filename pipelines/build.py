@@ -24,7 +24,7 @@ from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
 from pipelines.train import launch, told
 from transforms.curriculum.mix import Recipe
-from transforms.datasets import places, strict_yaml
+from transforms.datasets import places, strict_json, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, RUN, load_manifest
 from transforms.datasets.standing import Existing
@@ -279,7 +279,7 @@ def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
 def _is_done(stamp: str, wanted: str, shown: str) -> bool:
     if not places.exists(stamp):
         return False
-    done = json.loads(places.read_bytes(stamp))
+    done = strict_json.load(stamp)
     if done["fingerprint"] != wanted or not places.exists(places.join(shown, MANIFEST)):
         return False
     return bool(load_manifest(shown).digest == done["digest"])

@@ -19,7 +19,7 @@ from pipelines.ingest_plan import IngestPlan, IngestSettings, plan_ingest
 from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.manifest import RUN, Manifest
 from transforms.datasets.names import scratch_place
 from transforms.datasets.standing import Existing
@@ -269,7 +269,7 @@ def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator
     yield from _size_hint(manifest)
     if not (settings.reuse or settings.remove_list):
         return
-    account = json.loads(places.read_bytes(places.join(output, RUN)))
+    account = strict_json.load(places.join(output, RUN))
     if settings.reuse:
         yield from _told(account.get("files", {}))
     matched = account.get("remove_entries_matched")

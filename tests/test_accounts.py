@@ -65,4 +65,4 @@ def test_adding_up_adds_no_sum_again(monkeypatch: pytest.MonkeyPatch) -> None:
     with beam_pipeline() as p:
         whole = p | beam.Create(every) | beam.CombineGlobally(Total())
         assert_that(whole | beam.Map(lambda account: account.num_read), equal_to([2 * len(every)]))
-    assert len(added) < 2 * 3 * len(every)
+    assert len(added) <= 2 * 3 * len(every)

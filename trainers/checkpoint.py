@@ -24,6 +24,7 @@ from torch.optim import Optimizer
 
 from trainers.data.rows import check_state
 from trainers.parallel import Ranks
+from transforms.datasets import strict_json
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8})")
@@ -80,7 +81,7 @@ def _discard(checkpoint: Path) -> None:
 
 def read_state(checkpoint: Path) -> dict[str, object]:
     """What a checkpoint says of itself, without its weights."""
-    values = json.loads((checkpoint / _STATE).read_text(encoding="utf-8"))
+    values = strict_json.load(str(checkpoint / _STATE))
     assert isinstance(values, dict)
     return values
 

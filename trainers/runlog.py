@@ -79,6 +79,6 @@ def _record(line: str) -> dict[str, object] | None:
     """A metrics line, or None for one that a kill cut short."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

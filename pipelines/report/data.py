@@ -6,13 +6,12 @@ The only file of the report that knows names of count groups and of metric keys.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.report.html import counted
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.manifest import MANIFEST, RUN, Manifest, load_manifest
 from transforms.datasets.names import split_of
 from transforms.layers.kinds import LAYERS
@@ -224,7 +223,7 @@ def read_build(folder: str) -> Build:
 
 
 def _json(place: str) -> dict[str, Any]:
-    values = json.loads(places.read_bytes(place)) if places.exists(place) else {}
+    values = strict_json.load(place) if places.exists(place) else {}
     assert isinstance(values, dict)
     return values
 
@@ -234,7 +233,7 @@ def _json_lines(place: str) -> list[dict[str, Any]]:
     if not places.exists(place):
         return []
     *lines, _ = places.read_bytes(place).decode().split("\n")
-    return [json.loads(line) for line in lines if line]
+    return [strict_json.parse(line, place) for line in lines if line]
 
 
 def points(rows: Sequence[Row], kind: str, key: str) -> tuple[list[float], list[float]]:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.fates import Tally
 from transforms.datasets.ids import plain
 from transforms.datasets.manifest import (
@@ -80,7 +80,7 @@ def _unfinished(place: str) -> dict[str, object]:
     if not places.exists(marker):
         return {}
     try:
-        values = json.loads(places.read_bytes(marker))
+        values = strict_json.load(marker)
         return {"fingerprint": values["fingerprint"], "inputs": values["inputs"]}
     except (ValueError, KeyError, TypeError):
         return {}
@@ -135,7 +135,7 @@ def finished(place: str, path: str) -> ShardFile | None:
 def _read_record(record: str) -> ShardFile | None:
     """A part-record; None when it cannot be read: its file is unfinished work then."""
     try:
-        return ShardFile(**json.loads(places.read_bytes(record)))
+        return ShardFile(**strict_json.load(record))
     except (ValueError, TypeError):
         return None
 
@@ -213,7 +213,7 @@ def publish(place: str, manifest: Manifest, run: Mapping[str, object] | None = N
 def _write_run(place: str, more: Mapping[str, object]) -> None:
     marker = places.join(place, BUILDING)
     if places.exists(marker):
-        started = float(json.loads(places.read_bytes(marker))["started"])
+        started = float(strict_json.load(marker)["started"])
         host = {"host": platform.node(), "python": platform.python_version()}
         run = {**more, "started": started, "finished": time.time(), **host}
         places.write_atomically(places.join(place, RUN), json.dumps(run, sort_keys=True).encode())

@@ -124,7 +124,7 @@ class Manifest:
         try:
             values = json.loads(data)
             version, paths = values["schema_version"], [str(file["path"]) for file in values["files"]]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableError(f"is no manifest ({type(error).__name__}: {error})") from error
         if outside := [path for path in paths if not _is_below(path)]:
             raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
