@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.command import Keep, Replace, Workers, console, run_command
@@ -310,9 +311,10 @@ def run(build: Build, console: Console, workers: int = 1, existing: Existing = E
         seconds, after = time.monotonic() - started, step.runs()
         for name, output in step.outputs.items():
             took = "unchanged, skipped" if after[name] == before[name] else f"{seconds:.1f} s"
-            console.print(f"[bold]{name:<{width}}[/]{took:<20}{summary(load_manifest(output))}", soft_wrap=True)
+            told = escape(summary(load_manifest(output)))
+            console.print(f"[bold]{name:<{width}}[/]{took:<20}{told}", soft_wrap=True, markup=True)
         for line in step.notes():
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+            console.print(f"  {line}", soft_wrap=True)
     found_at = {name: output for step in found for name, output in step.outputs.items()}
     if build.report:
         found_at["report"] = build.place("report.html")

@@ -15,6 +15,7 @@ from typing import NamedTuple
 import typer
 
 from pipelines.command import run_app
+from transforms.datasets import shown
 
 
 class Command(NamedTuple):
@@ -122,7 +123,11 @@ def _not_called() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed
+    handler = logging.StreamHandler()
+    handler.setFormatter(shown.Formatter(logging.BASIC_FORMAT))
+    logging.basicConfig(
+        level=logging.ERROR, handlers=[handler]
+    )  # before Beam is imported, which warns of libraries that are not needed
     called = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
         app = application(called)

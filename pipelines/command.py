@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import re
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +19,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.local import watch
+from transforms.datasets import shown
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
@@ -26,6 +31,7 @@ Keep = Annotated[
 ]
 
 USER_ERROR = 2
+_WRONG_USE: Any = typer.BadParameter.__mro__[2]  # ClickException, of Click or of typer's own copy
 # How Beam tells of an exception in a worker: its class, its message, and the step.
 _WORKERS = re.compile(
     r"^(?:RuntimeError: )?(?:ValueError: |\w+: (?=\[Errno ))((?:(?!\n\n).)*?) \[while running '([^'\n]*)'\]",
@@ -47,7 +53,16 @@ _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
 )
-console = Console(stderr=True, highlight=False)
+
+
+class _Console(Console):
+    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands."""
+
+    def print(self, *texts: Any, **how: Any) -> None:
+        super().print(*(shown.message(text) if isinstance(text, str) else text for text in texts), **how)
+
+
+console = _Console(stderr=True, highlight=False, markup=False)
 
 
 def beam_args(context: typer.Context) -> list[str]:
@@ -72,17 +87,29 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
     logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
     watch.install(_end)
+    sys.excepthook = _show_trace
     ours, beams = _split(sys.argv[1:])
     try:
         if beams and not takes_beam:
             raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
-        app(args=ours, prog_name=name, obj=beams)
+        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False))
+    except _WRONG_USE as error:  # a wrong option or argument
+        told = io.StringIO()
+        error.show(told)
+        sys.stderr.write(shown.message(told.getvalue()))
+        raise SystemExit(error.exit_code) from error
+    except typer.Abort:
+        raise SystemExit(128 + signal.SIGINT) from None
     except (ValueError, OSError, RuntimeError) as error:
         message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)
         if message is None:
             raise
         _say(message)
         raise SystemExit(USER_ERROR) from error
+
+
+def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(shown.message("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _end() -> int:
@@ -93,7 +120,10 @@ def _end() -> int:
 
 
 def _say(message: str) -> None:
-    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    for argument in sys.argv:
+        if "\n" in argument:  # a line end of a name, not of ours
+            message = message.replace(argument, shown.name(argument))
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, markup=True)
 
 
 def _of_worker(error: RuntimeError) -> str | None:

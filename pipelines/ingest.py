@@ -260,7 +260,7 @@ def command(
         manifest = run(named, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
     for line in notes(manifest, output, settings):
-        console.print(f"  {line}", soft_wrap=True, markup=False)
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator[str]:

@@ -23,7 +23,7 @@ from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
-from transforms.datasets import places
+from transforms.datasets import places, shown
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import MANIFEST, DatasetSpec, Manifest, load_manifest
 from transforms.datasets.standing import Existing, find
@@ -143,5 +143,5 @@ def main(arguments: Sequence[str], usage: str, kind: type[RunConfig], folder: st
     try:
         return run(configs.load(kind, folder, arguments), build)
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"{folder}: {error}", file=sys.stderr)
+        print(shown.message(f"{folder}: {error}"), file=sys.stderr)
         return 1

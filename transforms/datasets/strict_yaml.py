@@ -214,12 +214,13 @@ class _StrictLoader(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
         event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
             raise yaml.composer.ComposerError(
-                None, None, f"the alias *{event.anchor} stands for a value; write the value out", event.start_mark
+                None, None, f"the alias *{event.anchor} stands for a value; write the value out", mark
             )
         if self.depth >= MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
-            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
         self.depth += 1
         node = super().compose_node(parent, index)
         self.depth -= 1

@@ -8,6 +8,7 @@ from typing import Any
 
 import apache_beam as beam
 
+from transforms.datasets import shown
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
 from transforms.sources.records import DAMAGE, FILE_REASONS
 
@@ -167,19 +168,20 @@ def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
     if found := sorted(DAMAGE & outcomes.keys()):
         assert isinstance(entry["used"], dict)
         kept = int(str(entry["kept"])) + sum(entry["used"].values())
-        yield f"  {file}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
+        yield f"  {shown.name(file)}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
 
 
 def _explained(account: Account, dropped: Mapping[str, int], files: Sequence[str]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
         if reason in dropped:
             number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
-            yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+            where = f"such as {shown.name(record_id or 'a record')} at byte {offset} of "
+            yield f"  {reason}: {number}, {where}{shown.name(file)}: {detail}"
             if reason == Reason.ORPHAN:
                 yield f"    {_ORPHANS}"
         else:
             alike = sum(reason in account.counts.group(f"file {name}") for name in files)
-            yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{file}: {detail}"
+            yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{shown.name(file)}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"
 
@@ -189,4 +191,4 @@ def _worst(rates: list[_Rate]) -> Iterator[str]:
     bad = sorted((rate for rate in rates if rate.dropped), key=lambda rate: (-rate.share, -rate.dropped, rate.file))
     yield f"The worst of {len(rates)} files:"
     for rate in bad[:_WORST_FILES]:
-        yield f"  {rate.file}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"
+        yield f"  {shown.name(rate.file)}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"
