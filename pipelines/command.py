@@ -18,7 +18,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.local import watch
+from pipelines.local import limits, watch
 from transforms.datasets import shown
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
@@ -90,6 +90,7 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     sys.excepthook = _show_trace
     ours, beams = _split(sys.argv[1:])
     try:
+        limits.check_address_space()
         if beams and not takes_beam:
             raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
         sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False))
@@ -100,7 +101,9 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         raise SystemExit(error.exit_code) from error
     except typer.Abort:
         raise SystemExit(128 + signal.SIGINT) from None
-    except (ValueError, OSError, RuntimeError) as error:
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        if limits.is_too_little(error):
+            watch.leave(_end(error))
         message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)
         if message is None:
             raise
@@ -112,10 +115,15 @@ def _show_trace(kind: type[BaseException], error: BaseException, trace: Tracebac
     sys.stderr.write(shown.message("".join(traceback.format_exception(kind, error, trace))))
 
 
-def _end() -> int:
-    """A pipeline hangs that has lost a worker."""
+def _end(error: BaseException) -> int:
+    """A pipeline hangs that has lost a worker, or finds no memory."""
     console.show_cursor(True)
-    _say(_LOST)
+    return refuse(limits.TOO_LITTLE if limits.is_too_little(error) else _LOST)
+
+
+def refuse(message: str) -> int:
+    """Says what is wrong, and gives the exit status."""
+    _say(message)
     return USER_ERROR
 
 

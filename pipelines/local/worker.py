@@ -25,7 +25,9 @@ import time
 import traceback
 from pathlib import Path
 
-logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
+# Before Beam is imported, which warns of what a local worker does not need. Of an exception the driver tells: it is
+# raised there with its trace.
+logging.disable(logging.ERROR)
 
 from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
 
