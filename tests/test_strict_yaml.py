@@ -121,6 +121,7 @@ def test_as_deep_as_is_allowed(tmp_path: Path) -> None:
     for _ in range(MAX_DEPTH - 1):
         (nested,) = nested
     assert nested == []
+    assert read("[" + "[a], " * (2 * MAX_DEPTH) + "]", "x") == [["a"]] * (2 * MAX_DEPTH)  # beside one another
     with pytest.raises(ValueError, match="deeper"):
         read("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "x")
     (tmp_path / "a.yaml").write_bytes(b"a: \xff")
