@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
 from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
@@ -24,7 +25,7 @@ from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
 from pipelines.train import launch, told
 from transforms.curriculum.mix import Recipe
-from transforms.datasets import places, strict_yaml
+from transforms.datasets import places, strict_json, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.names import MANIFEST, RUN
@@ -281,7 +282,7 @@ def _is_done(stamp: str, wanted: str, shown: str) -> bool:
     if not places.exists(stamp) or not places.exists(places.join(shown, MANIFEST)):
         return False
     try:
-        done = json.loads(places.read_bytes(stamp))
+        done = strict_json.load(stamp)
         known = (done["fingerprint"], done["digest"])
     except (ValueError, KeyError, TypeError):  # the trainer itself knows
         return False
@@ -314,9 +315,10 @@ def run(build: Build, console: Console, workers: int = 1, existing: Existing = E
         seconds, after = time.monotonic() - started, step.runs()
         for name, output in step.outputs.items():
             took = "unchanged, skipped" if after[name] == before[name] else f"{seconds:.1f} s"
-            console.print(f"[bold]{name:<{width}}[/]{took:<20}{summary(load_manifest(output))}", soft_wrap=True)
+            told = escape(summary(load_manifest(output)))
+            console.print(f"[bold]{name:<{width}}[/]{took:<20}{told}", soft_wrap=True, markup=True)
         for line in step.notes():
-            console.print(f"  {line}", soft_wrap=True, markup=False)
+            console.print(f"  {line}", soft_wrap=True)
     found_at = {name: output for step in found for name, output in step.outputs.items()}
     if build.report:
         found_at["report"] = build.place("report.html")

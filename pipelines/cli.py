@@ -14,7 +14,9 @@ from typing import NamedTuple
 
 import typer
 
-from pipelines.command import run_app
+from pipelines.command import refuse, run_app
+from pipelines.local import limits, watch
+from transforms.datasets import shown
 
 
 class Command(NamedTuple):
@@ -122,12 +124,24 @@ def _not_called() -> None:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.ERROR)  # before Beam is imported, which warns of libraries that are not needed
+    handler = logging.StreamHandler()
+    handler.setFormatter(shown.Formatter(logging.BASIC_FORMAT))
+    logging.basicConfig(
+        level=logging.ERROR, handlers=[handler]
+    )  # before Beam is imported, which warns of libraries that are not needed
     called = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
+        if called in COMMANDS:
+            limits.check_address_space()
         app = application(called)
     except KeyboardInterrupt:  # while Beam is imported
         raise SystemExit(128 + signal.SIGINT) from None
+    except ValueError as error:
+        raise SystemExit(refuse(str(error))) from error
+    except (MemoryError, ImportError, OSError) as error:
+        if not limits.is_too_little(error):
+            raise
+        watch.leave(refuse(limits.TOO_LITTLE))
     run_app(app, "agora", takes_beam=called not in COMMANDS or COMMANDS[called].takes_beam)
 
 

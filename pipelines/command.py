@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import errno
+import io
 import logging
 import os
 import re
+import signal
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.local import watch
+from pipelines.local import limits, watch
+from transforms.datasets import shown
 from transforms.datasets.trust import TRUST
 
 Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
@@ -42,6 +47,7 @@ Trust = Annotated[
 ]
 
 USER_ERROR = 2
+_WRONG_USE: Any = typer.BadParameter.__mro__[2]  # ClickException, of Click or of typer's own copy
 # How Beam tells of an exception in a worker: its class, its message, and the step.
 _WORKERS = re.compile(
     r"^(?:RuntimeError: )?(?:(?:[\w.]+\.Damaged|Value)Error: |\w+: (?=\[Errno ))"
@@ -64,7 +70,16 @@ _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
 )
-console = Console(stderr=True, highlight=False)
+
+
+class _Console(Console):
+    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands."""
+
+    def print(self, *texts: Any, **how: Any) -> None:
+        super().print(*(shown.message(text) if isinstance(text, str) else text for text in texts), **how)
+
+
+console = _Console(stderr=True, highlight=False, markup=False)
 
 
 def beam_args(context: typer.Context) -> list[str]:
@@ -89,12 +104,23 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
     logging.getLogger("apache_beam.runners").setLevel(logging.CRITICAL)
     watch.install(_end)
+    sys.excepthook = _show_trace
     ours, beams = _split(sys.argv[1:])
     try:
+        limits.check_address_space()
         if beams and not takes_beam:
             raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
-        app(args=ours, prog_name=name, obj=beams)
-    except (ValueError, OSError, RuntimeError) as error:
+        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False))
+    except _WRONG_USE as error:  # a wrong option or argument
+        told = io.StringIO()
+        error.show(told)
+        sys.stderr.write(shown.message(told.getvalue()))
+        raise SystemExit(error.exit_code) from error
+    except typer.Abort:
+        raise SystemExit(128 + signal.SIGINT) from None
+    except (ValueError, OSError, RuntimeError, MemoryError) as error:
+        if limits.is_too_little(error):
+            watch.leave(_end(error))
         message = _of_worker(error) if isinstance(error, RuntimeError) else _message(error)
         if message is None:
             raise
@@ -102,15 +128,27 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         raise SystemExit(USER_ERROR) from error
 
 
-def _end() -> int:
-    """A pipeline hangs that has lost a worker."""
+def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    sys.stderr.write(shown.message("".join(traceback.format_exception(kind, error, trace))))
+
+
+def _end(error: BaseException) -> int:
+    """A pipeline hangs that has lost a worker, or finds no memory."""
     console.show_cursor(True)
-    _say(_LOST)
+    return refuse(limits.TOO_LITTLE if limits.is_too_little(error) else _LOST)
+
+
+def refuse(message: str) -> int:
+    """Says what is wrong, and gives the exit status."""
+    _say(message)
     return USER_ERROR
 
 
 def _say(message: str) -> None:
-    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    for argument in sys.argv:
+        if "\n" in argument:  # a line end of a name, not of ours
+            message = message.replace(argument, shown.name(argument))
+    console.print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True, markup=True)
 
 
 def _of_worker(error: RuntimeError) -> str | None:

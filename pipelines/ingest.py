@@ -19,7 +19,7 @@ from pipelines.ingest_plan import IngestPlan, IngestSettings, inputs_of, plan_in
 from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import human_bytes, progress, summary
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.building import Build
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import RUN
@@ -54,7 +54,7 @@ def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan, begun
     (
         (read, used, finished)
         | "Accounts" >> beam.Flatten()
-        | "AddUp" >> beam.CombineGlobally(accounts.total)
+        | "AddUp" >> beam.CombineGlobally(accounts.Total())
         | "WriteAccount" >> beam.Map(_write_account, _account_place(begun))
     )
 
@@ -128,8 +128,9 @@ def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None
 def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
     """Says of the files that were read now that all their rows are in the cache."""
     if (cache := plan.parse.parse_cache) and reuse:
+        read = dict(reuse.read)
         for file in plan.files:
-            if file.name in dict(reuse.read):
+            if file.name in read:
                 cache.complete(file)
 
 
@@ -277,7 +278,7 @@ def command(
         manifest = run(found, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
     for line in notes(manifest, output, settings):
-        console.print(f"  {line}", soft_wrap=True, markup=False)
+        console.print(f"  {line}", soft_wrap=True)
 
 
 def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator[str]:
@@ -286,7 +287,7 @@ def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator
     yield from _size_hint(manifest)
     if not (settings.reuse or settings.remove_list):
         return
-    account = json.loads(places.read_bytes(places.join(output, RUN)))
+    account = strict_json.load(places.join(output, RUN))
     if settings.reuse:
         yield from _told(account.get("files", {}))
     matched = account.get("remove_entries_matched")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from pipelines.command import run_app
-from transforms.datasets import places
+from transforms.datasets import places, shown
 from transforms.layers.langid import ModelHandle
 
 _LINES = 1000  # read and identified at a time
@@ -33,7 +33,7 @@ def predict(
         while batch := list(islice(lines, _LINES)):
             texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
             for text, found in zip(texts, detector.detect(texts), strict=True):
-                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{text}")
+                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{shown.message(text)}")
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def command(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) 
     """Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage."""
     problems = find_problems(place)
     for problem in problems:
-        console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True)
+        console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True, markup=True)
     if problems:
         raise SystemExit(DAMAGED)
     manifest = load_manifest(place)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import time
 
-from transforms.datasets.fates import Drop, Reason
-from transforms.ingest.accounts import Account, check
+import apache_beam as beam
+import pytest
+from apache_beam.testing.util import assert_that, equal_to
+
+from pipelines.local.options import beam_pipeline
+from transforms.datasets.fates import Drop, Reason, Tally
+from transforms.ingest.accounts import Account, Total, check
 
 
 def test_orphans_say_what_to_do() -> None:
@@ -27,3 +32,37 @@ def test_every_unreadable_file_is_counted() -> None:
         check(account, iter(names), 0.1)
     assert "  wrong-format: 2 files, such as a.json: one JSON array" in str(error.value)
     assert "  empty-file: c.json: no content" in str(error.value)
+
+
+def of_files(*files: str) -> Account:
+    account = Account()
+    for file in files:
+        account.read(file, 2)
+        account.kept(file, 1)
+        account.dropped(Drop(file, 7, None, Reason.EMPTY, "no text"))
+    return account
+
+
+def seconds_to_check(number: int) -> float:
+    files = [str(file) for file in range(number)]
+    account = of_files(*files)
+    started = time.process_time()
+    check(account, files, 1.0)
+    assert [account.of_file(file)["dropped"] for file in files] == [{"empty": 1}] * number
+    return time.process_time() - started
+
+
+def test_an_account_of_four_times_as_many_files_takes_four_times_as_long() -> None:
+    """Of one that grows with the square it would be 16."""
+    assert seconds_to_check(8000) < 9 * min(seconds_to_check(2000) for _ in range(3))
+
+
+def test_adding_up_adds_no_sum_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    every = [of_files(str(file)) for file in range(400)]
+    added = []
+    add = Tally.add
+    monkeypatch.setattr(Tally, "add", lambda tally, *given: (added.append(given), add(tally, *given)))
+    with beam_pipeline() as p:
+        whole = p | beam.Create(every) | beam.CombineGlobally(Total())
+        assert_that(whole | beam.Map(lambda account: account.num_read), equal_to([2 * len(every)]))
+    assert len(added) <= 2 * 3 * len(every)

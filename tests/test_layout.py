@@ -23,10 +23,10 @@ ALLOWED = {
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs"}),
-    "text": (set(), {"clean", "markup"}),
+    "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
-    "ingest": ({"datasets", "shuffle", "sources"}, set()),
-    "layers": ({"datasets", "shuffle"}, {"read"}),
+    "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
+    "layers": ({"datasets", "shuffle", "text"}, {"read"}),
     "pairs": ({"datasets", "layers"}, set()),
     "tokens": ({"datasets"}, set()),
     "curriculum": ({"datasets", "layers"}, set()),

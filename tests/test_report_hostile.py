@@ -170,7 +170,7 @@ def test_what_a_dump_says_is_escaped(tmp_path: Path) -> None:
     ("data", "says"),
     [
         (b'{"files": [', "pairs/manifest.json is no manifest"),
-        (b"[" * 100_000, "pairs/manifest.json is nested too deeply"),
+        (b"[" * 100_000, "pairs/manifest.json is no manifest"),
         (b"null", "pairs/manifest.json is no manifest"),
         (b'{"schema_version": 1, "files": []}', "pairs/manifest.json has schema version 1"),
     ],

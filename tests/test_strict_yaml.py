@@ -9,7 +9,7 @@ import pytest
 
 from pipelines import curriculum, pairs
 from transforms.curriculum.mix import Recipe
-from transforms.datasets.strict_yaml import load, load_named, parse
+from transforms.datasets.strict_yaml import MAX_DEPTH, load, load_named, override, parse, read, text_of
 from transforms.pairs.rule import PairRule
 
 
@@ -75,6 +75,11 @@ def test_reads_nested_values() -> None:
         ("[1, 2]", "wanted a mapping with the keys"),
         ("", r"got None \(nothing\)"),
         ("leaves: [", "not readable as YAML"),
+        ("leaves: []\nnumber: 2020-13-45", "not readable as YAML"),
+        ("leaves: []\nmany: &a [x]\nanything: {k: *a}", r"the alias \*a stands for a value(.|\n)*line 3, column 15"),
+        (f"leaves: []\nanything: {{k: {'[' * 20_000}", "nested deeper than 100 levels(.|\n)*line 2"),
+        (f"anything: {{k: {'{a: ' * 20_000}", "nested deeper than 100 levels"),
+        ("\n".join(f"{'-' * 200}".replace("-", "- ") for _ in range(2)), "nested deeper than 100 levels"),
     ],
 )
 def test_refuses(text: str, message: str) -> None:
@@ -104,3 +109,21 @@ def test_names(tmp_path: Path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text("{name: own, version: 2, score: score}")
     assert load_named(PairRule, str(own), pairs.RULES) == PairRule("own", 2, "score")
+
+
+def test_refuses_in_settings_of_a_command() -> None:
+    with pytest.raises(ValueError, match=r"set.k: not readable as YAML: nested deeper than 100 levels"):
+        override({}, f"set.k={'[' * 20_000}")
+
+
+def test_as_deep_as_is_allowed(tmp_path: Path) -> None:
+    nested = read("[" * MAX_DEPTH + "]" * MAX_DEPTH, "x")
+    for _ in range(MAX_DEPTH - 1):
+        (nested,) = nested
+    assert nested == []
+    assert read("[" + "[a], " * (2 * MAX_DEPTH) + "]", "x") == [["a"]] * (2 * MAX_DEPTH)  # beside one another
+    with pytest.raises(ValueError, match="deeper"):
+        read("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1), "x")
+    (tmp_path / "a.yaml").write_bytes(b"a: \xff")
+    with pytest.raises(ValueError, match=r"a.yaml is not UTF-8 at byte 3"):
+        text_of(str(tmp_path / "a.yaml"))

@@ -31,14 +31,14 @@ class Encoder:
         self._place = place
         self.sha256 = hashlib.sha256(tokenizer_json).hexdigest()
         """Of tokenizer.json: names the tokenizer in fingerprints."""
-        self._tokenizer = Tokenizer.from_str(_all_special(tokenizer_json))
+        self._tokenizer = _tokenizer(f"{place}/{TOKENIZER_FILE}", tokenizer_json)
         self._tokenizer.encode_special_tokens = True  # their text is text
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
         self.vocab_size: int = max(self._tokenizer.get_vocab(with_added_tokens=True).values()) + 1
         """Rows that an embedding needs: the largest id plus one."""
         self.end_of_text = self.special(END_OF_TEXT)
-        self.pad = self._choose_pad(json.loads(config))
+        self.pad = self._choose_pad(_json_object(f"{place}/{CONFIG_FILE}", config))
         self._message_start = self.special(MESSAGE_START)
         self._message_end = self.special(MESSAGE_END)
         self._newline = self.encode_batch(["\n"])[0]
@@ -112,12 +112,29 @@ class Encoder:
         )
 
 
-def _all_special(tokenizer_json: bytes) -> str:
+def _json_object(file: str, data: bytes) -> dict[str, Any]:
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as error:  # the latter: nested too deeply
+        raise ValueError(f"{file} is not readable as JSON: {error}; get the tokenizer again") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{file} holds no JSON object; get the tokenizer again")
+    return values
+
+
+def _tokenizer(file: str, data: bytes) -> Tokenizer:
+    content = _all_special(_json_object(file, data))
+    try:
+        return Tokenizer.from_str(content)
+    except Exception as error:  # of no class of its own
+        raise ValueError(f"{file} is no tokenizer: {error}; get the tokenizer again") from error
+
+
+def _all_special(content: dict[str, Any]) -> str:
     """The same tokenizer with every added token special, in memory only.
 
     Only special tokens can be switched off in texts, and Qwen has some that are not marked so (<think>, <|fim_pad|>).
     """
-    content = json.loads(tokenizer_json)
     for token in content.get("added_tokens", []):
         token["special"] = True
     return json.dumps(content)

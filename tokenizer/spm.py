@@ -20,6 +20,9 @@ from tokenizer.chat import CONTROL_TOKENS, UNKNOWN
 MAX_LINE_BYTES = 4096  # longer lines are cut at a space
 _THREADS = 2  # fixed: it is stored in the model
 _SPACE = "\u2581"  # how SentencePiece writes a space
+# What it says of a vocabulary that the text is too small for, and of one that is too small for the text.
+_TOO_LARGE = re.compile(r"Vocabulary size too high .* value <= (\d+)")
+_TOO_SMALL = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
 
 
 class PieceKind(StrEnum):
@@ -95,12 +98,12 @@ def train(lines: Iterable[str], vocab_size: int, character_coverage: float) -> b
 
 
 def _explained(message: str, vocab_size: int) -> Exception:
-    if found := re.search(r"Vocabulary size too high .* value <= (\d+)", message):
+    if found := _TOO_LARGE.search(message):
         return ValueError(
             f"the training text is too small for a vocabulary of {vocab_size}: the largest possible is {found[1]}. "
             "Set vocab_size to that or less, or train on more text"
         )
-    if found := re.search(r"smaller than required_chars\. \d+ vs (\d+)", message):
+    if found := _TOO_SMALL.search(message):
         return ValueError(
             f"a vocabulary of {vocab_size} cannot hold the bytes, control tokens and characters of the training text: "
             f"the least is {found[1]}. Raise vocab_size, or lower character_coverage"

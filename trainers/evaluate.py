@@ -22,7 +22,7 @@ from trainers.data.groups import Group, PreferenceData
 from trainers.data.preference import Lengths
 from trainers.evaluation import metrics
 from trainers.evaluation.scoring import load_model, score, scored_pairs
-from transforms.datasets import places, shards
+from transforms.datasets import places, shards, shown
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.manifest import Manifest, load_manifest
@@ -101,7 +101,7 @@ def main() -> int:
         config = configs.load(EvaluateConfig, "evaluate", arguments)
         run(config)
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
+        print(shown.message(f"evaluate: {error}"), file=sys.stderr)
         return 1
     report = json.loads(places.read_bytes(places.join(config.output, REPORT)))
     print(describe(report), file=sys.stderr)

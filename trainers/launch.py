@@ -26,7 +26,7 @@ from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
-from transforms.datasets import places
+from transforms.datasets import places, shown
 from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
@@ -165,5 +165,5 @@ def main(arguments: Sequence[str], usage: str, kind: type[RunConfig], folder: st
     try:
         return run(configs.load(kind, folder, arguments), build)
     except (ValueError, RuntimeError, OSError) as error:
-        print(f"{folder}: {error}", file=sys.stderr)
+        print(shown.message(f"{folder}: {error}"), file=sys.stderr)
         return 1

@@ -13,6 +13,8 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from transforms.datasets import shown
+
 METRICS = "metrics.jsonl"
 _QUIET_LINE_S = 10.0  # when the output is no terminal: a progress line at most this often
 
@@ -71,7 +73,7 @@ class RunLog:
     def say(self, text: str) -> None:
         """A line that stays."""
         if self._speak:
-            sys.stderr.write(("\r\x1b[K" if self._terminal else "") + f"{self._name}: {text}\n")
+            sys.stderr.write(("\r\x1b[K" if self._terminal else "") + f"{self._name}: {shown.message(text)}\n")
             sys.stderr.flush()
 
 
@@ -79,6 +81,6 @@ def _record(line: str) -> dict[str, object] | None:
     """A metrics line, or None for one that a kill cut short."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

@@ -35,6 +35,7 @@ _UNPACKED = {"gz": 5.0, "zst": 12.0, "7z": 6.0, "parquet": 4.0}
 _MAPPED_BYTES = 1 << 19
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # numbers of malloc.h
 
+_SIZE = re.compile(r"\s*+([0-9]++(?:\.[0-9]++)?)\s*+([kmgt]i?)?b?\s*+", re.IGNORECASE)
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "ki": 2**10, "mi": 2**20, "gi": 2**30, "ti": 2**40}
 
 
@@ -55,7 +56,7 @@ class MemoryPlan:
 
 def parse_size(text: str) -> int:
     """Bytes of `1GB`, `250 MB`, `2GiB` or `1000000`. Raises ValueError for what is no size."""
-    found = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]i?)?b?\s*", text, re.IGNORECASE)
+    found = _SIZE.fullmatch(text)
     if found is None or not float(found[1]):
         raise ValueError(f"{text!r} is no size; want a number and a unit, such as 1GB, 250MB or 2GiB")
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])

@@ -14,6 +14,8 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from pipelines.local import limits
+
 _ASK = Path(__file__).parent / "ask_worker.py"
 _PACKAGES = ("transforms", "tokenizer")  # what steps are made of
 _READ_AT_START = ("ARROW_", "MALLOC_")  # variables that a process heeds only when it begins
@@ -31,7 +33,11 @@ _running: list[_Nursery] = []  # one at most
 
 
 def ready() -> str:
-    """The command with which Beam starts a worker. Begins to import what workers need, unless that has been done."""
+    """The command with which Beam starts a worker. Begins to import what workers need, unless that has been done.
+
+    Raises ValueError where processes may have too little address space.
+    """
+    limits.check_address_space(workers=2)
     heeds = {name: value for name, value in os.environ.items() if name.startswith(_READ_AT_START)}
     if _running and (_running[0].process.poll() is not None or _running[0].heeds != heeds):
         stop()

@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
-from pipelines.local import nursery
+from pipelines.local import limits, nursery
 
 # How Beam tells that a worker is gone.
 DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
@@ -34,15 +36,18 @@ def at_work(pipeline: object) -> Iterator[None]:
         _at_work.pop()
 
 
-def install(end: Callable[[], int]) -> None:
+def install(end: Callable[[BaseException], int]) -> None:
     """Watches from now on. end: says why the run ends, and gives the exit status; called when a pipeline that has lost
-    a worker goes on waiting for it."""
+    a worker goes on waiting for it, and when a thread that it needs has found no memory."""
 
     def in_thread(arguments: threading.ExceptHookArgs) -> None:
         """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but
         hangs."""
-        if DIED.search(str(arguments.exc_value)):
-            threading.Thread(target=_end_if_stuck, args=[_current(), end], daemon=True).start()
+        error = arguments.exc_value or arguments.exc_type()
+        if limits.is_too_little(error):  # no thread would start to wait
+            leave(end(error))
+        if DIED.search(str(error)):
+            threading.Thread(target=_end_if_stuck, args=[_current(), end, error], daemon=True).start()
         elif arguments.exc_type.__module__.partition(".")[0] != "grpc":
             threading.__excepthook__(arguments)
 
@@ -55,12 +60,18 @@ def _current() -> object | None:
     return _at_work[-1] if _at_work else None
 
 
-def _end_if_stuck(pipeline: object | None, end: Callable[[], int]) -> None:
+def _end_if_stuck(pipeline: object | None, end: Callable[[BaseException], int], error: BaseException) -> None:
     time.sleep(_GRACE_S)
     if pipeline is not None and _current() is pipeline:
-        status = end()
-        nursery.stop()
-        os._exit(status)
+        leave(end(error))
+
+
+def leave(status: int) -> NoReturn:
+    """Ends the process and its workers at once: Python would first wait for threads that wait for one another."""
+    nursery.stop()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -25,9 +25,11 @@ import time
 import traceback
 from pathlib import Path
 
-logging.disable(logging.WARNING)  # before Beam is imported, which warns of what a local worker does not need
+# Before Beam is imported, which warns of what a local worker does not need. Of an exception the driver tells: it is
+# raised there with its trace.
+logging.disable(logging.ERROR)
 
-from apache_beam.runners.worker import sdk_worker_main  # noqa: E402
+from apache_beam.runners.worker import sdk_worker, sdk_worker_main  # noqa: E402
 
 _CHECK_S = 0.2
 BYTES = "latin-1"  # bytes as text, one character each: a name may be in any encoding
@@ -67,6 +69,7 @@ def work(connection: socket.socket, nursery: int) -> None:
     try:
         asked = json.loads(connection.makefile("rb").readline())
         os.environb.update({name.encode(BYTES): value.encode(BYTES) for name, value in asked["environment"].items()})
+        vars(sdk_worker)["print"] = _silent  # it prints the trace of each exception, as it came: names and all
         os.chdir(asked["folder"].encode(BYTES))
         sdk_worker_main.main([])
         with contextlib.suppress(OSError):  # after Ctrl-C nobody waits any more
@@ -77,6 +80,10 @@ def work(connection: socket.socket, nursery: int) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
+
+
+def _silent(*texts: object, **how: object) -> None:
+    """Of an exception the driver tells."""
 
 
 def main() -> None:

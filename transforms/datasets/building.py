@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Counts, ShardFile
 from transforms.datasets.names import REJECTS, SCRATCH, part_name
@@ -51,11 +51,11 @@ class Build:
     def read_record(self, record: str) -> ShardFile | None:
         """The file of a part-record; None when it cannot be read or is another build's: unfinished work."""
         try:
-            values = json.loads(places.read_bytes(record))
+            values = strict_json.load(record)
             if (values["fingerprint"], values["nonce"]) != (self.fingerprint, self.nonce):
                 return None
             return ShardFile(**values["file"])
-        except (ValueError, TypeError, KeyError, RecursionError):
+        except (ValueError, TypeError, KeyError):
             return None
 
     def leave_record(self, file: ShardFile) -> ShardFile:

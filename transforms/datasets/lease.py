@@ -20,7 +20,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.names import BUILDING
 
 BEAT_S = 60.0
@@ -62,10 +62,10 @@ class Marker:
     def from_json(data: bytes) -> Marker:
         """Raises ValueError for what is no marker."""
         try:
-            values = json.loads(data)
+            values = strict_json.parse(data, BUILDING)
             owner = Owner(**values["owner"]) if values["owner"] else None
             return Marker(**{**values, "owner": owner, "beat": float(values["beat"])})
-        except (TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no marker: {error}") from error
 
     def to_json(self) -> bytes:

@@ -12,7 +12,7 @@ import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from transforms.datasets import checks, places
+from transforms.datasets import checks, places, strict_json
 from transforms.datasets.building import Build
 from transforms.datasets.checks import is_whole
 from transforms.datasets.fates import Tally
@@ -203,7 +203,7 @@ def take_place(place: str) -> None:
     if not places.exists(places.join(beside, MANIFEST)):
         return
     manifest = load_manifest(beside)
-    old = json.loads(places.read_bytes(places.join(beside, REPLACED)))
+    old = strict_json.load(places.join(beside, REPLACED))
     places.remove(places.join(place, MANIFEST))  # before its files: what loses them is no dataset any more
     kept = {file.path for file in manifest.files if not places.exists(places.join(beside, file.path))}
     for path in old:

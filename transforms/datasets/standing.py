@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
 
-from transforms.datasets import checks, places
+from transforms.datasets import checks, places, strict_json
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.ids import plain
 from transforms.datasets.lease import is_begun
@@ -139,6 +139,6 @@ def _stamps(place: str) -> Mapping[str, object]:
     """The stamps of a dataset's files when it was committed, as far as its account of the run can be read."""
     run = places.join(place, RUN)
     try:
-        return dict(json.loads(places.read_bytes(run))[STAMPS])
+        return dict(strict_json.load(run)[STAMPS])
     except (OSError, ValueError, KeyError, TypeError):
         return {}

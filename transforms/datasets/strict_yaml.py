@@ -2,7 +2,8 @@
 
 A key that the dataclass does not have, a value of another type, a key given twice or one left out is an error that
 names the file, the place in it, what was found, what is wanted and the nearest known name. Defaults live in the
-dataclass only. Numbers follow YAML 1.2: 1e-4 is a number.
+dataclass only. Numbers follow YAML 1.2: 1e-4 is a number. Aliases, by which a few lines can stand for gigabytes, and
+what is nested deeper than any of our files are refused before anything is built of them.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from transforms.datasets import places
 
 T = TypeVar("T")
 
+MAX_DEPTH = 100
 _SCALARS = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
 
 
@@ -36,7 +38,10 @@ def text_of(place: str) -> str:
     """A file's text. Raises ValueError when there is none."""
     if not places.exists(place):
         raise ValueError(f"no such file: {place}")
-    return places.read_bytes(place).decode("utf-8")
+    try:
+        return places.read_bytes(place).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{place} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
 
 
 def load_named(cls: type[T], name_or_place: str, folder: Path) -> T:
@@ -64,10 +69,11 @@ def parse(cls: type[T], text: str, file: str) -> T:
 
 
 def read(text: str, file: str) -> Any:
-    """YAML text as mappings, lists and scalars. Raises ValueError for what is no YAML, and for a key given twice."""
+    """YAML text as mappings, lists and scalars. Raises ValueError for what is no YAML, a key given twice, an alias, and
+    more than MAX_DEPTH mappings and lists in one another."""
     try:
         return yaml.load(text, Loader=_StrictLoader)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # the latter: of a number or a date
         raise ValueError(f"{file}: not readable as YAML: {error}") from error
 
 
@@ -205,7 +211,24 @@ def _error(file: str, path: str, message: str) -> ValueError:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses a key given twice (it would keep the last one) and reads 1e-4 as a number."""
+    """SafeLoader that refuses a key given twice (it would keep the last one), aliases and depth, and reads 1e-4 as a
+    number."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        event: Any = self.peek_event()  # type: ignore[no-untyped-call]
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.AliasEvent):
+            raise yaml.composer.ComposerError(
+                None, None, f"the alias *{event.anchor} stands for a value; write the value out", mark
+            )
+        if self.depth >= MAX_DEPTH and isinstance(event, yaml.CollectionStartEvent):
+            raise yaml.composer.ComposerError(None, None, f"nested deeper than {MAX_DEPTH} levels", mark)
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[object] = set()

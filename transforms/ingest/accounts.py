@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import apache_beam as beam
+
+from transforms.datasets import shown
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
 from transforms.sources.inputs import ONE_DUMP_A_SITE, InputFile
 from transforms.sources.records import DAMAGE, FILE_REASONS
@@ -78,15 +81,11 @@ class Account:
 
     def of_file(self, file: str) -> dict[str, object]:
         """A file's entry in the manifest: rows read, kept, dropped by reason, and outcomes of the file itself."""
-        counts = self.counts.to_dict()
+        kinds = {"dropped": "drop", "used": "used", "unused": "unused", "noted": "noted", "outcomes": "file"}
         return {
-            "rows": counts.get("read", {}).get(file, 0),
-            "kept": counts.get("kept", {}).get(file, 0),
-            "dropped": counts.get(f"drop {file}", {}),
-            "used": counts.get(f"used {file}", {}),
-            "unused": counts.get(f"unused {file}", {}),
-            "noted": counts.get(f"noted {file}", {}),
-            "outcomes": counts.get(f"file {file}", {}),
+            "rows": self.counts.group("read").get(file, 0),
+            "kept": self.counts.group("kept").get(file, 0),
+            **{kind: dict(sorted(self.counts.group(f"{group} {file}").items())) for kind, group in kinds.items()},
         }
 
     def to_dict(self) -> dict[str, object]:
@@ -103,11 +102,23 @@ def _order(example: Example) -> tuple[object, ...]:
     return file, offset, record_id or "", detail
 
 
-def total(accounts: Iterable[Account]) -> Account:
-    whole = Account()
-    for account in accounts:
-        whole.merge(account)
-    return whole
+class Total(beam.CombineFn):
+    """Adds accounts up. Each is added once: a function of several would add the sum so far with every few."""
+
+    def create_accumulator(self) -> Account:
+        return Account()
+
+    def add_input(self, total: Account, account: Account) -> Account:
+        return total.merge(account)
+
+    def merge_accumulators(self, totals: Iterable[Account]) -> Account:
+        whole = Account()
+        for total in totals:
+            whole.merge(total)
+        return whole
+
+    def extract_output(self, total: Account) -> Account:
+        return total
 
 
 # Dropped as they should be: they count on neither side of the drop rate.
@@ -192,19 +203,20 @@ def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
     if found := sorted(DAMAGE & outcomes.keys()):
         assert isinstance(entry["used"], dict)
         kept = int(str(entry["kept"])) + sum(entry["used"].values())
-        yield f"  {file}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
+        yield f"  {shown.name(file)}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
 
 
 def _explained(account: Account, dropped: Mapping[str, int], files: Sequence[str]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
         if reason in dropped:
             number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
-            yield f"  {reason}: {number}, such as {record_id or 'a record'} at byte {offset} of {file}: {detail}"
+            where = f"such as {shown.name(record_id or 'a record')} at byte {offset} of "
+            yield f"  {reason}: {number}, {where}{shown.name(file)}: {detail}"
             if reason == Reason.ORPHAN:
                 yield f"    {_ORPHANS}"
         else:
             alike = sum(reason in account.counts.group(f"file {name}") for name in files)
-            yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{file}: {detail}"
+            yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{shown.name(file)}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"
 
@@ -214,4 +226,4 @@ def _worst(rates: list[_Rate]) -> Iterator[str]:
     bad = sorted((rate for rate in rates if rate.dropped), key=lambda rate: (-rate.share, -rate.dropped, rate.file))
     yield f"The worst of {len(rates)} files:"
     for rate in bad[:_WORST_FILES]:
-        yield f"  {rate.file}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"
+        yield f"  {shown.name(rate.file)}: {rate.dropped} of {rate.posts} dropped ({rate.share:.1%})"

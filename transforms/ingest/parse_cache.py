@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from transforms.datasets import places
+from transforms.datasets import places, strict_json
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.verify import verify_file
 from transforms.ingest.accounts import Account
@@ -82,7 +82,7 @@ class ParseCache:
         if not places.exists(index):
             number = len(self._parts(folder))
             return [], f"{number} of its ranges were read before" if number else "not read before with these settings"
-        parts = [_part(values) for values in json.loads(places.read_bytes(index))]
+        parts = [_part(values) for values in strict_json.load(index)]
         if not all(self._is_sound(folder, part) for part in parts):
             places.remove(folder)
             return [], "its rows in the cache are damaged"
@@ -93,7 +93,7 @@ class ParseCache:
         place = places.join(self.folder(file), _path(start, end))
         if not places.exists(f"{place}.json"):
             return None
-        part = _part(json.loads(places.read_bytes(f"{place}.json")))
+        part = _part(strict_json.load(f"{place}.json"))
         return CachedPart(file, place, part) if verify_file(place, part.bytes, part.sha256) else None
 
     def keep(
@@ -135,7 +135,7 @@ class ParseCache:
 
     def _parts(self, folder: str) -> list[Part]:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]
-        return [_part(json.loads(places.read_bytes(places.join(folder, name)))) for name in names]
+        return [_part(strict_json.load(places.join(folder, name))) for name in names]
 
     def check(self) -> None:
         """Raises ValueError when the place is not a folder that is empty, missing or a cache."""

@@ -30,6 +30,7 @@ from dataclasses import dataclass, replace
 from transforms.datasets import places
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason
 from transforms.sources.records import Record
+from transforms.text.stream_safe import stream_safe
 
 _DIGEST_BYTES = 16
 _AUTHOR = "author:"
@@ -191,7 +192,7 @@ def _hashed(entry: str) -> bytes:
 
 
 def _normal_name(name: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", name).casefold().split())
+    return " ".join(unicodedata.normalize("NFC", stream_safe(name)).casefold().split())
 
 
 def _urls(line: str) -> list[str]:

@@ -47,7 +47,7 @@ _OTHER_NAMES = {
 _FENCED_CODE = re.compile(
     r"^[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)*(`{3,}|~{3,}).*?(?:^[ \t>]*\1|\Z)", re.MULTILINE | re.DOTALL
 )
-_INLINE_CODE = re.compile(r"(`+)[^\n]*?\1")
+_INLINE_CODE = re.compile(r"(`{1,16})[^\n]*?\1")  # of a run of n, n lengths would be tried, and the line read for each
 # Two patterns that each begin with a literal, which Python searches for ten times as fast as for a choice.
 _URL = re.compile(r"https?://[^\s<>)\]]+")
 _WEB_NAME = re.compile(r"www\.[^\s<>)\]]+")

@@ -22,6 +22,8 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
+from transforms.text.stream_safe import stream_safe
+
 _UNSPACED_BLOCKS = (
     (0x0E00, 0x0EFF),  # Thai, Lao
     (0x0F00, 0x109F),  # Tibetan, Myanmar
@@ -66,7 +68,7 @@ class Shingles:
 
 def normalised(text: str) -> str:
     """NFKC and casefold."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", text).casefold()
+    return text.lower() if text.isascii() else unicodedata.normalize("NFKC", stream_safe(text)).casefold()
 
 
 def shingles(texts: Sequence[str], ngram: int) -> Shingles:

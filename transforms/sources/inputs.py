@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from transforms.datasets import places, strict_yaml
+from transforms.datasets import places, shown, strict_yaml
 from transforms.datasets.fates import Reason
 from transforms.sources import reddit
 from transforms.sources.rows import jsonl, mapped_rows, parquet
@@ -192,7 +192,10 @@ def _refuse_unread(item: Input, names: Sequence[str], of_a_dump: bool) -> None:
         if _DATA.fullmatch(own) and not meant:
             csv = _CSV.fullmatch(own)
             advice = _CSV_ADVICE if csv else "Move it out of the folder, or name the files that you mean"
-            raise ValueError(f"{item.path} holds {name}, which looks like data and would not be read. {advice}")
+            raise ValueError(
+                f"{shown.name(item.path)} holds {shown.name(name)}, which looks like data and would not be read. "
+                f"{advice}"
+            )
 
 
 def _nothing_in(folder: str, names: Sequence[str]) -> str:
@@ -236,7 +239,9 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
     that its own name states, as Stack Exchange publishes them.
     """
     if item.source not in (None, stackexchange.SOURCE):
-        raise ValueError(f"{place} is a .7z archive, which is read for {stackexchange.SOURCE} only, not {item.source}")
+        raise ValueError(
+            f"{shown.name(place)} is a .7z archive, which is read for {stackexchange.SOURCE} only, not {item.source}"
+        )
     digest = places.sha256(place)
     site = _host(item, place)
     try:
@@ -251,7 +256,7 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
         if not _TABLE.fullmatch(file_name):
             continue
         own_site = _host(item, f"{places.name(folder)}.7z") or site
-        stackexchange.check_site(own_site, f"{member.name} in {place}")
+        stackexchange.check_site(own_site, shown.name(f"{member.name} in {place}"))
         label = "".join(letter if letter.isprintable() else "?" for letter in f"{name}/{member.name}")
         identity = hashlib.sha256(f"{digest}\n{member.index}".encode()).hexdigest()
         problem = member.problem or (None if member.bytes else (Reason.EMPTY_FILE, "no content"))
@@ -275,7 +280,7 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
     if not found and not places.is_folder(item.path):
         names = [member.name for member in members[:5]]
         tables = ", ".join(stackexchange.Table)
-        raise ValueError(f"{place} holds none of {tables} (.xml), which are read; found {names}")
+        raise ValueError(f"{shown.name(place)} holds none of {tables} (.xml), which are read; found {names}")
     return found
 
 
@@ -283,7 +288,9 @@ def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
     with places.open_input(place) as file:
         magic = file.read(18)
     if magic.startswith(_ZIP_MAGIC):
-        raise ValueError(f"{place} is a zip archive, which is not read; unpack it (unzip FILE) and give the folder")
+        raise ValueError(
+            f"{shown.name(place)} is a zip archive, which is not read; unpack it (unzip FILE) and give the folder"
+        )
     head, damage = _head(place)
     source, site, table = item.source or _recognised(head, place), item.site, None
     if source == stackexchange.SOURCE:
@@ -344,11 +351,11 @@ def _recognised(head: bytes, place: str) -> str:
     if _JSONL.fullmatch(places.name(place)):
         return jsonl.SOURCE
     if _CSV.fullmatch(places.name(place)):
-        raise ValueError(f"{place} is CSV. {_CSV_ADVICE}")
+        raise ValueError(f"{shown.name(place)} is CSV. {_CSV_ADVICE}")
     if not head:
-        raise ValueError(f"{place} is empty; check the path, or get the file again")
+        raise ValueError(f"{shown.name(place)} is empty; check the path, or get the file again")
     raise ValueError(
-        f"cannot tell what {place} is: it begins with {head[:20]!r}, neither XML nor JSON. "
+        f"cannot tell what {shown.name(place)} is: it begins with {head[:20]!r}, neither XML nor JSON. "
         f"Say it with --source, one of {', '.join(SOURCES)}"
     )
 

@@ -40,7 +40,8 @@ _COMMENT_FIELDS = (b'"body"', b'"link_id"', b'"parent_id"')
 _SUBMISSION_FIELDS = (b'"title"', b'"subreddit"', b'"selftext"')
 
 _SHOWN = {"&#x200B;": "", "&nbsp;": " "}
-_ROOM = re.compile(r"(`++)[^`\n]*+\1|^(?: {4}|\t).*+$|&#x200B;|&nbsp;", re.MULTILINE)  # or code, which stays
+# Or code, which stays, and backticks that nothing follows: a search from each of them would look at the rest again.
+_ROOM = re.compile(r"(`++)(?:[^`\n]*+(?:\1|`++))?+|^(?: {4}|\t).*+$|&#x200B;|&nbsp;", re.MULTILINE)
 _BLANK_START = re.compile(r"\s*\n")
 _NOBODY = frozenset(("[deleted]", "[removed]", ""))
 _TAKEN_BACK = frozenset(("[deleted]", "[deleted by user]"))

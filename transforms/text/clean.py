@@ -3,6 +3,7 @@
 `repair(text)` equals `ftfy.fix_text(text, CONFIG)`, byte for byte, but gets there without running ftfy on text that
 ftfy would leave as it is or only normalise, which is nearly all of it. Why the short way is exact is said beside each
 test it makes; tests/test_clean.py holds its tables against ftfy's and compares the two on generated and on real text.
+One thing is ours: runs of marks are bounded before each normalisation (`stream_safe`), so that it takes linear time.
 """
 
 from __future__ import annotations
@@ -13,7 +14,15 @@ from collections.abc import Iterable, Iterator
 
 import ftfy
 from ftfy.badness import MOJIBAKE_CATEGORIES, is_bad
-from ftfy.fixes import fix_surrogates
+from ftfy.fixes import (
+    fix_c1_controls,
+    fix_line_breaks,
+    fix_surrogates,
+    remove_control_chars,
+    remove_terminal_escapes,
+)
+
+from transforms.text.stream_safe import stream_safe
 
 # Repairs: mojibake, C1 controls, line breaks, surrogates, terminal escapes, control characters; then NFC.
 # Off, because people write these on purpose: entities (in a programming forum `&lt;` may be the subject; HTML bodies
@@ -25,6 +34,10 @@ CONFIG = ftfy.TextFixerConfig(
     fix_latin_ligatures=False,
     normalization="NFC",
     explain=False,
+)
+_FIXERS = (
+    *(ftfy.fix_encoding, fix_c1_controls, fix_line_breaks),
+    *(fix_surrogates, remove_terminal_escapes, remove_control_chars),
 )
 
 
@@ -97,7 +110,8 @@ _HARMLESS = frozenset(
 _ASCII_TO_SPACE = bytes.maketrans(
     bytes(range(0x80)), bytes(0 if code in _ASCII_CONTROLS else ord(" ") for code in range(0x80))
 )
-_LINE = re.compile("[^\n]*\n|[^\n]+")
+# ftfy cuts what is longer than a line may be.
+_LINE = re.compile(f"[^\n]{{0,{CONFIG.max_decode_length - 1}}}+\n|[^\n]{{1,{CONFIG.max_decode_length}}}+")
 
 
 # Characters that show nothing though their category says letter, symbol or mark: fillers, and the blank of Braille.
@@ -116,12 +130,24 @@ def without_surrogates(text: str) -> str:
 
 
 def repair(text: str) -> str:
-    """The text with encoding damage mended and in NFC. Equal to `ftfy.fix_text(text, CONFIG)`."""
+    """The text mended and in NFC. Equal to `ftfy.fix_text(text, CONFIG)`, but for long runs of marks."""
     if (quick := _quick(text)) is not None:
         return quick
     # ftfy works line by line, so lines that it need not see are not shown to it.
     lines = _LINE.findall(text)
-    return "".join(ftfy.fix_text(line, CONFIG) if (quick := _quick(line)) is None else quick for line in lines)
+    return "".join(_by_ftfy(line) if (quick := _quick(line)) is None else quick for line in lines)
+
+
+def _by_ftfy(line: str) -> str:
+    """What `ftfy.fix_text` does, in its order, but for the bound: its fixers may make a run of marks or join two."""
+    while True:
+        fixed = line
+        for fix in _FIXERS:
+            fixed = fix(fixed)
+        fixed = unicodedata.normalize("NFC", stream_safe(fixed))
+        if fixed == line:
+            return line
+        line = fixed
 
 
 def _quick(text: str) -> str | None:
@@ -135,6 +161,8 @@ def _quick(text: str) -> str | None:
         return text
     if _SUSPECT.search(parts) and _suspicious(text):
         return None
+    if stream_safe(parts) != parts:
+        text = stream_safe(text)
     if unicodedata.is_normalized("NFC", text):
         return text
     # ftfy comes to normalisation with the text unchanged, and then begins again.

@@ -68,6 +68,7 @@ _FENCE_LINE = re.compile(r"^([ >]*)(```|~~~)", re.MULTILINE)
 # Of a text behind a line end: a search for a line end is many times as fast as one for the start of a line.
 _BEFORE_QUOTE = re.compile(r"\n([^>\n][^\n]*+)\n(?=>)")
 _MANY_QUOTED_BREAKS = re.compile(r"\n((?:> ?)++)\n(?:(?:> ?)++\n)++")
+_NO_CONTAINER = re.compile("[^ >]")
 _CONTAINER_PREFIX = re.compile(r"(?:[ >]|[-*+] |\d+[.)] )*")
 _QUOTE_AFTER_QUOTE = re.compile(r"</blockquote>\s*+(?=<blockquote[\s>])")
 _MATH_SCRIPT = re.compile(r"<script\b(?:(?!math/tex)[^<>])*+math/tex([^<>]*+)>", re.IGNORECASE)
@@ -166,7 +167,8 @@ def _convert(body: str, codes: list[_Code], prose: Callable[[str], str]) -> str:
     if text is None:
         text = _prose_of(body, options, prose)
     if separated:
-        text = re.sub(rf"^[> ]*{stem}Q\n(?:[> ]*\n)*", "", text, flags=re.MULTILINE).replace(f"{stem}Q", "")
+        line = re.compile(rf"^[> ]*+{stem}Q\n(?:[> ]*+\n)*+", re.MULTILINE)
+        text = line.sub("", text).replace(f"{stem}Q", "")
     if codes:
         text = _put_back(text, codes, stem)
     return text.strip()
@@ -305,7 +307,7 @@ def _fenced(code: _Code, prefix: str, suffix: str) -> list[str]:
     """The lines of a fenced block. prefix: what the container wrote before it, such as `> ` or `- `."""
     if suffix.strip() or not _CONTAINER_PREFIX.fullmatch(prefix):
         raise _NoPlaceError
-    return fenced(code.text, code.language, prefix, re.sub(r"[^ >]", " ", prefix))
+    return fenced(code.text, code.language, prefix, _NO_CONTAINER.sub(" ", prefix))
 
 
 def _nests_too_deeply(body: str) -> bool:

@@ -54,6 +54,9 @@ _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
 _MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_ENCODING = re.compile(rb"""<\?xml[^<>]*encoding\s*+=\s*+["']([\w.-]+)""")
+_ROOT = re.compile(rb"<([A-Za-z]+)(?=[\s/>])")
+_ROW_START = re.compile(rb"row\s")
 # Rows are unescaped so many bytes at a time; a Drop, of which there may be many in a row, counts as a short one.
 _BLOCK_BYTES = 200_000
 _ROW_BYTES = 100
@@ -97,10 +100,8 @@ def table_of(head: bytes, name: str) -> Table:
     """The table that a file is, by its root element; without one by its name, and else Posts."""
     content = _without_prolog(head)
     stem = name.rpartition("/")[2].lower().split(".")[0]
-    for table in Table:
-        if re.match(rb"<%b(?=[\s/>])" % table.encode(), content):
-            return table
-    return next((table for table in Table if stem == table), Table.POSTS)
+    root = _root_of(content)
+    return next((table for name in (root, stem) for table in Table if name == table), Table.POSTS)
 
 
 def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | None:
@@ -112,15 +113,20 @@ def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | 
         return Reason.EMPTY_FILE, "no content"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
         return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; the tables of a dump are UTF-8: convert it first"
-    encoding = re.search(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.-]+)""", head[:200])
+    encoding = _ENCODING.search(head[:200])
     if encoding and encoding[1].lower() not in (b"utf-8", b"us-ascii", b"utf8"):
         return Reason.WRONG_FORMAT, f"encoding {encoding[1].decode('ascii', 'replace')}; dumps are UTF-8"
     content = _without_prolog(head)
     if content.startswith(b"<!DOCTYPE"):
         return Reason.DOCTYPE, "a document type declaration; the entities it defines are not expanded"
-    if not re.match(rb"<(?:%b|row)(?=[\s/>])" % table.encode(), content):  # a part cut from a dump may begin with a row
+    if _root_of(content) not in (table, "row"):  # a part cut from a dump may begin with a row
         return Reason.WRONG_FORMAT, f"no <{table}> element at its start: not such a table of a dump"
     return None
+
+
+def _root_of(content: bytes) -> str | None:
+    found = _ROOT.match(content)
+    return found[1].decode() if found else None
 
 
 def _without_prolog(head: bytes) -> bytes:
@@ -197,7 +203,7 @@ def raw_rows(stream: IO[bytes], start: int, end: int | None, dump: Dump, base: i
             closed = data.startswith(closing)
         elif piece.last:
             yield Drop(dump.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
-        elif re.match(rb"row\s", data):
+        elif _ROW_START.match(data):
             yield RawRow(data, offset)
         else:
             detail = "markup that is neither a row nor the root element"

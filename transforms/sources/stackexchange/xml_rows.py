@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ATTRIBUTE = r"""\s+([A-Za-z_:][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)')"""
+_ATTRIBUTE = r"""(?<!\s)\s++([A-Za-z_:][\w:.-]*+)\s*+=\s*+(?:"([^"]*)"|'([^']*)')"""
 _EACH_ATTRIBUTE = re.compile(_ATTRIBUTE, re.ASCII)
 _ROW = re.compile(rf"row((?:{_ATTRIBUTE})*+)\s*/>\s*", re.ASCII)
 _PLAIN_NAME = re.compile(rb" ([A-Za-z_:][A-Za-z0-9_:.-]*)=")
