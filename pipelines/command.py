@@ -110,7 +110,7 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         limits.check_address_space()
         if beams and not takes_beam:
             raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
-        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False))
+        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False) or 0)
     except _WRONG_USE as error:  # a wrong option or argument
         told = io.StringIO()
         error.show(told)

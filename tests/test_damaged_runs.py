@@ -47,11 +47,13 @@ def train_on_two(folder: Path, output: Path) -> subprocess.CompletedProcess[str]
     """Under torchrun with two gloo ranks. Connections may fail on a busy machine: then once more."""
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     command += ["-m", "trainers.pretrain", *arguments(folder, output, "pretrain", **OFTEN)]
+    said = ""
     for _ in range(2):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)
+        said += done.stderr
         if done.returncode == 0 or "cannot resume" in done.stderr:
-            return done
-    raise AssertionError(done.stderr[-3000:])
+            return subprocess.CompletedProcess(command, done.returncode, done.stdout, said)
+    raise AssertionError(said[-3000:])
 
 
 def killed(run: Path, copy: Path) -> Path:

@@ -49,7 +49,7 @@ COMMON = [
     "a\n",
     "\n>",
 ]
-METHODS = "search|match|fullmatch|findall|finditer|sub"
+METHODS = "search|match|fullmatch|findall|finditer|sub|split"
 NUM_SAMPLES = 12
 
 

@@ -12,6 +12,8 @@ from pipelines.report.data import FEW, Build, Estimate, Evaluation, Part
 from pipelines.report.html import Column, Few, Html, counted, join, long_table, number, paragraph, percent, tag, whisker
 from tokenizer.languages import language_name
 
+_LEADING_NUMBER = re.compile(r"[0-9]{1,9}")
+
 GREY = (
     f"Grey: fewer than {FEW} prompts. A bootstrap over so few draws too narrow an interval, so theirs is Wilson's, for "
     "as many independent answers as there are prompts."
@@ -100,7 +102,7 @@ def _part(name: str, part: Part) -> Sequence[object]:
 
 def _margin(item: tuple[str, Part]) -> tuple[float, str]:
     """Buckets such as "3-5" and "11+" by their smallest margin."""
-    smallest = re.match(r"[0-9]{1,9}", item[0])
+    smallest = _LEADING_NUMBER.match(item[0])
     return float(smallest[0]) if smallest else float("inf"), item[0]
 
 

@@ -79,7 +79,7 @@ def run(build_folder: str, output: str) -> None:
 
 
 def _warn(message: str) -> None:
-    console.print(f"[bold yellow]warning:[/] {escape(message)}", soft_wrap=True)
+    console.print(f"[bold yellow]warning:[/] {escape(message)}", soft_wrap=True, markup=True)
 
 
 def command(

@@ -27,7 +27,6 @@ _EXACT = 1 << 53  # below it a float is the integer that was meant
 _ITSELF = "."
 _WHOLE = re.compile(r"([+-]?[0-9]{1,18})(?:\.0+)?", re.ASCII)
 _BIGQUERY_ZONE = re.compile(r" UTC$")
-_WHOLE_NUMBER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 
 
 class Unreadable:
