@@ -49,7 +49,7 @@ COMMON = [
     "a\n",
     "\n>",
 ]
-METHODS = "search|match|fullmatch|findall|finditer|sub|split"
+METHODS = "search|match|fullmatch|findall|finditer|sub"
 NUM_SAMPLES = 12
 
 
@@ -72,7 +72,7 @@ def patterns() -> Iterator[Pattern]:
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for name, value in vars(importlib.import_module(module)).items():
             if f"{name} = " in text or f"{name}: " in text:  # and is not imported
-                used = re.findall(rf"\b{name}\.({METHODS})\(", text)
+                used = re.findall(rf"\b{name}\.({METHODS}|split)\(", text)
                 used = used or re.findall(rf"(?:\bpattern|[)\]])\.({METHODS})\(", text)
                 yield from (Pattern(module, name, regex, tuple(sorted(set(used)))) for regex in inside(value))
 
