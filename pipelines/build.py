@@ -27,7 +27,7 @@ from pipelines.train import launch, told
 from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_json, strict_yaml
 from transforms.datasets.ids import fingerprint
-from transforms.datasets.manifest import load_manifest
+from transforms.datasets.manifest import UnreadableError, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
 from transforms.datasets.standing import Existing, damage
 from transforms.datasets.step import EVALUATION, MODEL
@@ -286,7 +286,10 @@ def _is_done(stamp: str, wanted: str, shown: str) -> bool:
         known = (done["fingerprint"], done["digest"])
     except (ValueError, KeyError, TypeError):  # the trainer itself knows
         return False
-    manifest = load_manifest(shown)
+    try:
+        manifest = load_manifest(shown)
+    except UnreadableError:
+        return False
     return known == (wanted, manifest.digest) and damage(shown, manifest) is None
 
 

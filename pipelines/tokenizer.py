@@ -23,7 +23,7 @@ from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
 from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets import places, shards
+from transforms.datasets import shards
 from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
@@ -175,7 +175,7 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
         SPECIAL_TOKENS_FILE: convert.special_tokens_map(),
     }
     for name, data in content.items():
-        places.write_atomically(build.at(name), data)
+        build.write_file(name, data)
     encoder = Encoder.load(build.work)
     texts = convert.probes(pieces) + [text for group in validation.values() for text in group]
     compared = convert.check_equal(lambda batch: spm.encode(model, batch), encoder.encode_batch, texts)
@@ -192,9 +192,7 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
         "texts_with_ids_equal_to_sentencepiece": compared,
     }
     pretty = json.dumps(json.loads(canonical_json(card)), indent=1, ensure_ascii=False) + "\n"
-    places.write_atomically(build.at(CARD_FILE), pretty.encode())
-    for name in FILES:
-        build.record_file(name)
+    build.write_file(CARD_FILE, pretty.encode())
     return counts
 
 

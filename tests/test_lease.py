@@ -33,7 +33,7 @@ def set_owner(place: Path, beat: float | None = None, **owner: object) -> None:
 
 def test_a_second_builder_is_refused_and_told_who_builds(tmp_path: Path) -> None:
     held = Lease.take(str(tmp_path), "f", [])
-    with pytest.raises(OwnedError, match=f"is being built by process {os.getpid()} on .*; two builders would mix"):
+    with pytest.raises(OwnedError, match=f"is being built by process {os.getpid()} on .*Two builders would mix"):
         Lease.take(str(tmp_path), "f", [])
     held.check()
     held.end()
@@ -60,17 +60,18 @@ def test_what_was_let_go_is_gone_on_with_under_its_name(tmp_path: Path) -> None:
 DEAD = {
     "its process is gone": {"pid": 2**22 + 1},
     "its process id was given to another process": {"pid_started": "1"},
-    "its host was started anew": {"boot": "another-boot pid:[1]"},
+    "its host was started anew, silent since": {"boot": "another-boot pid:[1]"},
+    "another host of the same name, silent": {"boot": "another-boot pid:[1]"},
     "another host, silent": {"host": "elsewhere", "boot": "b p"},
     "another container of this host, silent": {"boot": f"{lease._boot().split(' ')[0]} pid:[1]"},
 }
-SILENT = ("silent",)
 
 
 @pytest.mark.parametrize("how", DEAD)
 def test_a_dead_owner_is_taken_over_and_finds_out(how: str, tmp_path: Path) -> None:
     dead = Lease.take(str(tmp_path), "f", [])
-    set_owner(tmp_path, time.time() - DEAD_S - 1 if how.endswith("silent") else None, **DEAD[how])
+    beat = lease._booted() - 1 if how.endswith("since") else time.time() - DEAD_S - 1 if "silent" in how else None
+    set_owner(tmp_path, beat, **DEAD[how])
     with_it = Lease.take(str(tmp_path), "f", [])
     with pytest.raises(LostError, match="another process has taken over this build"):
         dead.check()
@@ -80,12 +81,111 @@ def test_a_dead_owner_is_taken_over_and_finds_out(how: str, tmp_path: Path) -> N
     with_it.end()
 
 
-@pytest.mark.parametrize("how", ["another host, silent", "another container of this host, silent"])
+@pytest.mark.parametrize("how", [name for name in DEAD if name.endswith("silent")])
 def test_an_owner_elsewhere_lives_while_it_shows_signs_of_life(how: str, tmp_path: Path) -> None:
     Lease.take(str(tmp_path), "f", [])
     set_owner(tmp_path, time.time() - DEAD_S + 30, **DEAD[how])
     with pytest.raises(OwnedError):
         Lease.take(str(tmp_path), "f", [])
+
+
+@pytest.mark.skipif(not Path("/proc/stat").exists(), reason="needs to be told when the host was started")
+def test_a_host_of_the_same_name_is_not_taken_for_this_one_started_anew(tmp_path: Path) -> None:
+    Lease.take(str(tmp_path), "f", [])
+    set_owner(tmp_path, time.time() - 1, boot="another-boot pid:[1]")
+    with pytest.raises(OwnedError):
+        Lease.take(str(tmp_path), "f", [])
+
+
+def test_a_process_that_the_system_hides_lives_while_it_shows_signs_of_life(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Lease.take(str(tmp_path), "f", [])
+    monkeypatch.setattr(lease, "_started", lambda pid: None)
+    with pytest.raises(OwnedError):
+        Lease.take(str(tmp_path), "f", [])
+    set_owner(tmp_path, time.time() - DEAD_S - 1)
+    Lease.take(str(tmp_path), "f", []).end()
+
+
+def test_who_was_silent_for_too_long_has_lost_its_lease_whatever_stands_there(tmp_path: Path) -> None:
+    held = Lease.take(str(tmp_path), "f", [])
+    held._last_beat -= DEAD_S
+    with pytest.raises(LostError):
+        held.check()
+    held.end()
+    assert markers(tmp_path) == ["000001.json"], "it may be another's by now"
+
+
+def test_a_store_that_fails_now_and_then_ends_no_heart_beat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StoreError(Exception):
+        pass
+
+    failures = [StoreError("503")] * 3
+    write = places.write_atomically
+
+    def failing(place: str, data: bytes) -> None:
+        if failures:
+            raise failures.pop()
+        write(place, data)
+
+    monkeypatch.setattr(lease, "BEAT_S", 0.02)
+    monkeypatch.setattr(places, "write_atomically", failing)
+    held = Lease.take(str(tmp_path), "f", [])
+    wait_until = time.monotonic() + 20
+    while held._last_beat == held.marker.beat:
+        assert time.monotonic() < wait_until, "no beat"
+        time.sleep(0.01)
+    held.end()
+
+
+def test_a_beat_brings_no_ended_lease_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT_S", 0.001)
+    for _ in range(50):
+        Lease.take(str(tmp_path), "f", []).end()
+    time.sleep(0.05)
+    assert not (tmp_path / "building").exists()
+
+
+def test_a_forked_child_ends_nothing(tmp_path: Path) -> None:
+    held = Lease.take(str(tmp_path), "f", [])
+    held._process += 1
+    held.let_go()
+    held.end()
+    held._process -= 1
+    held.check()
+    held.end()
+
+
+@pytest.mark.parametrize("name", ["1.json", "²", "000001.json.tmp", ".tmp-x-000001.json", "junk", "0000001.json"])
+def test_odd_names_among_the_markers_are_swept(name: str, tmp_path: Path) -> None:
+    (tmp_path / "building").mkdir()
+    (tmp_path / "building" / name).write_text("{}")
+    held = Lease.take(str(tmp_path), "f", [])
+    assert markers(tmp_path) == ["000001.json"]
+    held.end()
+    assert not (tmp_path / "building").exists()
+
+
+def test_a_link_to_nowhere_among_the_markers_does_not_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "_WRITTEN_S", 0.05)
+    (tmp_path / "building").mkdir()
+    (tmp_path / "building" / "000001.json").symlink_to(tmp_path / "nowhere")
+    Lease.take(str(tmp_path), "f", []).end()
+
+
+def test_a_slow_taker_gives_way_to_who_began_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It saw 000001 of a dead owner; meanwhile that build was finished, and a new one begun as 000001."""
+    Lease.take(str(tmp_path), "f", []).let_go()
+    seen = current(str(tmp_path))
+    Lease.take(str(tmp_path), "f", []).end()
+    living = Lease.take(str(tmp_path), "g", [])
+    with monkeypatch.context() as patch:
+        patch.setattr(lease, "current", lambda place: seen)
+        with pytest.raises(OwnedError):
+            Lease.take(str(tmp_path), "f", [])
+    living.check()
+    living.end()
 
 
 def test_an_owner_beats_until_it_has_lost_its_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

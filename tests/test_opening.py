@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,11 +16,14 @@ import pytest
 from tests import laws
 from tests.small_dataset import PATHS, SPEC, build, opened, read_file, write, write_all
 from transforms.datasets import lease, places
+from transforms.datasets.checks import DamagedError
+from transforms.datasets.dataset import check_folder
 from transforms.datasets.lease import LostError, OwnedError
-from transforms.datasets.manifest import load_manifest
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import MANIFEST
 from transforms.datasets.opening import begin
 from transforms.datasets.standing import Existing
+from transforms.datasets.verify import find_problems
 
 OTHER = replace(SPEC, settings={"holdout": 0.5})
 WRITES = ("create", "write_atomically", "remove", "move", "remove_empty_folders")
@@ -161,3 +165,148 @@ def test_an_edited_manifest_is_noticed(tmp_path: Path) -> None:
                 run()
     build(tmp_path, existing=Existing.REPLACE)
     laws.assert_sound(tmp_path)
+
+
+# ------------------------------------------------------------------------------------- whose files are whose
+
+
+def test_who_lost_the_build_removes_nothing_of_its_successor(tmp_path: Path) -> None:
+    with opened(tmp_path) as begun:
+        write(begun.build, PATHS[0])
+        (marker,) = (tmp_path / "building").glob("*")
+        values = json.loads(marker.read_text())
+        values["owner"]["host"], values["beat"] = "elsewhere", 0.0
+        marker.write_text(json.dumps(values))
+        after = build(tmp_path)
+        begun.abandon()
+    assert laws.assert_sound(tmp_path) == after
+
+
+@pytest.mark.parametrize("folder", ["data", "scratch"])
+def test_a_folder_on_another_disk_is_built_into_and_replaced(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As os.replace sees it: across the link nothing can be renamed."""
+    disk, here = tmp_path / "disk", tmp_path / "here"
+    build(here)
+    disk.mkdir()
+    if (here / folder).exists():
+        shutil.move(here / folder, disk / folder)
+    (disk / folder).mkdir(exist_ok=True)
+    (here / folder).symlink_to(disk / folder)
+    rename = os.replace
+
+    def across(source: str, target: str) -> None:
+        if {"disk" in os.path.realpath(place) for place in (source, target)} == {True, False}:
+            raise OSError(18, "Invalid cross-device link")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", across)
+    build(here, OTHER, Existing.REPLACE)
+    assert laws.assert_sound(here).fingerprint == OTHER.fingerprint
+    assert (here / folder).is_symlink()
+
+
+def test_where_nothing_may_be_written_what_stands_is_not_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build(tmp_path)
+    access = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).endswith("data") and access(path, mode))
+    with pytest.raises(PermissionError, match="nothing may be written into this folder"):
+        build(tmp_path, OTHER, Existing.REPLACE)
+    assert load_manifest(str(tmp_path)) == before
+    assert [read_file(tmp_path, path).num_rows for path in PATHS] == [10, 10]
+
+
+def test_an_unchanged_dataset_is_read_where_nothing_may_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build(tmp_path)
+    (tmp_path / "building").mkdir()
+    (tmp_path / "building" / ".tmp-x").write_text("left by a kill")
+
+    def refuse(*_: object) -> bool:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(places, "create", refuse)
+    assert build(tmp_path) == before
+
+
+@pytest.mark.parametrize("folder", ["data", "rejects", "parts", "scratch", "next", "building"])
+@pytest.mark.parametrize("below", ["", "/layers/split"])
+def test_no_dataset_is_built_in_a_folder_that_another_one_clears(folder: str, below: str, tmp_path: Path) -> None:
+    build(tmp_path / "corpus")
+    with pytest.raises(ValueError, match=f"lies in the folder {folder}/ of the dataset {tmp_path}/corpus"):
+        build(tmp_path / "corpus" / f"{folder}{below}")
+    build(tmp_path / folder / "corpus")
+    build(tmp_path / "corpus" / "layers" / "split")
+    build(tmp_path / "corpus")
+    laws.assert_sound(tmp_path / "corpus" / "layers" / "split")
+
+
+@pytest.mark.parametrize("path", ["next", "data", "building/000001.json", "manifest.json", "run.json", "scratch/x"])
+def test_a_manifest_that_names_files_of_its_build_is_none(path: str, tmp_path: Path) -> None:
+    manifest = build(tmp_path)
+    first, *others = manifest.files
+    hostile = replace(manifest, files=(replace(first, path=path), *others))
+    (tmp_path / MANIFEST).write_bytes(hostile.to_json())
+    with pytest.raises(ValueError, match=f"names a file of its build: '{path}'"):
+        load_manifest(str(tmp_path))
+    build(tmp_path, OTHER, Existing.REPLACE)
+    laws.assert_sound(tmp_path)
+
+
+def test_old_files_that_are_folders_are_not_removed(tmp_path: Path) -> None:
+    manifest = build(tmp_path)
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "thesis.txt").write_text("precious")
+    first, *others = manifest.files
+    (tmp_path / MANIFEST).write_bytes(replace(manifest, files=(replace(first, path="notes"), *others)).to_json())
+    build(tmp_path, OTHER, Existing.REPLACE)
+    assert (tmp_path / "notes" / "thesis.txt").read_text() == "precious"
+
+
+# ------------------------------------------------------------------------------------- files that are not shards
+
+
+MODEL = DatasetSpec("model", {"seed": 1})
+
+
+def test_a_kill_between_top_level_files_leaves_nothing_to_the_next_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def export(place: Path, spec: DatasetSpec, names: Sequence[str]) -> None:
+        begun = begin(str(place), spec)
+        assert not isinstance(begun, Manifest)
+        with begun:
+            for name in names:
+                begun.build.write_file(name, name.encode())
+            begun.commit(names)
+
+    for number in range(100):
+        place = tmp_path / str(number)
+        with monkeypatch.context() as patch:
+            if not killed_after(number, patch, partial(export, place, MODEL, ["a.json", "b.json", "c.safetensors"])):
+                break
+            dead(patch)
+            if not (place / MANIFEST).exists():
+                export(place, replace(MODEL, settings={"seed": 2}), ["a.json"])
+                laws.assert_sound(place)
+                assert sorted(path.name for path in place.iterdir()) == ["a.json", "manifest.json", "run.json"]
+    assert number > 12
+
+
+def test_what_is_half_built_or_has_foreign_files_is_loaded_by_nobody(tmp_path: Path) -> None:
+    with opened(tmp_path, MODEL) as begun:
+        begun.build.write_file("tokenizer.json", b"{}")
+        with pytest.raises(ValueError, match="its build did not finish"):
+            check_folder(str(tmp_path))
+        begun.commit(["tokenizer.json"])
+    check_folder(str(tmp_path))
+    (tmp_path / "README.md").write_text("mine")
+    check_folder(str(tmp_path))
+    (tmp_path / "added_tokens.json").write_text("{}")
+    with pytest.raises(DamagedError, match=r"added_tokens\.json is not in its manifest"):
+        check_folder(str(tmp_path))
+    assert find_problems(str(tmp_path)) == ["added_tokens.json: not in the manifest"]

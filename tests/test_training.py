@@ -24,8 +24,6 @@ from trainers import configs, launch, loop, parallel, preference, pretrain
 from trainers.configs import Optimizer, Parallel, PreferenceConfig, PretrainConfig, Schedule
 from trainers.data.rows import PairBatch, pad
 from trainers.parallel import Ranks
-from transforms.datasets.checks import DamagedError
-from transforms.datasets.lease import Lease, OwnedError
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
 
@@ -324,40 +322,3 @@ def test_weight_decay_is_for_matrices_only() -> None:
 def test_bf16_without_cuda_is_refused() -> None:
     with pytest.raises(ValueError, match="bf16 needs CUDA"):
         parallel.start(Parallel(precision="bf16"), threads=1)
-
-
-def test_two_trainers_do_not_go_on_in_one_folder(folder: Path, tmp_path: Path) -> None:
-    export = tmp_path / "run" / "export"
-    held = Lease.take(str(export), "f", [])
-    with pytest.raises(OwnedError, match=f"{export} is being built by process {os.getpid()} on"):
-        train(folder, tmp_path / "run", "pretrain")
-    assert not (tmp_path / "run" / "checkpoints").exists()
-    held.end()
-    train(folder, tmp_path / "run", "pretrain")
-    assert find_problems(str(export)) == []
-
-
-def test_damaged_data_stops_a_run_before_anything_is_saved(folder: Path, tmp_path: Path) -> None:
-    """Also in a shard that no step has come to."""
-    data = tmp_path / "curriculum"
-    shutil.copytree(folder / "curriculum", data)
-    (*_, last) = sorted((data / "data").iterdir())
-    content = bytearray(last.read_bytes())
-    content[len(content) // 2] ^= 1
-    last.write_bytes(content)
-    with pytest.raises(DamagedError, match=f"{data} is damaged: data/{last.name}"):
-        train(folder, tmp_path / "run", "pretrain", data=str(data), max_steps=2, checkpoint_every=1)
-    assert not list((tmp_path / "run").rglob("*.safetensors"))
-    assert not list((tmp_path / "run").rglob("step-*"))
-
-
-def test_a_damaged_model_is_not_started_from(folder: Path, tmp_path: Path) -> None:
-    train(folder, tmp_path / "run", "pretrain")
-    weights = tmp_path / "run" / "export" / "model.safetensors"
-    content = bytearray(weights.read_bytes())
-    content[-5] ^= 1
-    weights.write_bytes(content)
-    with pytest.raises(DamagedError, match=r"export is damaged: model\.safetensors"):
-        train(folder, tmp_path / "preference", "preference", init=str(weights.parent))
-    with pytest.raises(ValueError, match=r"export is damaged: model\.safetensors .*--replace"):
-        train(folder, tmp_path / "run", "pretrain")

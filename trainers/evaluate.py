@@ -77,8 +77,7 @@ def _write(build: Build, groups: Sequence[Group], rewards: Sequence[np.ndarray],
     table = _scores(groups, rewards)
     shards.write_shard(build, SCORES_FILE, SCORES, [table], counts=counts)
     text = json.dumps({**report, "responses": responses}, indent=1, sort_keys=True, ensure_ascii=False)
-    places.write_atomically(build.at(REPORT), text.encode() + b"\n")
-    build.record_file(REPORT)
+    build.write_file(REPORT, text.encode() + b"\n")
 
 
 def _scores(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> pa.Table:

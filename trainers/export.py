@@ -55,7 +55,6 @@ def write(
             raise ValueError(f"the tokenizer folder {tokenizer} has no tokenizer.json; name one that has")
         written = sorted(path.name for path in scratch.iterdir())
         for name in written:
-            places.move(str(scratch / name), build.at(name))
-            build.record_file(name)
+            build.adopt(str(scratch / name), name)
         opened.commit(written, counts)
     ranks.wait()

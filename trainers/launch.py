@@ -29,6 +29,7 @@ from trainers.runlog import RunLog
 from transforms.datasets import places, shown
 from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.lease import LostError
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import MANIFEST
 from transforms.datasets.opening import Opened, begin
@@ -94,7 +95,13 @@ def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
         log.say(f"{size:,} parameters, {job.summary}, {steps:,}{of} steps, {ranks.world} ranks")
         check_isolation(model, job.outputs, encoder.vocab_size, ranks)
         files = FileCheck(job.data, ranks.rank, ranks.world)
-        if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, files.wait):
+
+        def may_save() -> None:
+            files.wait()
+            if lost := ranks.from_first(_lost(opened)):
+                raise ValueError(lost)
+
+        if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, may_save):
             return loop.PREEMPTED
         export.write(opened, model, tokenizer, job.counts, ranks)
     log.say(f"model in {folder}")
@@ -128,13 +135,23 @@ def _begin(config: RunConfig, folder: str, spec: DatasetSpec, identity: Mapping[
     begun = begin(folder, spec, existing)
     if isinstance(begun, Opened):
         try:
-            if existing is Existing.REPLACE:
-                shutil.rmtree(Path(config.output) / checkpoint.FOLDER, ignore_errors=True)
             checkpoint.refuse_another_run(Path(config.output), identity)
-        except BaseException:
-            begun.abandon()
-            raise
+        except BaseException as error:
+            if not (isinstance(error, ValueError) and existing is Existing.REPLACE):
+                with begun:  # lets go of it
+                    raise
+            shutil.rmtree(Path(config.output) / checkpoint.FOLDER)
     return begun
+
+
+def _lost(opened: Opened | None) -> str:
+    """Why the first rank may not save any more; "" when it may."""
+    try:
+        if opened:
+            opened.check()
+    except LostError as error:
+        return str(error)
+    return ""
 
 
 def _spec(identity: Mapping[str, object]) -> DatasetSpec:

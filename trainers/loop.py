@@ -10,6 +10,7 @@ skipped batch's ids are written to metrics.jsonl, and after `nonfinite_skips` of
 from __future__ import annotations
 
 import math
+import shutil
 import signal
 import time
 from collections.abc import Callable, Mapping
@@ -118,10 +119,10 @@ def train(
     task: Task,
     ranks: Ranks,
     log: RunLog,
-    wait_for_files: Callable[[], None],
+    may_save: Callable[[], None],
 ) -> bool:
-    """Runs to `steps`, from the newest sound checkpoint of this run when it has any. wait_for_files: raises when the
-    data is damaged; nothing is saved before.
+    """Runs to `steps`, from the newest sound checkpoint of this run when it has any. may_save: raises when the data
+    is damaged or the folder is another process's by now; nothing is saved then.
 
     Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
     Raises ValueError for a checkpoint of another run or when none is sound, RuntimeError after too many non-finite
@@ -129,7 +130,7 @@ def train(
     """
     output = Path(config.output)
     optimizer = make_optimizer(model, config.optimizer)
-    step, skipped = _resume(output, identity, model, optimizer, loader, ranks, log)
+    step, skipped = _resume(output, identity, model, optimizer, loader, ranks, log, config.replace)
     log.open(step)
     if step:
         log.write("resumed", step, {})
@@ -153,7 +154,7 @@ def train(
                 log.write("validation", step, found)
             if step == steps or result.stop or _due(step, config.checkpoint_every):
                 state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
-                wait_for_files()
+                may_save()
                 checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
             if result.stop and step < steps:
                 log.say(f"told to stop: saved before step {step + 1}; run the same command again to go on")
@@ -171,8 +172,19 @@ def _resume(
     loader: Loader,
     ranks: Ranks,
     log: RunLog,
+    replace: bool,
 ) -> tuple[int, int]:
-    found = checkpoint.newest_sound(output, identity, ranks, log.say)
+    try:
+        found = checkpoint.newest_sound(output, identity, ranks, log.say)
+    except ValueError as error:  # none is sound: every rank is told
+        if not replace:
+            raise
+        log.say(f"{error}. As told to replace it, this run begins anew")
+        ranks.wait()
+        if ranks.first:
+            shutil.rmtree(output / checkpoint.FOLDER)
+        ranks.wait()
+        found = None
     if found is None:
         return 0, 0
     path, state = found

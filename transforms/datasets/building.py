@@ -10,8 +10,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from transforms.datasets import places, strict_json
-from transforms.datasets.fates import Tally
-from transforms.datasets.manifest import Counts, ShardFile
+from transforms.datasets.manifest import ShardFile, is_below
 from transforms.datasets.names import REJECTS, SCRATCH, part_name
 
 
@@ -65,8 +64,25 @@ class Build:
         places.write_atomically(self.at(part_name(file.path)), data)
         return file
 
-    def record_file(self, path: str, counts: Counts | None = None) -> ShardFile:
-        """The part-record of a file that is not Arrow (a model, a card) and already stands at its place."""
-        target = self.at(path)
-        sha256, xxh3 = places.digests(target)
-        return self.leave_record(ShardFile(path, 0, places.size(target), sha256, xxh3, "", Tally(counts).to_dict()))
+    def adopt(self, source: str, path: str) -> ShardFile:
+        """Gives a file that is not Arrow (a model, a card), whole in scratch space, its place. The record is written
+        first, so that nothing stands there which no record names."""
+        sha256, xxh3 = places.digests(source)
+        file = self.leave_record(ShardFile(path, 0, places.size(source), sha256, xxh3))
+        places.move(source, self.at(path))
+        return file
+
+    def write_file(self, path: str, data: bytes) -> ShardFile:
+        """`adopt` of a file of these bytes."""
+        source = places.join(self.scratch, path)
+        places.write_atomically(source, data)
+        return self.adopt(source, path)
+
+
+def path_in_record(record: str) -> str | None:
+    """The file that a part-record names, of whatever build; None when it cannot be read."""
+    try:
+        path = strict_json.load(record)["file"]["path"]
+    except (ValueError, TypeError, KeyError):
+        return None
+    return path if isinstance(path, str) and is_below(path) else None

@@ -6,7 +6,10 @@ that out.
 
 from __future__ import annotations
 
+import mmap
 import os
+
+import pyarrow as pa
 
 from transforms.datasets import places
 from transforms.datasets.manifest import ShardFile
@@ -23,9 +26,10 @@ class DamagedError(ValueError):
 
 def stamp(place: str) -> Stamp | None:
     """What tells a local file from one that was written to since; None for a remote one."""
-    if not places.is_local(place):
-        return None
-    found = os.stat(places.local_path(place))
+    return _stamp_of(os.stat(places.local_path(place))) if places.is_local(place) else None
+
+
+def _stamp_of(found: os.stat_result) -> Stamp:
     return [found.st_size, found.st_mtime_ns, found.st_ino]
 
 
@@ -36,13 +40,26 @@ def check(folder: str, file: ShardFile) -> None:
     check_size(folder, file)
     if is_trusting():
         return
-    now = stamp(place)
-    key = (place, file.xxh3, tuple(now or ()))
-    if key in _checked:
-        return
-    check_hash(place, file, places.xxh3(place))
-    if now is not None:
-        _checked.add(key)
+    if places.is_local(place):
+        mapped(folder, file)
+    else:
+        check_hash(folder, file, places.xxh3(place))
+
+
+def mapped(folder: str, file: ShardFile) -> pa.Buffer:
+    """The bytes of a local file below a folder, checked as `check` does: what is checked is what is mapped, whatever
+    takes the file's place meanwhile."""
+    check_size(folder, file)
+    place = places.join(folder, file.path)
+    with open(places.local_path(place), "rb") as opened:
+        now = _stamp_of(os.fstat(opened.fileno()))
+        key = (place, file.xxh3, tuple(now))
+        if not is_trusting() and key not in _checked:
+            check_hash(folder, file, places.xxh3_in(opened))
+            _checked.add(key)
+        if not now[0]:
+            return pa.py_buffer(b"")
+        return pa.py_buffer(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 
 def check_size(folder: str, file: ShardFile) -> None:
@@ -54,11 +71,11 @@ def check_size(folder: str, file: ShardFile) -> None:
         raise DamagedError(f"{folder} is damaged: {file.path} should have {file.bytes} bytes, got {got}")
 
 
-def check_hash(place: str, file: ShardFile, found: str) -> None:
-    """Raises DamagedError unless bytes that were read at a place have the file's hash."""
+def check_hash(folder: str, file: ShardFile, found: str) -> None:
+    """Raises DamagedError unless bytes that were read of a file below a folder have its hash."""
     if found != file.xxh3 and not is_trusting():
         raise DamagedError(
-            f"{place.removesuffix(file.path).rstrip('/')} is damaged: {file.path} has XXH3-128 {found}, its manifest "
+            f"{folder} is damaged: {file.path} has XXH3-128 {found}, its manifest "
             f"says {file.xxh3}: its bytes were changed since it was committed. Copy it again from where it is sound, "
             "build the dataset anew with --replace, or read it as it is with --trust"
         )

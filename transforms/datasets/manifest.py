@@ -10,17 +10,18 @@ import hashlib
 import json
 import posixpath
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.lease import is_begun
-from transforms.datasets.names import DATA, MANIFEST, REJECTS
+from transforms.datasets.names import DATA, MANIFEST, REJECTS, TAKEN, TAKEN_FOLDERS
 from transforms.datasets.schema import SCHEMA_VERSION
 
 STEP_VERSION = "step"  # the version of the step itself, among versions
-OWN_DIGEST = "sha256_of_the_rest"
+OWN_DIGEST = "sha256_with_zeros_here"  # of the whole file with 64 zeros in place of this value
+_NO_DIGEST = "0" * 64
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -120,8 +121,8 @@ class Manifest:
         return sum(file.rows for file in self.data_files)
 
     def to_json(self) -> bytes:
-        values = asdict(self)
-        return _bytes({**values, OWN_DIGEST: _own_digest(values)})
+        text = json.dumps({**asdict(self), OWN_DIGEST: _NO_DIGEST}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
+        return _with_digest(text.encode(), _NO_DIGEST, hashlib.sha256(text.encode()).hexdigest())
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
@@ -131,30 +132,45 @@ class Manifest:
             version, paths = values["schema_version"], [str(file["path"]) for file in values["files"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise UnreadableError(f"is no manifest ({type(error).__name__}: {error})") from error
-        if outside := [path for path in paths if not _is_below(path)]:
+        if outside := [path for path in paths if not is_below(path)]:
             raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
         if version != SCHEMA_VERSION:
             raise UnreadableError(f"has schema version {version}, this Agora reads and writes {SCHEMA_VERSION}", paths)
         own = values.pop(OWN_DIGEST, None)
-        if own != _own_digest(values) or data != _bytes({**values, OWN_DIGEST: own}):
+        if own != hashlib.sha256(_with_digest(data, own, _NO_DIGEST)).hexdigest():
             raise UnreadableError(f"was changed after it was written: its {OWN_DIGEST} is another", paths)
+        if taken := [path for path in paths if path in TAKEN or path.startswith(TAKEN_FOLDERS)]:
+            raise UnreadableError(f"names a file of its build: {taken[0]!r}")
         try:
-            return strict_yaml.convert(Manifest, values, MANIFEST)
+            files = tuple(_file_of(file) for file in values["files"])
+            return replace(strict_yaml.convert(Manifest, {**values, "files": []}, MANIFEST), files=files)
         except ValueError as error:
             raise UnreadableError(f"is no manifest of schema version {version} ({error})", paths) from error
 
 
-def _bytes(values: Mapping[str, object]) -> bytes:
-    text = json.dumps(values, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-    return text.encode(errors="surrogatepass")
+def _with_digest(data: bytes, before: object, after: str) -> bytes:
+    """A manifest's bytes with another value of its own digest."""
+    there, here = (f'"{OWN_DIGEST}": "{value}"'.encode(errors="replace") for value in (before, after))
+    return data.replace(there, here)
 
 
-def _own_digest(values: Mapping[str, object]) -> str:
-    """The digest that a manifest carries of itself, so that an edited one is noticed by whoever reads it."""
-    return hashlib.sha256(_bytes(values)).hexdigest()
+_FILE_TYPES = {field.name: {"str": str, "int": int}.get(str(field.type), dict) for field in fields(ShardFile)}
 
 
-def _is_below(path: str) -> bool:
+def _file_of(values: object) -> ShardFile:
+    """As strict_yaml would, of which a manifest of many files has no time. Raises ValueError."""
+    if not isinstance(values, dict) or values.keys() != _FILE_TYPES.keys():
+        raise ValueError(f"a file has other keys than {', '.join(_FILE_TYPES)}")
+    for name, kind in _FILE_TYPES.items():
+        if type(values[name]) is not kind:
+            raise ValueError(f"{name} of a file is {values[name]!r}")
+    for counts in values["counts"].values():
+        if type(counts) is not dict or not all(type(number) is int for number in counts.values()):
+            raise ValueError(f"counts of a file are {counts!r}")
+    return ShardFile(**values)
+
+
+def is_below(path: str) -> bool:
     """Whether a path names a file below its folder, and in one way only."""
     return posixpath.normpath(path) == path and path != "." and not path.startswith(("/", "../")) and path != ".."
 

@@ -14,6 +14,9 @@ SCRATCH = "scratch"
 NEXT = "next"  # where a dataset is built while another one stands at the place
 REPLACED = "replaced.json"  # the files of the dataset that is being replaced
 OURS = tuple(f"{folder}/" for folder in (DATA, REJECTS, BUILDING, PARTS, SCRATCH, NEXT))
+# What no file of a dataset may be called.
+TAKEN_FOLDERS = tuple(f"{folder}/" for folder in (BUILDING, PARTS, SCRATCH, NEXT))
+TAKEN = frozenset({MANIFEST, RUN, REPLACED, *(folder.rstrip("/") for folder in OURS)})
 
 
 def shard_name(index: int, num_shards: int, split: str | None = None) -> str:

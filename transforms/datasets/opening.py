@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from transforms.datasets import checks, places, strict_json
-from transforms.datasets.building import Build
+from transforms.datasets.building import Build, path_in_record
 from transforms.datasets.checks import is_whole
 from transforms.datasets.fates import Tally
 from transforms.datasets.ids import plain
-from transforms.datasets.lease import Lease, OwnedError
+from transforms.datasets.lease import Lease, LostError, OwnedError, is_begun
 from transforms.datasets.manifest import (
     Counts,
     DatasetSpec,
@@ -53,19 +53,22 @@ class Opened:
 
     def clean(self) -> None:
         """Removes what earlier runs left, but for the files that this build has finished, with their records."""
-        paths = places.list_files(self.build.work)
         keep: set[str] = set()
-        written: set[str] = set()
-        for record in (path for path in paths if path.startswith(f"{PARTS}/") and path.endswith(".json")):
+        for record in _records(self.build.work):
             file = self.build.read_record(self.build.at(record))
-            if file is None:
-                continue
-            written.add(file.path)
-            if is_whole(self.build.work, file):
+            if file is not None and is_whole(self.build.work, file):
                 keep |= {record, file.path}
-        for path in paths:
-            if path not in keep and not path.startswith(f"{BUILDING}/") and (is_ours(path) or path in written):
-                places.remove(self.build.at(path))
+        self._remove(keep)
+
+    def _remove(self, keep: Collection[str]) -> None:
+        """Removes what builds wrote into the folder, other builds too: what is a build's by its place, and what a
+        record names. But for the lease; and records last, so that a kill leaves nothing that none of them names."""
+        work = self.build.work
+        named = {path for record in _records(work) if (path := path_in_record(places.join(work, record)))}
+        paths = [path for path in places.list_files(work) if path not in keep and not path.startswith(f"{BUILDING}/")]
+        for path in sorted(paths, key=lambda path: path.startswith(f"{PARTS}/")):
+            if is_ours(path) or path in named:
+                places.remove(places.join(work, path))
 
     def commit(
         self,
@@ -90,6 +93,7 @@ class Opened:
         except ValueError:
             self.abandon()
             raise
+        self._lease.check()  # to look at all files took its time
         self._write_run(manifest, run or {})
         if self._beside:
             old = json.dumps(_paths(self.place)).encode()
@@ -102,15 +106,22 @@ class Opened:
         return manifest
 
     def abandon(self) -> None:
-        """Removes what this build wrote; what stood at the place before stays as it was."""
+        """Removes what this build wrote; what stood at the place before stays as it was, and all that is another
+        process's by now."""
+        try:
+            self._lease.check()
+        except LostError:
+            return
         if self._beside:
             places.remove(self.build.work)
         else:
-            for path in places.list_files(self.place):
-                if is_ours(path) and not path.startswith(f"{BUILDING}/"):
-                    places.remove(places.join(self.place, path))
+            self._remove(keep=())
             _remove_empty_folders(self.place)
         self._lease.end()
+
+    def check(self) -> None:
+        """Raises LostError when another process has taken the build over."""
+        self._lease.check()
 
     def _gather(
         self, paths: Iterable[str], inputs: Sequence[Mapping[str, object]] | None, counts: Counts | None
@@ -168,13 +179,17 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
 
     Raises ValueError as `find` does, and OwnedError when another process builds at the place.
     """
+    _refuse_within_another(place)
     manifest = find(place, spec, existing)
-    if manifest is not None and not _strays(place, manifest) and manifest == load_manifest(place):
+    kept = manifest is not None and manifest.kept_with != load_manifest(place).kept_with
+    if manifest is not None and not kept and not _strays(place, manifest):
         return manifest
     try:
         lease = Lease.take(place, spec.fingerprint, spec.input_digests)
-    except OwnedError:
-        if manifest is not None:  # what another process builds there is its own affair
+    except (OwnedError, OSError):
+        # What another process builds there is its own affair, and what lies about where nothing may be written has to
+        # stay.
+        if manifest is not None and not kept:
             return manifest
         raise
     try:
@@ -187,7 +202,7 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     except BaseException:
         lease.let_go()
         raise
-    if manifest != load_manifest(place):  # it is kept with other versions from now on
+    if kept:
         places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
     sweep(place, manifest)
     lease.end()
@@ -204,17 +219,37 @@ def take_place(place: str) -> None:
         return
     manifest = load_manifest(beside)
     old = strict_json.load(places.join(beside, REPLACED))
-    places.remove(places.join(place, MANIFEST))  # before its files: what loses them is no dataset any more
     kept = {file.path for file in manifest.files if not places.exists(places.join(beside, file.path))}
+    for folder in sorted({path.rpartition("/")[0] for path in (*old, *(file.path for file in manifest.files))}):
+        places.check_writable(places.join(place, folder))  # before anything of what stands is gone
+    places.remove(places.join(place, MANIFEST))  # before its files: what loses them is no dataset any more
     for path in old:
-        if path not in kept:  # those have been moved already
-            places.remove(places.join(place, path))
+        target = places.join(place, path)
+        if path not in kept and not places.is_folder(target):  # those have been moved already
+            places.remove(target)
     for path in (*(file.path for file in manifest.files if file.path not in kept), RUN):
         if places.exists(places.join(beside, path)):
             places.move(places.join(beside, path), places.join(place, path))
     places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
     places.remove(places.join(beside, MANIFEST))
     places.remove(beside)
+
+
+def _refuse_within_another(place: str) -> None:
+    """Raises ValueError where the place lies in a folder of another dataset that its builds clear."""
+    parts = places.absolute(place).rstrip("/").split("/")
+    for number, part in enumerate(parts):
+        above = "/".join(parts[:number])
+        if f"{part}/" in OURS and above and (places.exists(places.join(above, MANIFEST)) or is_begun(above)):
+            raise ValueError(
+                f"{place} lies in the folder {part}/ of the dataset {above}, which is cleared when that is built; name "
+                "another output"
+            )
+
+
+def _records(work: str) -> list[str]:
+    """The part-records in a build's folder, below it."""
+    return [f"{PARTS}/{name}" for name in places.list_files(places.join(work, PARTS)) if name.endswith(".json")]
 
 
 def _paths(place: str) -> Sequence[str]:

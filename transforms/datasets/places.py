@@ -7,6 +7,7 @@ fsspec's listings are not kept. What object stores do otherwise is in stores.py.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -164,14 +165,35 @@ def remove(place: str) -> None:
 
 
 def move(source: str, target: str) -> None:
-    """Gives a file another place on its file system, over what stands there; its bytes stay where they are."""
+    """Gives a file another place, over what stands there. On one disk its bytes stay where they are; a store copies
+    them within itself."""
     filesystem, path = _filesystem(source)
     _, goal = _filesystem(target)
-    if isinstance(filesystem, LocalFileSystem):
-        os.makedirs(os.path.dirname(goal), exist_ok=True)
+    if not isinstance(filesystem, LocalFileSystem):
+        filesystem.cp_file(path, goal)  # not mv, to which `[` and `*` in names are patterns
+        filesystem.rm_file(path)
+        return
+    os.makedirs(os.path.dirname(goal), exist_ok=True)
+    try:
         os.replace(path, goal)
-    else:
-        filesystem.mv(path, goal)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        with AtomicFile(target) as copy, open(path, "rb") as file:  # a folder of it is on another disk
+            while chunk := file.read(_CHUNK_BYTES):
+                copy.write(chunk)
+        os.unlink(path)
+
+
+def check_writable(place: str) -> None:
+    """Raises PermissionError for a local folder, there or to be made, in which nothing may be written."""
+    if not is_local(place):
+        return
+    folder = os.path.abspath(local_path(place))
+    while not os.path.exists(folder):
+        folder = os.path.dirname(folder)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, "nothing may be written into this folder", folder)
 
 
 def remove_empty_folders(place: str) -> None:
@@ -179,7 +201,7 @@ def remove_empty_folders(place: str) -> None:
     if not is_local(place):
         return
     for folder, _, _ in os.walk(local_path(place), topdown=False):
-        if not os.listdir(folder):
+        if not os.listdir(folder) and not os.path.islink(folder):  # a link to another disk is a user's
             os.rmdir(folder)
 
 
@@ -320,10 +342,15 @@ def sha256(place: str) -> str:
 
 def xxh3(place: str) -> str:
     """Hex XXH3-128 of a file's bytes: not against forgers, but twelve times as fast as SHA-256."""
-    digest = xxhash.xxh3_128()
     with open_input(place) as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
+        return xxh3_in(file)
+
+
+def xxh3_in(file: IO[bytes]) -> str:
+    """`xxh3` of an open file, read from where it stands."""
+    digest = xxhash.xxh3_128()
+    while chunk := file.read(_CHUNK_BYTES):
+        digest.update(chunk)
     return digest.hexdigest()
 
 

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from transforms.datasets import places
 from transforms.datasets.checks import DamagedError, check_size
-from transforms.datasets.dataset import Dataset
+from transforms.datasets.dataset import Dataset, foreign_files
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Manifest, ShardFile
 from transforms.datasets.names import REJECTS, is_ours
@@ -22,6 +22,7 @@ def find_problems(place: str) -> list[str]:
     problems = [problem for file in manifest.files for problem in _file_problems(dataset, file)]
     named = {file.path for file in manifest.files}
     strays = [path for path in places.list_files(place) if path not in named and is_ours(path)]
+    strays += foreign_files(place, manifest)
     return problems + _wrong_totals(manifest) + [f"{path}: not in the manifest" for path in strays]
 
 
