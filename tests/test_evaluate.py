@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from trainers.configs import EvaluateConfig, PreferenceConfig
 from trainers.data.groups import Group
 from trainers.evaluation import metrics
 from trainers.evaluation.metrics import ScoredPairs
+from transforms.datasets.checks import DamagedError
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
 
@@ -226,3 +229,13 @@ def test_the_command_prints_the_result_and_errors_name_the_remedy(folder: Path, 
     assert "longer" in done.stderr
     with pytest.raises(ValueError, match=r"preference"):
         evaluate.run(config_of(folder, tmp_path / "other", data=str(folder / "curriculum")))
+
+
+def test_a_damaged_model_is_not_evaluated(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder / "pm" / "export", tmp_path / "model")
+    weights = tmp_path / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(DamagedError, match=r"model is damaged: model\.safetensors"):
+        evaluate.run(replace(config_of(folder, tmp_path / "evaluation"), model=str(tmp_path / "model")))

@@ -51,10 +51,12 @@ def test_what_was_let_go_is_gone_on_with_under_its_name(tmp_path: Path) -> None:
     assert second.marker.owner != first.marker.owner
     assert markers(tmp_path) == ["000002.json"]
     second.let_go()
-    for fingerprint, inputs in (("g", ["a"]), ("f", ["b"])):
+    builds = [first.marker.build]
+    for fingerprint, inputs in (("g", ["a"]), ("g", ["b"]), ("f", ["b"]), ("f", ["a"])):
         other = Lease.take(str(tmp_path), fingerprint, inputs)
-        assert other.marker.build not in (first.marker.build, second.marker.build)
+        builds.append(other.marker.build)
         other.let_go()
+    assert len(set(builds)) == 5, "a build's name says what it was made from"
 
 
 DEAD = {

@@ -139,6 +139,33 @@ def test_whoever_lost_the_build_commits_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / MANIFEST).exists()
 
 
+def test_whoever_loses_the_build_while_it_commits_publishes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as begun:
+        write_all(begun.build)
+        (marker,) = (tmp_path / "building").glob("*")
+        with pytest.raises(LostError, match="another process has taken over"):
+            begun.commit(PATHS, check=lambda manifest: shutil.copy(marker, marker.with_name("000002.json")))
+    assert not (tmp_path / MANIFEST).exists()
+
+
+def test_a_kill_while_a_swap_is_swept_is_mended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(tmp_path)
+    remove = places.remove
+
+    def killed(place: str) -> None:
+        if place.endswith("/next"):
+            remove(f"{place}/replaced.json")  # whatever the system takes first
+            raise Killed
+        remove(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(places, "remove", killed)
+        with pytest.raises(Killed):
+            build(tmp_path, OTHER, Existing.REPLACE)
+    build(tmp_path, OTHER)
+    assert laws.assert_sound(tmp_path).fingerprint == OTHER.fingerprint
+
+
 def test_the_files_of_two_builds_are_never_in_one_manifest(tmp_path: Path) -> None:
     """The second builder is refused; and what it would have written, had it not been, is none of the first's."""
     with opened(tmp_path) as begun:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 
 import pytest
 
+from pipelines import build
 from tests.test_training import metrics, train
 from tests.training_data import write_all
 from trainers import checkpoint
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.lease import Lease, OwnedError
+from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
 
 
@@ -57,6 +60,25 @@ def test_a_damaged_model_is_not_started_from(folder: Path, tmp_path: Path) -> No
         train(folder, tmp_path / "preference", "preference", init=str(weights.parent))
     with pytest.raises(ValueError, match=r"export is damaged: model\.safetensors .*--replace"):
         train(folder, tmp_path / "run", "pretrain")
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "manifest", None])
+def test_a_build_takes_no_damaged_model_for_a_finished_one(damage: str | None, folder: Path, tmp_path: Path) -> None:
+    train(folder, tmp_path / "run", "pretrain")
+    export = tmp_path / "run" / "export"
+    stamp = tmp_path / "steps.json"
+    stamp.write_text(json.dumps({"fingerprint": "f", "digest": load_manifest(str(export)).digest}))
+    weights = export / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    if damage == "flip":
+        content[-5] ^= 1
+    weights.write_bytes(content[:1000] if damage == "cut" else content)
+    if damage == "manifest":
+        (export / "manifest.json").write_bytes(b"{")
+    assert build._is_done(str(stamp), "f", str(export)) is (damage is None)
+    assert not build._is_done(str(stamp), "g", str(export))
+    stamp.write_bytes(b"{")
+    assert not build._is_done(str(stamp), "f", str(export))
 
 
 def test_a_preempted_run_goes_on_when_it_is_told_to_replace(folder: Path, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import laws
-from tests.small_dataset import PATHS, SPEC, build
+from tests.small_dataset import PATHS, SPEC, build, with_content
+from transforms.datasets.names import MANIFEST
 from transforms.datasets.opening import begin
 from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
@@ -33,3 +35,20 @@ def test_verify_finds_damage(tmp_path: Path, damage: str) -> None:
             begin(str(tmp_path), SPEC)
         build(tmp_path, existing=Existing.REPLACE)
         laws.assert_sound(tmp_path)
+
+
+def test_verify_adds_the_counts_up(tmp_path: Path) -> None:
+    manifest = build(tmp_path)
+    for change in ({"counts": {"split": {"train": 21}}}, {"counts": {}}, {"whole": {"split": {"train": 1}}}):
+        (tmp_path / MANIFEST).write_bytes(replace(manifest, **change).to_json())
+        assert find_problems(str(tmp_path)) == ["counts of 'split': the manifest's are not those of its files"]
+
+
+def test_verify_finds_the_shard_of_another_build(tmp_path: Path) -> None:
+    """Of the same rows and ids, and with the hash that the manifest wants."""
+    build(tmp_path / "here")
+    for name, spec in (("settings", replace(SPEC, settings={})), ("kind", replace(SPEC, kind="tokens"))):
+        build(tmp_path / name, spec)
+        with_content(tmp_path / "here", PATHS[0], (tmp_path / name / PATHS[0]).read_bytes())
+        assert all("it is of another build" in problem for problem in find_problems(str(tmp_path / "here")))
+        assert find_problems(str(tmp_path / "here"))

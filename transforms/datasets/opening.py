@@ -112,11 +112,8 @@ class Opened:
             self._lease.check()
         except LostError:
             return
-        if self._beside:
-            places.remove(self.build.work)
-        else:
-            self._remove(keep=())
-            _remove_empty_folders(self.place)
+        self._remove(keep=())
+        _remove_empty_folders(self.place)
         self._lease.end()
 
     def check(self) -> None:
