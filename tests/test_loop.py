@@ -79,6 +79,6 @@ def test_skipped_steps_count_on_after_a_resume(tmp_path: Path) -> None:
     model, optimizer = small()
     state = {"identity": {"seed": 0}, "loader": {"step": 5}, "skipped": 2, "ranks": 1}
     log = RunLog(tmp_path, "test", 9, speak=False)
-    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log) == (0, 0)
+    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log, replace=False) == (0, 0)
     checkpoint.save(tmp_path, 5, model, optimizer, state, 1, ALONE)
-    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log) == (5, 2)
+    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log, replace=False) == (5, 2)
