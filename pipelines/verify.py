@@ -10,7 +10,7 @@ from rich.markup import escape
 from pipelines.command import console, run_command
 from pipelines.progress import summary
 from transforms.datasets.manifest import load_manifest
-from transforms.datasets.verify import find_problems
+from transforms.datasets.verify import find_problems, unfinished
 
 DAMAGED = 1
 
@@ -22,6 +22,8 @@ def command(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) 
         console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True, markup=True)
     if problems:
         raise SystemExit(DAMAGED)
+    if note := unfinished(place):
+        console.print(f"note: {note}", soft_wrap=True)
     manifest = load_manifest(place)
     console.print(f"sound: {manifest.kind} {manifest.fingerprint}, {summary(manifest)}", soft_wrap=True)
 

@@ -18,7 +18,7 @@ from tests.small_dataset import read_file
 from transforms.datasets import places
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
-from transforms.datasets.verify import find_problems
+from transforms.datasets.verify import find_problems, unfinished
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
@@ -43,6 +43,7 @@ def assert_sound(place: Path | str) -> Manifest:
     """Law 4: the manifest is there, tells the truth about every file, and nothing else lies in the folder."""
     problems = find_problems(str(place))
     assert not problems, f"{place}: {problems}"
+    assert not unfinished(str(place)), f"{place}: a build was begun here"
     return load_manifest(str(place))
 
 

@@ -231,3 +231,13 @@ def test_capitals_are_read_as_the_same_language(lid_model: Path) -> None:
     ]
     for text, capitals in zip(detector.detect(texts), detector.detect([text.upper() for text in texts]), strict=True):
         assert capitals.language == text.language
+
+
+def test_half_of_a_published_model_is_refused(tmp_path: Path, lid_model: Path) -> None:
+    """fastText would find other languages with it, hang or crash, by where it is cut."""
+    data = lid_model.read_bytes()
+    for size in (0, 100, 900_000):
+        (tmp_path / "lid.176.ftz").write_bytes(data[:size])
+        with pytest.raises(ValueError, match="is not the model that is published under this name"):
+            ModelHandle.of(str(tmp_path / "lid.176.ftz"))
+    assert ModelHandle.of(str(lid_model)).load()

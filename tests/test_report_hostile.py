@@ -16,7 +16,8 @@ import pytest
 from pipelines.report import folder as report_folder
 from pipelines.report import page as report
 from tests.small_build import EVALUATION, PART, Page, assert_harmless, corpus, render, save, whole_build
-from transforms.datasets.manifest import Manifest, ShardFile
+from tests.small_dataset import opened
+from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
 from transforms.datasets.names import MANIFEST
 
 SCRIPT = '<script>alert("x")</script>'
@@ -327,3 +328,16 @@ def test_nothing_reaches_the_terminal_that_acts_there(
     said = capsys.readouterr().err
     assert "[bold]red[/bold]" in said
     assert not re.search("[\x1b\u202e]", said)
+
+
+def test_a_figure_that_was_edited_is_told(build: Path) -> None:
+    place = build / "evaluation"
+    values = json.loads((place / "evaluation.json").read_bytes())
+    shutil.rmtree(place)
+    with opened(place, DatasetSpec("evaluation", {})) as begun:
+        begun.build.write_file("evaluation.json", json.dumps(values).encode())
+        begun.commit(["evaluation.json"])
+    assert "evaluation.json is not the file" not in Page(render(build)).text
+    values["accuracy"]["value"] = 0.99
+    (place / "evaluation.json").write_text(json.dumps(values))
+    assert "evaluation/evaluation.json is not the file that was made" in told(build)

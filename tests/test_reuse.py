@@ -122,6 +122,11 @@ def test_a_damaged_cache_is_read_past(tmp_path: Path) -> None:
     laws.assert_same_bytes(tmp_path / "one", tmp_path / "two")
     ingest(tmp_path / "three", dump, settings=settings(reuse=str(cache)))
     assert told(tmp_path / "three")["reused"] == ["a.xml"]
+    account = next(cache.rglob("complete.json"))  # a full disk cuts it short
+    account.write_bytes(account.read_bytes()[:20])
+    ingest(tmp_path / "four", dump, settings=settings(reuse=str(cache)))
+    assert told(tmp_path / "four")["read"] == {"a.xml": "its rows in the cache are damaged"}
+    laws.assert_same_bytes(tmp_path / "one", tmp_path / "four")
 
 
 def test_removal_on_request(tmp_path: Path) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests import laws
-from tests.small_dataset import PATHS, SPEC, build, with_content
+from tests.small_dataset import PATHS, SPEC, build, opened, with_content, write, write_all
+from transforms.datasets import opening
 from transforms.datasets.names import MANIFEST
 from transforms.datasets.opening import begin
 from transforms.datasets.standing import Existing
-from transforms.datasets.verify import find_problems
+from transforms.datasets.verify import find_problems, unfinished
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "remove", "stray"])
@@ -52,3 +54,29 @@ def test_verify_finds_the_shard_of_another_build(tmp_path: Path) -> None:
         with_content(tmp_path / "here", PATHS[0], (tmp_path / name / PATHS[0]).read_bytes())
         assert all("it is of another build" in problem for problem in find_problems(str(tmp_path / "here")))
         assert find_problems(str(tmp_path / "here"))
+
+
+def test_a_build_that_was_begun_where_a_dataset_stands_is_no_damage(tmp_path: Path) -> None:
+    build(tmp_path)
+    with opened(tmp_path, replace(SPEC, settings={}), Existing.REPLACE) as begun:
+        write(begun.build, PATHS[0])
+        assert find_problems(str(tmp_path)) == []
+        assert f"of process {os.getpid()} on" in unfinished(str(tmp_path))
+    assert "a process that let go, is not finished" in unfinished(str(tmp_path))
+    build(tmp_path)
+    laws.assert_sound(tmp_path)
+
+
+def test_a_run_that_is_refused_after_it_finished_a_swap_leaves_no_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = replace(SPEC, settings={})
+    build(tmp_path)
+    with opened(tmp_path, other, Existing.REPLACE) as begun, monkeypatch.context() as patch:
+        write_all(begun.build)
+        patch.setattr(opening, "take_place", lambda place: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            begun.commit(PATHS)
+    with pytest.raises(ValueError, match="already holds"):
+        build(tmp_path)
+    assert laws.assert_sound(tmp_path).fingerprint == other.fingerprint

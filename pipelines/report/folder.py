@@ -22,7 +22,8 @@ from pipelines.report.data import (
     wilson,
 )
 from pipelines.report.reading import FARTHEST, Found, Trouble, parsed
-from transforms.datasets import places
+from transforms.datasets import checks, places
+from transforms.datasets.checks import DamagedError
 from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
 from transforms.layers.kinds import LAYERS
@@ -74,6 +75,9 @@ def read_build(folder: str) -> Build:
         if (dataset := dataset_of(role, manifest, troubles)) is not None
     }
     _tell_other_parents(datasets, troubles)
+    for role in ("tokenizer", "evaluation"):  # their figures are in files beside the manifest
+        if role in manifests:
+            _tell_damage(folder, DATASETS[role][0], manifests[role], troubles)
     settings = {role: _values(role, manifests[role], troubles)["settings"] for role in datasets}
     pairs, tokenizer, curriculum = (settings.get(role) for role in ("pairs", "tokenizer", "curriculum"))
     return Build(
@@ -174,6 +178,15 @@ def _tell_other_parents(datasets: Mapping[str, Dataset], troubles: Troubles) -> 
             if parent in datasets and (here := datasets[parent].digest) != digest:
                 says = f"was made from another {parent} ({digest[:16]}) than stands here ({here[:16]})"
                 troubles.append(Trouble(_file(role), f"{says}: their figures do not belong together"))
+
+
+def _tell_damage(folder: str, name: str, manifest: Manifest, troubles: Troubles) -> None:
+    for file in manifest.files:
+        if file.path.endswith(".json"):
+            try:
+                checks.check(places.join(folder, name), file)
+            except (DamagedError, OSError) as error:
+                troubles.append(Trouble(f"{name}/{file.path}", f"is not the file that was made ({error})"))
 
 
 def _json(folder: str, name: str, troubles: Troubles, needed: bool = True) -> Found:

@@ -196,6 +196,9 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
             opened = Opened(place, spec, lease)
             opened.clean()
             return opened
+    except ValueError:  # another dataset stands here: nothing was begun
+        lease.end()
+        raise
     except BaseException:
         lease.let_go()
         raise

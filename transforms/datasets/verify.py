@@ -8,8 +8,9 @@ from transforms.datasets import places
 from transforms.datasets.checks import DamagedError, check_size
 from transforms.datasets.dataset import Dataset, foreign_files
 from transforms.datasets.fates import Tally
+from transforms.datasets.lease import current, is_begun
 from transforms.datasets.manifest import Manifest, ShardFile
-from transforms.datasets.names import REJECTS, is_ours
+from transforms.datasets.names import BUILDING, NEXT, REJECTS, is_ours
 from transforms.datasets.schema import FINGERPRINT, KIND
 from transforms.datasets.shards import iter_batches
 
@@ -22,8 +23,19 @@ def find_problems(place: str) -> list[str]:
     problems = [problem for file in manifest.files for problem in _file_problems(dataset, file)]
     named = {file.path for file in manifest.files}
     strays = [path for path in places.list_files(place) if path not in named and is_ours(path)]
+    if is_begun(place):  # what another build is about here is no damage (`unfinished`)
+        strays = [path for path in strays if not path.startswith((f"{BUILDING}/", f"{NEXT}/"))]
     strays += foreign_files(place, manifest)
     return problems + _wrong_totals(manifest) + [f"{path}: not in the manifest" for path in strays]
+
+
+def unfinished(place: str) -> str:
+    """What is to be known of a build that was begun where a dataset stands; "" when there is none."""
+    if not is_begun(place):
+        return ""
+    _, marker = current(place)
+    who = f"process {marker.owner.pid} on {marker.owner.host}" if marker and marker.owner else "a process that let go"
+    return f"its successor, of {who}, is not finished; run that command again, or this dataset's, to clear it"
 
 
 def verify_file(place: str, num_bytes: int, sha256: str) -> bool:

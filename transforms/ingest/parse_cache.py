@@ -82,8 +82,8 @@ class ParseCache:
         if not places.exists(index):
             number = len(self._parts(folder))
             return [], f"{number} of its ranges were read before" if number else "not read before with these settings"
-        parts = [_part(values) for values in strict_json.load(index)]
-        if not all(self._is_sound(folder, part) for part in parts):
+        parts = _read_parts(index)
+        if not parts or not all(self._is_sound(folder, part) for part in parts):
             places.remove(folder)
             return [], "its rows in the cache are damaged"
         return [CachedPart(file, places.join(folder, part.path), part) for part in parts], ""
@@ -93,8 +93,10 @@ class ParseCache:
         place = places.join(self.folder(file), _path(start, end))
         if not places.exists(f"{place}.json"):
             return None
-        part = _part(strict_json.load(f"{place}.json"))
-        return CachedPart(file, place, part) if verify_file(place, part.bytes, part.sha256) else None
+        for part in _read_parts(f"{place}.json"):
+            if verify_file(place, part.bytes, part.sha256):
+                return CachedPart(file, place, part)
+        return None
 
     def keep(
         self, tables: Iterable[pa.Table], file: InputFile, start: int, end: int | None, account: Account
@@ -135,7 +137,7 @@ class ParseCache:
 
     def _parts(self, folder: str) -> list[Part]:
         names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]
-        return [_part(strict_json.load(places.join(folder, name))) for name in names]
+        return [part for name in names for part in _read_parts(places.join(folder, name))]
 
     def check(self) -> None:
         """Raises ValueError when the place is not a folder that is empty, missing or a cache."""
@@ -196,6 +198,15 @@ def account_of(cached: CachedPart) -> Account:
     for entry in cached.part.entries:
         account.removed(entry)
     return account
+
+
+def _read_parts(place: str) -> list[Part]:
+    """The parts that a file of the cache tells of, one or several; none where it cannot be read: they are read anew."""
+    try:
+        values = strict_json.load(place)
+        return [_part(part) for part in (values if isinstance(values, list) else [values])]
+    except (ValueError, TypeError, KeyError):
+        return []
 
 
 def _part(values: Mapping[str, object]) -> Part:

@@ -71,6 +71,9 @@ class Detected(NamedTuple):
     reason: Reason | None  # None: kept
 
 
+_PUBLISHED = {"lid.176.ftz": "8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83"}  # SHA-256
+
+
 @dataclass(frozen=True)
 class ModelHandle:
     """A model by place and SHA-256: what travels to workers instead of the model."""
@@ -86,7 +89,14 @@ class ModelHandle:
                 f"no language model at {place}; get one, such as lid.176.ftz (make models fetches it), or annotate "
                 "without the language layer"
             )
-        return ModelHandle(place, places.sha256(place))
+        handle = ModelHandle(place, places.sha256(place))
+        published = _PUBLISHED.get(places.name(place), handle.sha256)
+        if handle.sha256 != published:  # fastText looks at nothing: half a model finds other languages, or crashes
+            raise ValueError(
+                f"{place} is not the model that is published under this name: SHA-256 {handle.sha256[:16]}, wanted "
+                f"{published[:16]}. It is damaged, or another one: get it again (make models), or give it another name"
+            )
+        return handle
 
     def load(self) -> Detector:
         """Raises ValueError when the file is not the one the handle was made of, or no fastText model."""
