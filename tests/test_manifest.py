@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.small_dataset import build
 from transforms.datasets.align import check_aligned
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
+from transforms.datasets.names import MANIFEST
 
 
 def test_manifests_are_json_that_round_trips(tmp_path: Path) -> None:
@@ -59,3 +61,16 @@ def test_a_layer_of_other_rows_ids_or_shards_describes_other_documents(
     layer = replace(documents, files=[first, replace(second, **change)])  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the split layer does not describe these documents"):
         check_aligned(documents, layer, "split")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"rows": "9"}, {"rows": True}, {"bytes": 1.0}, {"sha256": None}, {"counts": []}, {"counts": {"a": {"b": "1"}}}],
+)
+def test_values_of_another_type_make_no_manifest(change: dict[str, Any], tmp_path: Path) -> None:
+    """Also where the manifest carries the digest of just these values."""
+    manifest = build(tmp_path)
+    first, *others = manifest.files
+    (tmp_path / MANIFEST).write_bytes(replace(manifest, files=(replace(first, **change), *others)).to_json())
+    with pytest.raises(ValueError, match="is no manifest of schema version"):
+        load_manifest(str(tmp_path))
