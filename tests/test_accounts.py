@@ -66,3 +66,21 @@ def test_adding_up_adds_no_sum_again(monkeypatch: pytest.MonkeyPatch) -> None:
         whole = p | beam.Create(every) | beam.CombineGlobally(Total())
         assert_that(whole | beam.Map(lambda account: account.num_read), equal_to([2 * len(every)]))
     assert len(added) <= 2 * 3 * len(every)
+
+
+@pytest.mark.parametrize(("orphans", "refused"), [(2, False), (5, False), (6, True)])
+def test_votes_most_of_which_are_about_no_post_are_of_another_dump(orphans: int, refused: bool) -> None:
+    account = Account()
+    account.read("Posts.xml", 5)
+    account.kept("Posts.xml", 5)
+    account.read("Votes.xml", 14)
+    account.used("Votes.xml", "up", 10 - orphans)
+    account.unused("Votes.xml", Reason.ORPHAN, orphans)
+    account.unused("Votes.xml", Reason.OTHER_VOTE, 4)
+    files = ["Posts.xml", "Votes.xml"]
+    check(account, files, max_drop_rate=1.0)
+    if refused:
+        with pytest.raises(ValueError, match=r"Votes\.xml: 6 of 10 rows are about posts that are not in the input"):
+            check(account, files, max_drop_rate=0.1)
+    else:
+        check(account, files, max_drop_rate=0.1)

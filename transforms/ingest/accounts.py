@@ -124,6 +124,7 @@ class Total(beam.CombineFn):
 # Dropped as they should be: they count on neither side of the drop rate.
 _WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
 _WORST_FILES = 5
+_MOST_ORPHANS = 0.5  # of votes and links
 _ORPHANS = "give the file with the questions too, or keep answers without one with --headless-threads keep"
 
 
@@ -189,12 +190,28 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
             f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
             "them with --allow-damaged (in a build file ingest.allow_damaged: true):\n" + "\n".join(damaged)
         )
+    _check_marks(account, files, max_drop_rate)
     if unusable > max_drop_rate * (kept + unusable):
         raise ValueError(
             f"{unusable} of {kept + unusable} posts or documents were dropped "
             f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
             "input or raise the bound:\n" + "\n".join([*_explained(account, dropped, files), *_worst(rates)])
         )
+
+
+def _check_marks(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
+    """Raises ValueError for votes and links most of which are about posts that are not there: those of another dump.
+
+    What the others are about has the same number by chance. Of a dump's own 2% are orphans, whose posts were deleted.
+    """
+    for file in files:
+        used, orphans = account.counts.total(f"used {file}"), account.counts.group(f"unused {file}").get("orphan", 0)
+        if orphans > max(max_drop_rate, _MOST_ORPHANS) * (used + orphans):
+            raise ValueError(
+                f"{file}: {orphans} of {used + orphans} rows are about posts that are not in the input, so that it "
+                "seems to be of another dump, and what it says of the others would be wrong. Give tables of one dump; "
+                "or, if it is meant, --max-drop-rate 1"
+            )
 
 
 def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
