@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from trainers import checkpoint, checkpoint_state
-from trainers.checkpoint_state import STATE, DamagedError
+from trainers.checkpoint_state import STATE
 from trainers.parallel import Ranks
-from transforms.datasets import places
+from transforms.datasets import places, sealed
+from transforms.datasets.checks import DamagedError
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 IDENTITY = {"settings": {"seed": 0, "lr": 1e-05}, "data": "é"}
@@ -147,7 +148,7 @@ def test_no_byte_of_the_state_can_change(two: tuple[Path, dict[str, dict[str, Te
     saved = two[0] / checkpoint.FOLDER / "step-00000006"
     written = (saved / STATE).read_bytes()
     assert b"1e-05" in written
-    assert b"\\u00e9" in written
+    assert "é".encode() in written
     copy = saved.parent.parent / "flipped" / saved.name
     copy.mkdir(parents=True, exist_ok=True)
     for at in range(len(written)):
@@ -189,7 +190,7 @@ def test_a_state_with_a_right_digest_and_a_wrong_value_is_damage(tmp_path: Path,
     Small().save(tmp_path, 3, 6)
     saved = tmp_path / checkpoint.FOLDER / "step-00000006"
     values = {**checkpoint_state.read(saved), key: value}
-    (saved / STATE).write_text(checkpoint_state._with_digest(values))
+    (saved / STATE).write_bytes(sealed.seal(values))
     found, said = resume(tmp_path)
     assert found == saved.with_name("step-00000003")
     assert len(said) == 1
@@ -200,7 +201,7 @@ def test_a_state_that_lacks_a_key_is_damage(tmp_path: Path, missing: str) -> Non
     Small().save(tmp_path, 3, 6)
     saved = tmp_path / checkpoint.FOLDER / "step-00000006"
     values = {key: value for key, value in checkpoint_state.read(saved).items() if key != missing}
-    (saved / STATE).write_text(checkpoint_state._with_digest(values))
+    (saved / STATE).write_bytes(sealed.seal(values))
     assert resume(tmp_path)[0] == saved.with_name("step-00000003")
 
 

@@ -56,7 +56,7 @@ def restate(saved: Path) -> None:
     state = json.loads((saved / STATE).read_text())
     (saved / STATE).unlink()
     files = checkpoint_state.record(saved, 0, 1)
-    (saved / STATE).write_text(checkpoint_state.text(state, state["step"], files))
+    (saved / STATE).write_bytes(checkpoint_state.text(state, state["step"], files))
 
 
 def table(saved: Path) -> Metadata:

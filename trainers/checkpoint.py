@@ -28,10 +28,11 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from torch.optim import Optimizer
 
 from trainers import checkpoint_state
-from trainers.checkpoint_state import STATE, DamagedError, State
+from trainers.checkpoint_state import STATE, State
 from trainers.data.rows import check_state
 from trainers.dcp_reader import Planner, Reader, read_metadata
 from trainers.parallel import Ranks
+from transforms.datasets.checks import DamagedError
 
 FOLDER = "checkpoints"
 _NAME = re.compile(r"step-(\d{8})")
@@ -189,9 +190,9 @@ def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
     return flat
 
 
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
+def _write(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
         file.flush()
         os.fsync(file.fileno())
 

@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TypedDict, cast
 
-import xxhash
-
-from transforms.datasets import places
+from transforms.datasets import places, sealed
+from transforms.datasets.checks import DamagedError
+from transforms.datasets.sealed import SEAL
 
 STATE = "state.json"
 FORMAT = 2  # of checkpoints; the first had neither digests nor this number
@@ -38,24 +38,9 @@ class State(TypedDict):
     files: dict[str, FileRecord]
 
 
-class DamagedError(ValueError):
-    """A checkpoint that is not as it was written. The message names the file, what is there and what was written."""
-
-
-def text(state: Mapping[str, object], step: int, files: Mapping[str, FileRecord]) -> str:
+def text(state: Mapping[str, object], step: int, files: Mapping[str, FileRecord]) -> bytes:
     """What goes into state.json."""
-    values = {**state, "step": step, "files": files, "format": FORMAT}
-    return _with_digest(json.loads(json.dumps(values)))
-
-
-def _with_digest(values: Mapping[str, object]) -> str:
-    """The text with the digest of all of it but the digest."""
-    content = {key: value for key, value in values.items() if key != "digest"}
-    return _text({**content, "digest": xxhash.xxh3_128_hexdigest(_text(content).encode())})
-
-
-def _text(values: Mapping[str, object]) -> str:
-    return json.dumps(values, sort_keys=True, indent=1) + "\n"
+    return sealed.seal({**state, "step": step, "files": files, "format": FORMAT})
 
 
 def read(checkpoint: Path) -> State:
@@ -65,21 +50,18 @@ def read(checkpoint: Path) -> State:
     """
     path = checkpoint / STATE
     try:
-        written = path.read_bytes().decode()  # no line end is taken for another
+        written = path.read_bytes()
         values = json.loads(written)
-        intact = isinstance(values, dict) and written == _with_digest(values)
     except FileNotFoundError:
         raise DamagedError(f"{STATE} is missing") from None
     except (OSError, ValueError, RecursionError) as error:
         raise DamagedError(f"{STATE} cannot be read: {error}") from None
     if not isinstance(values, dict):
         raise DamagedError(f"{STATE} holds {type(values).__name__}, an object was written")
-    if {"step", "identity"} <= values.keys() and not {"format", "digest", "files"} & values.keys():
+    if {"step", "identity"} <= values.keys() and not {"format", SEAL, "files"} & values.keys():
         raise _other_version(path, 1)
-    if not intact:
-        raise DamagedError(
-            f"{STATE} is not as it was written: its text does not have the digest {values.get('digest')}"
-        )
+    if not sealed.is_intact(written, values):
+        raise DamagedError(f"{STATE} is not as it was written: its {SEAL} is another")
     if values.get("format") != FORMAT:
         raise _other_version(path, values.get("format"))
     for key, kind in _KINDS.items():

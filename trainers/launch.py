@@ -136,8 +136,8 @@ def _begin(config: RunConfig, folder: str, spec: DatasetSpec, identity: Mapping[
     if isinstance(begun, Opened):
         try:
             checkpoint.refuse_another_run(Path(config.output), identity)
-        except BaseException as error:
-            if not (isinstance(error, ValueError) and existing is Existing.REPLACE):
+        except ValueError:
+            if existing is not Existing.REPLACE:
                 with begun:  # lets go of it
                     raise
             shutil.rmtree(Path(config.output) / checkpoint.FOLDER)

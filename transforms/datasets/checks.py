@@ -1,13 +1,15 @@
 """Whether a file is the one that was written: nobody works on bytes that nobody checked.
 
-A file is checked once a process, by its XXH3-128. `--trust` leaves
-that out.
+A file is checked once a process, by its XXH3-128. `--trust` leaves that out, and looks at sizes alone.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -16,6 +18,8 @@ from transforms.datasets.manifest import ShardFile
 from transforms.datasets.trust import is_trusting
 
 Stamp = list[int]  # bytes, time of the last change in ns, inode: another one where a file was written to
+
+_ADVICE = "Copy it again from where it is sound, or build the dataset anew with --replace"
 
 _checked: set[tuple[str, str, tuple[int, ...]]] = set()  # place, hash, stamp
 
@@ -33,59 +37,77 @@ def _stamp_of(found: os.stat_result) -> Stamp:
     return [found.st_size, found.st_mtime_ns, found.st_ino]
 
 
-def check(folder: str, file: ShardFile) -> None:
+def check(folder: str, file: ShardFile, known: object = None) -> None:
     """Raises DamagedError unless the file below a folder has the bytes that its entry says. A local one is read once a
-    process, and again when it was written to since."""
+    process, again when it was written to since, and not at all while it bears the stamp that is `known` to be right."""
     place = places.join(folder, file.path)
-    check_size(folder, file)
-    if is_trusting():
-        return
     if places.is_local(place):
-        mapped(folder, file)
+        with _checked_file(folder, file, known):
+            pass
     else:
-        check_hash(folder, file, places.xxh3(place))
+        check_size(folder, file)
+        if not is_trusting():
+            check_hash(folder, file, places.xxh3(place))
 
 
 def mapped(folder: str, file: ShardFile) -> pa.Buffer:
     """The bytes of a local file below a folder, checked as `check` does: what is checked is what is mapped, whatever
     takes the file's place meanwhile."""
-    check_size(folder, file)
-    place = places.join(folder, file.path)
-    with open(places.local_path(place), "rb") as opened:
-        now = _stamp_of(os.fstat(opened.fileno()))
-        key = (place, file.xxh3, tuple(now))
-        if not is_trusting() and key not in _checked:
-            check_hash(folder, file, places.xxh3_in(opened))
-            _checked.add(key)
-        if not now[0]:
+    with _checked_file(folder, file) as opened:
+        if not file.bytes:  # nothing that could be mapped
             return pa.py_buffer(b"")
         return pa.py_buffer(mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ))
 
 
+@contextmanager
+def _checked_file(folder: str, file: ShardFile, known: object = None) -> Iterator[BinaryIO]:
+    """A local file, open for reading, after its check."""
+    place = places.join(folder, file.path)
+    try:
+        opened = open(places.local_path(place), "rb")  # noqa: SIM115
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise _wrong_size(folder, file, None) from None
+    with opened:
+        now = _stamp_of(os.fstat(opened.fileno()))
+        if now[0] != file.bytes:
+            raise _wrong_size(folder, file, now[0])
+        key = (place, file.xxh3, tuple(now))
+        if not is_trusting() and now != known and key not in _checked:
+            check_hash(folder, file, places.xxh3_in(opened))
+            _checked.add(key)
+        yield opened
+
+
 def check_size(folder: str, file: ShardFile) -> None:
     """Raises DamagedError unless the file is there with its number of bytes."""
-    place = places.join(folder, file.path)
-    found = places.size(place) if places.exists(place) else None
+    try:
+        found = places.size(places.join(folder, file.path))
+    except (FileNotFoundError, NotADirectoryError):
+        raise _wrong_size(folder, file, None) from None
     if found != file.bytes:
-        got = "no file" if found is None else f"{found} bytes"
-        raise DamagedError(f"{folder} is damaged: {file.path} should have {file.bytes} bytes, got {got}")
+        raise _wrong_size(folder, file, found)
+
+
+def _wrong_size(folder: str, file: ShardFile, found: int | None) -> DamagedError:
+    got = "no file" if found is None else f"{found} bytes"
+    return DamagedError(f"{folder} is damaged: {file.path} should have {file.bytes} bytes, got {got}. {_ADVICE}")
 
 
 def check_hash(folder: str, file: ShardFile, found: str) -> None:
     """Raises DamagedError unless bytes that were read of a file below a folder have its hash."""
     if found != file.xxh3 and not is_trusting():
         raise DamagedError(
-            f"{folder} is damaged: {file.path} has XXH3-128 {found}, its manifest "
-            f"says {file.xxh3}: its bytes were changed since it was committed. Copy it again from where it is sound, "
-            "build the dataset anew with --replace, or read it as it is with --trust"
+            f"{folder} is damaged: {file.path} has XXH3-128 {found}, its manifest says {file.xxh3}: its bytes were "
+            f"changed since it was committed. {_ADVICE}, or read it as it is with --trust"
         )
 
 
 def is_whole(folder: str, file: ShardFile) -> bool:
     """Whether a file has the bytes its entry says: a local one by its hash, a remote one, which would have to be
     fetched and which the store itself checks, by its size."""
+    look = check if places.is_local(folder) else check_size
     try:
-        check_size(folder, file) if not places.is_local(folder) else check(folder, file)
+        look(folder, file)
     except DamagedError:
         return False
     return True

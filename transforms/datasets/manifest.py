@@ -13,15 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from transforms.datasets import places, strict_yaml
+from transforms.datasets import places, sealed, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.lease import is_begun
 from transforms.datasets.names import DATA, MANIFEST, REJECTS, TAKEN, TAKEN_FOLDERS
 from transforms.datasets.schema import SCHEMA_VERSION
+from transforms.datasets.sealed import SEAL
 
 STEP_VERSION = "step"  # the version of the step itself, among versions
-OWN_DIGEST = "sha256_with_zeros_here"  # of the whole file with 64 zeros in place of this value
-_NO_DIGEST = "0" * 64
 
 Counts = Mapping[str, Mapping[str, int]]
 
@@ -121,8 +120,7 @@ class Manifest:
         return sum(file.rows for file in self.data_files)
 
     def to_json(self) -> bytes:
-        text = json.dumps({**asdict(self), OWN_DIGEST: _NO_DIGEST}, sort_keys=True, indent=1, ensure_ascii=False) + "\n"
-        return _with_digest(text.encode(), _NO_DIGEST, hashlib.sha256(text.encode()).hexdigest())
+        return sealed.seal(asdict(self))
 
     @staticmethod
     def from_json(data: bytes) -> Manifest:
@@ -136,22 +134,16 @@ class Manifest:
             raise UnreadableError(f"names a file outside its folder: {outside[0]!r}")
         if version != SCHEMA_VERSION:
             raise UnreadableError(f"has schema version {version}, this Agora reads and writes {SCHEMA_VERSION}", paths)
-        own = values.pop(OWN_DIGEST, None)
-        if own != hashlib.sha256(_with_digest(data, own, _NO_DIGEST)).hexdigest():
-            raise UnreadableError(f"was changed after it was written: its {OWN_DIGEST} is another", paths)
+        if not sealed.is_intact(data, values):
+            raise UnreadableError(f"was changed after it was written: its {SEAL} is another", paths)
         if taken := [path for path in paths if path in TAKEN or path.startswith(TAKEN_FOLDERS)]:
             raise UnreadableError(f"names a file of its build: {taken[0]!r}")
         try:
             files = tuple(_file_of(file) for file in values["files"])
-            return replace(strict_yaml.convert(Manifest, {**values, "files": []}, MANIFEST), files=files)
+            others = {name: value for name, value in values.items() if name != SEAL} | {"files": []}
+            return replace(strict_yaml.convert(Manifest, others, MANIFEST), files=files)
         except ValueError as error:
             raise UnreadableError(f"is no manifest of schema version {version} ({error})", paths) from error
-
-
-def _with_digest(data: bytes, before: object, after: str) -> bytes:
-    """A manifest's bytes with another value of its own digest."""
-    there, here = (f'"{OWN_DIGEST}": "{value}"'.encode(errors="replace") for value in (before, after))
-    return data.replace(there, here)
 
 
 _FILE_TYPES = {field.name: {"str": str, "int": int}.get(str(field.type), dict) for field in fields(ShardFile)}
@@ -175,6 +167,10 @@ def is_below(path: str) -> bool:
     return posixpath.normpath(path) == path and path != "." and not path.startswith(("/", "../")) and path != ".."
 
 
+class NoDatasetError(ValueError):
+    """There is no manifest at a place."""
+
+
 class UnreadableError(ValueError):
     """What stands as a manifest is not one that this Agora reads. paths: the files it names, as far as it says them."""
 
@@ -184,12 +180,13 @@ class UnreadableError(ValueError):
 
 
 def load_manifest(place: str, kind: str | None = None) -> Manifest:
-    """The manifest of the dataset at a place. Raises ValueError when there is none, or it is of another kind."""
+    """The manifest of the dataset at a place. Raises NoDatasetError when there is none, UnreadableError for one that
+    cannot be used, ValueError when it is of another kind."""
     target = places.join(place, MANIFEST)
-    if not places.exists(target):
-        raise ValueError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}")
     try:
         manifest = Manifest.from_json(places.read_bytes(target))
+    except (FileNotFoundError, NotADirectoryError):
+        raise NoDatasetError(f"no dataset at {place}: it has no {MANIFEST}; {_what_else(place)}") from None
     except UnreadableError as error:
         raise UnreadableError(f"{target} {error}; build it anew with --replace", error.paths) from error
     if kind is not None and manifest.kind != kind:

@@ -11,6 +11,7 @@ import json
 import platform
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from transforms.datasets import checks, places, strict_json
 from transforms.datasets.building import Build, path_in_record
@@ -28,7 +29,7 @@ from transforms.datasets.manifest import (
 )
 from transforms.datasets.names import BUILDING, MANIFEST, NEXT, OURS, PARTS, REPLACED, RUN, is_ours
 from transforms.datasets.schema import SCHEMA_VERSION
-from transforms.datasets.standing import STAMPS, Existing, find
+from transforms.datasets.standing import STAMPS, Existing, find, is_known
 
 
 def nothing_to_check(manifest: Manifest) -> None:
@@ -178,15 +179,15 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     """
     _refuse_within_another(place)
     manifest = find(place, spec, existing)
-    kept = manifest is not None and manifest.kept_with != load_manifest(place).kept_with
-    if manifest is not None and not kept and not _strays(place, manifest):
+    as_it_is = manifest is not None and is_known(manifest, spec)
+    if manifest is not None and as_it_is and not strays(place, manifest):
         return manifest
     try:
         lease = Lease.take(place, spec.fingerprint, spec.input_digests)
     except (OwnedError, OSError):
         # What another process builds there is its own affair, and what lies about where nothing may be written has to
         # stay.
-        if manifest is not None and not kept:
+        if manifest is not None and as_it_is:
             return manifest
         raise
     try:
@@ -202,7 +203,8 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     except BaseException:
         lease.let_go()
         raise
-    if kept:
+    if not is_known(manifest, spec):  # it is kept, and says so from now on
+        manifest = replace(manifest, kept_with=(*manifest.kept_with, dict(sorted(spec.versions.items()))))
         places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
     sweep(place, manifest)
     lease.end()
@@ -260,7 +262,7 @@ def _paths(place: str) -> Sequence[str]:
         return error.paths
 
 
-def _strays(place: str, manifest: Manifest) -> list[str]:
+def strays(place: str, manifest: Manifest) -> list[str]:
     """What builds left at a place that is not in the manifest."""
     named = {file.path for file in manifest.files}
     return [path for path in places.list_files(place) if path not in named and is_ours(path)]
@@ -268,7 +270,7 @@ def _strays(place: str, manifest: Manifest) -> list[str]:
 
 def sweep(place: str, manifest: Manifest) -> None:
     """Removes what a build left that is not in the manifest, but for the lease."""
-    for path in _strays(place, manifest):
+    for path in strays(place, manifest):
         if not path.startswith(f"{BUILDING}/"):
             places.remove(places.join(place, path))
     _remove_empty_folders(place)

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from enum import Enum
 
 from transforms.datasets import checks, places, strict_json
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.ids import plain
 from transforms.datasets.lease import is_begun
-from transforms.datasets.manifest import DatasetSpec, Manifest, UnreadableError, load_manifest
+from transforms.datasets.manifest import DatasetSpec, Manifest, NoDatasetError, UnreadableError, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
 
 STAMPS = "stamps"  # in run.json
@@ -36,34 +35,35 @@ class Existing(Enum):
 def find(place: str, spec: DatasetSpec, existing: Existing) -> Manifest | None:
     """The manifest of the dataset at a place when it is the one that the spec describes; None when that is to be built.
 
-    Writes nothing: of a dataset that is kept in spite of other versions it is the manifest as it will be.
-    Raises ValueError when another dataset, or this one with damaged files, is at the place and `existing` does not say
-    what becomes of it; and when the folder holds files that are no dataset.
+    Writes nothing. Raises ValueError when another dataset, or this one with damaged files, is at the place and
+    `existing` does not say what becomes of it; and when the folder holds files that are no dataset.
     """
-    if not places.exists(places.join(place, MANIFEST)):
+    try:
+        manifest = load_manifest(place)
+    except NoDatasetError:
         if not is_begun(place) and (foreign := places.list_files(place)):
             raise ValueError(
                 f"{place} holds files but no {MANIFEST}: it is not a dataset of ours, and a build would delete them. "
                 f"Found {foreign[:3]}; name an empty or new folder as output"
-            )
+            ) from None
         return None
-    try:
-        manifest = load_manifest(place)
     except UnreadableError:
         if existing is Existing.REPLACE:
             return None
         raise
     problem = _other_dataset(place, manifest, spec) or damage(place, manifest)
-    if problem is None and spec.versions not in (manifest.versions, *manifest.kept_with):
-        if existing is Existing.KEEP:
-            manifest = replace(manifest, kept_with=(*manifest.kept_with, dict(sorted(spec.versions.items()))))
-        else:
-            problem = _other_versions(place, manifest, spec)
+    if problem is None and not is_known(manifest, spec) and existing is not Existing.KEEP:
+        problem = _other_versions(place, manifest, spec)
     if problem is None:
         return manifest
     if existing is not Existing.REPLACE:
         raise ValueError(problem)
     return None
+
+
+def is_known(manifest: Manifest, spec: DatasetSpec) -> bool:
+    """Whether a dataset was made, or is kept, with the versions that are at work."""
+    return spec.versions in (manifest.versions, *manifest.kept_with)
 
 
 def _other_dataset(place: str, manifest: Manifest, spec: DatasetSpec) -> str | None:
@@ -124,14 +124,15 @@ def damage(place: str, manifest: Manifest) -> str | None:
     at, and whoever reads it checks it.
     """
     stamps = _stamps(place)
+    local = places.is_local(place)
     try:
         for file in manifest.files:
-            checks.check_size(place, file)
-            found = checks.stamp(places.join(place, file.path))
-            if found is not None and found != stamps.get(file.path):
-                checks.check(place, file)
+            if local:
+                checks.check(place, file, stamps.get(file.path))
+            else:
+                checks.check_size(place, file)
     except DamagedError as error:
-        return f"{error}; --replace builds it anew"
+        return str(error)
     return None
 
 

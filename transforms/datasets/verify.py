@@ -10,7 +10,8 @@ from transforms.datasets.dataset import Dataset, foreign_files
 from transforms.datasets.fates import Tally
 from transforms.datasets.lease import current, is_begun
 from transforms.datasets.manifest import Manifest, ShardFile
-from transforms.datasets.names import BUILDING, NEXT, REJECTS, is_ours
+from transforms.datasets.names import BUILDING, NEXT, REJECTS
+from transforms.datasets.opening import strays
 from transforms.datasets.schema import FINGERPRINT, KIND
 from transforms.datasets.shards import iter_batches
 
@@ -21,12 +22,11 @@ def find_problems(place: str) -> list[str]:
     dataset = Dataset.open(place)
     manifest = dataset.manifest
     problems = [problem for file in manifest.files for problem in _file_problems(dataset, file)]
-    named = {file.path for file in manifest.files}
-    strays = [path for path in places.list_files(place) if path not in named and is_ours(path)]
+    left = strays(place, manifest)
     if is_begun(place):  # what another build is about here is no damage (`unfinished`)
-        strays = [path for path in strays if not path.startswith((f"{BUILDING}/", f"{NEXT}/"))]
-    strays += foreign_files(place, manifest)
-    return problems + _wrong_totals(manifest) + [f"{path}: not in the manifest" for path in strays]
+        left = [path for path in left if not path.startswith((f"{BUILDING}/", f"{NEXT}/"))]
+    left += foreign_files(place, manifest)
+    return problems + _wrong_totals(manifest) + [f"{path}: not in the manifest" for path in left]
 
 
 def unfinished(place: str) -> str:
@@ -50,7 +50,7 @@ def _file_problems(dataset: Dataset, file: ShardFile) -> list[str]:
             return [f"{file.path}: its SHA-256 is not the manifest's; its bytes were changed"]
         return _shard_problems(dataset, file) if file.path.endswith(".arrow") else []
     except DamagedError as error:
-        return [str(error)]
+        return [str(error).removeprefix(f"{dataset.place} is damaged: ")]
 
 
 def _shard_problems(dataset: Dataset, file: ShardFile) -> list[str]:
