@@ -110,8 +110,7 @@ def find_files(inputs: Sequence[Input], limits: Limits = NO_LIMITS) -> list[Inpu
     """
     if not inputs:
         raise ValueError("nothing to ingest: name a dump, a folder or a JSONL file")
-    found = [(item, place, name) for item in inputs for place, name in _places(item)]
-    above = [(_folders_above(item), file) for item, place, name in found for file in _files(item, place, name, limits)]
+    above = [(_folders_above(item), file) for item in inputs for file in _files_of(item, limits)]
     _refuse_twice([file for _, file in above])
     files = _told_apart(above)
     whole = [_TABLE.fullmatch(places.name(file.name)) for _, file in above]
@@ -216,20 +215,25 @@ def _nothing_in(folder: str, names: Sequence[str]) -> str:
     )
 
 
+def _files_of(item: Input, limits: Limits) -> list[InputFile]:
+    """The files of one input, with its mapping."""
+    files = [file for place, name in _places(item) for file in _files(item, place, name, limits)]
+    if item.mapping is None:
+        return files
+    if others := [file for file in files if file.source not in (jsonl.SOURCE, parquet.SOURCE)]:
+        raise ValueError(
+            f"the mapping {item.mapping} is for JSONL and Parquet, and {others[0].place} was recognised as "
+            f"{others[0].source}; leave the mapping out, or say the source"
+        )
+    mapping = strict_yaml.load(RowMapping, item.mapping)
+    return [replace(file, mapping=mapping) for file in files]
+
+
 def _files(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
     """The one file at a place, or the tables in the archive there."""
     with places.open_input(place) as file:
         is_archive = file.read(len(archives.MAGIC)) == archives.MAGIC
-    files = _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name, limits)]
-    if item.mapping is None:
-        return files
-    if others := [file.source for file in files if file.source not in (jsonl.SOURCE, parquet.SOURCE)]:
-        raise ValueError(
-            f"the mapping {item.mapping} is for JSONL and Parquet, and {place} was recognised as {others[0]}; leave "
-            "the mapping out, or say the source"
-        )
-    mapping = strict_yaml.load(RowMapping, item.mapping)
-    return [replace(file, mapping=mapping) for file in files]
+    return _tables_in(item, place, name, limits) if is_archive else [_describe(item, place, name, limits)]
 
 
 def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[InputFile]:
