@@ -23,7 +23,17 @@ from pipelines.local import limits, watch
 from transforms.datasets import shown
 from transforms.datasets.trust import TRUST
 
-Output = Annotated[str, typer.Option("--output", "-o", help="Folder of the dataset to write (a path or a URL).")]
+
+def _not_empty(place: str) -> str:
+    if not place:
+        raise ValueError("--output is empty text, which would be this folder; check the variable that it comes from")
+    return place
+
+
+Output = Annotated[
+    str,
+    typer.Option("--output", "-o", callback=_not_empty, help="Folder of the dataset to write (a path or a URL)."),
+]
 Layers = Annotated[str, typer.Option(help="Folder of the attribute layers of these documents.")]
 Workers = Annotated[int, typer.Option(help="Local worker processes. One is fastest below about ten seconds of work.")]
 Replace = Annotated[bool, typer.Option("--replace", help="Build anew where another dataset stands.")]

@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 import typer
 
-from pipelines.command import USER_ERROR, run_app
+from pipelines.command import USER_ERROR, Output, run_app
 from pipelines.local.options import beam_pipeline
 from tests.conftest import ROOT
 
@@ -77,3 +77,19 @@ def test_a_killed_worker_ends_the_run() -> None:
         done.stderr.count("error: a worker process has died. If nothing above says why, the system has killed it") == 1
     )
     assert "Traceback" not in done.stderr
+
+
+def test_an_empty_output_is_not_this_folder(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def command(output: Output) -> None:
+        raise AssertionError(f"would write into {output!r}")
+
+    monkeypatch.setattr(sys, "argv", ["agora", "--output", ""])
+    with pytest.raises(SystemExit) as ended:
+        run_app(app, "agora")
+    assert ended.value.code == USER_ERROR
+    assert "--output is empty text" in capsys.readouterr().err

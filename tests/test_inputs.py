@@ -6,6 +6,7 @@ import bz2
 import gzip
 import lzma
 import os
+import random
 import re
 from pathlib import Path
 
@@ -116,3 +117,15 @@ def test_months_are_read_however_they_are_packed(tmp_path: Path) -> None:
     found = find_files([Input(str(tmp_path))])
     assert [(file.source, file.problem) for file in found] == [("reddit", None)] * len(packers)
     assert [file.packed for file in found] == [False, True, True, True, True]
+
+
+def test_an_empty_path_is_not_this_folder() -> None:
+    with pytest.raises(ValueError, match="an input is empty text"):
+        Input("")
+
+
+def test_a_packed_file_that_gives_nothing_is_not_called_empty(tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(200_000)
+    (tmp_path / "posts.bz2").write_bytes(bz2.compress(b"<posts>" + data)[:100])
+    with pytest.raises(ValueError, match=r"posts\.bz2 cannot be read \(.*\); check the path, or get the file again"):
+        find_files([Input(str(tmp_path / "posts.bz2"))])

@@ -71,6 +71,8 @@ class Input:
     mapping: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.path:
+            raise ValueError("an input is empty text; check the variable that it comes from")
         if self.source is not None and self.source not in SOURCES:
             raise ValueError(f"source {self.source!r} of {self.path} is not read; one of {', '.join(SOURCES)}")
 
@@ -182,10 +184,8 @@ def _refuse_unread(item: Input, names: Sequence[str], of_a_dump: bool) -> None:
     """
     for name in names:
         own = places.name(name)
-        is_dump, is_rows = (
-            own.lower().endswith((".7z", ".xml")),
-            _JSONL.fullmatch(own) or own.lower().endswith(".parquet"),
-        )
+        is_dump = own.lower().endswith((".7z", ".xml"))
+        is_rows = _JSONL.fullmatch(own) or own.lower().endswith(".parquet")
         of_another = is_rows if item.source == stackexchange.SOURCE else is_dump or is_rows
         meant = (item.source is not None and of_another) or (of_a_dump and _OTHER_TABLE.fullmatch(name))
         if _DATA.fullmatch(own) and not meant:
@@ -266,20 +266,9 @@ def _tables_in(item: Input, place: str, name: str, limits: Limits) -> list[Input
         problem = member.problem or (None if member.bytes else (Reason.EMPTY_FILE, "no content"))
         table = stackexchange.table_of(b"", file_name)
         source, size = stackexchange.SOURCE, member.bytes
+        number, dictionary = member.index, member.dictionary_bytes
         found.append(
-            InputFile(
-                place,
-                label,
-                source,
-                own_site,
-                size,
-                identity,
-                True,
-                problem,
-                table,
-                member.index,
-                member.dictionary_bytes,
-            )
+            InputFile(place, label, source, own_site, size, identity, True, problem, table, number, dictionary)
         )
     if not found and not places.is_folder(item.path):
         names = [member.name for member in members[:5]]
@@ -296,7 +285,7 @@ def _describe(item: Input, place: str, name: str, limits: Limits) -> InputFile:
             f"{shown.name(place)} is a zip archive, which is not read; unpack it (unzip FILE) and give the folder"
         )
     head, damage = _head(place)
-    source, site, table = item.source or _recognised(head, place), item.site, None
+    source, site, table = item.source or _recognised(head, damage, place), item.site, None
     if source == stackexchange.SOURCE:
         site = _host(item, place)
         stackexchange.check_site(site, place)
@@ -339,7 +328,7 @@ def _head(place: str) -> tuple[bytes, DamageError | None]:
     return head, damage
 
 
-def _recognised(head: bytes, place: str) -> str:
+def _recognised(head: bytes, damage: DamageError | None, place: str) -> str:
     if head.startswith(parquet.MAGIC):
         return parquet.SOURCE
     content = head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n")
@@ -357,7 +346,8 @@ def _recognised(head: bytes, place: str) -> str:
     if _CSV.fullmatch(places.name(place)):
         raise ValueError(f"{shown.name(place)} is CSV. {_CSV_ADVICE}")
     if not head:
-        raise ValueError(f"{shown.name(place)} is empty; check the path, or get the file again")
+        what = f"cannot be read ({damage})" if damage else "is empty"
+        raise ValueError(f"{shown.name(place)} {what}; check the path, or get the file again")
     raise ValueError(
         f"cannot tell what {shown.name(place)} is: it begins with {head[:20]!r}, neither XML nor JSON. "
         f"Say it with --source, one of {', '.join(SOURCES)}"
