@@ -1,7 +1,8 @@
 """Ingest: forum dumps and text corpora to documents, the only step in which text moves between files.
 
 byte ranges of files ── parse ── rows by thread ─────────────────┬─ regroup ── join threads, sort ── data/ and rejects/
-                          ├── votes, links, comments by post ── join ┘                │
+                          ├── votes, links, comments by post ── join ┤                │
+                          ├── replies by post ────── find their thread ┘              │
                           └── rows read ── account: read = kept + used + dropped ─────┘  for every file
 """
 
@@ -27,12 +28,15 @@ from transforms.datasets.standing import Existing
 from transforms.datasets.step import RefusedError, Wanted, Whole, make_one
 from transforms.ingest import accounts, parse_cache, removal
 from transforms.ingest.accounts import Account
+from transforms.ingest.find_threads import FindThreads
 from transforms.ingest.join_marks import JoinMarks
 from transforms.ingest.parse import FileRange, Parse, cut, is_cached
 from transforms.ingest.spread import Unpack, by_archive
 from transforms.ingest.threads import FinishThreads
 from transforms.shuffle.regroup import RegroupBeside
-from transforms.sources.inputs import SOURCES, Input, InputFile, find_files
+from transforms.sources.inputs import Input, find_files
+from transforms.sources.kinds import SOURCES
+from transforms.sources.source import InputFile
 from transforms.sources.streams.unpack import Limits
 
 _SHOWN_LINES = 50  # of a remove list
@@ -41,18 +45,21 @@ _LARGE_SHARD_BYTES = 512 << 20
 
 
 def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan, begun: Build) -> None:
-    """Byte ranges -> parsed rows -> posts beside their votes -> threads in shards; and the account of every row."""
+    """Byte ranges -> parsed rows -> posts with their threads and votes -> threads in shards; and the account of all."""
     every = p | "Ranges" >> beam.Create(by_archive(ranges), reshuffle=True) | "Unpack" >> Unpack(plan.reblock(begun))
-    tables, marks, comments, half_read, read = every | "Parse" >> Parse(plan.parse)
+    parsed = every | "Parse" >> Parse(plan.parse)
     scratch, num_buckets, spill = begun.scratch, plan.parse.num_buckets, plan.parse.spill_bytes
-    joined, facts, used = (marks, comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)
+    joined, facts, used = (parsed.marks, parsed.comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)
+    posts = [parsed.tables, joined]
+    if plan.search:
+        posts.append((parsed.links, parsed.replies) | "FindThreads" >> FindThreads(scratch, plan.search))
     finished = (
-        ((tables, joined), facts)
+        (tuple(posts), facts)
         | "Regroup" >> RegroupBeside(scratch, num_buckets, spill)
-        | "FinishThreads" >> FinishThreads(plan.target(begun), half_read)
+        | "FinishThreads" >> FinishThreads(plan.target(begun), parsed.half_read)
     )
     (
-        (read, used, finished)
+        (parsed.accounts, used, finished)
         | "Accounts" >> beam.Flatten()
         | "AddUp" >> beam.CombineGlobally(accounts.Total())
         | "WriteAccount" >> beam.Map(_write_account, _account_place(begun))
@@ -189,8 +196,7 @@ def command(
         list[str] | None,
         typer.Argument(
             metavar="INPUT",
-            help="Stack Exchange (folder, .7z or Posts.xml), Reddit's RS_* and RC_*, JSONL, Parquet; "
-            "packed as .gz, .bz2, .xz or .zst, too.",
+            help=f"{', '.join(source.says for source in SOURCES.values())}; packed as .gz, .bz2, .xz or .zst, too.",
         ),
     ] = None,
     named: Annotated[
@@ -239,7 +245,10 @@ def command(
     ] = Limits.max_unpacked_bytes,
     mapping: Annotated[
         str | None,
-        typer.Option(help="YAML file that says what the fields of JSONL and Parquet rows are, unless --input does."),
+        typer.Option(
+            help="Of each INPUT: a YAML file that says what the fields of its rows are "
+            f"({', '.join(source.name for source in SOURCES.values() if source.mapped)})."
+        ),
     ] = None,
     remove_list: Annotated[
         str | None, typer.Option(help="File of post ids, URLs and authors, one a line, to leave out.")
@@ -267,13 +276,12 @@ def command(
         headless_threads=headless_threads,
         max_thread_posts=max_thread_posts,
         limits=Limits(max_unpack_ratio, max_unpacked_bytes),
-        mapping=mapping,
         remove_list=remove_list,
         strip_edit_labels=strip_edit_labels,
         reuse=reuse,
         memory=memory,
     )
-    found = inputs_of(inputs or (), named or (), source, site)
+    found = inputs_of(inputs or (), named or (), source, site, mapping)
     with progress(console, "ingest", output):
         manifest = run(found, output, settings, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"ingest: {summary(manifest)}", soft_wrap=True)

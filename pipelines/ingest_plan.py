@@ -8,23 +8,22 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pipelines.local import memory
-from transforms.datasets import places, strict_yaml
+from transforms.datasets import places
 from transforms.datasets.building import Build
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.names import reject_name, shard_name
 from transforms.datasets.step import Step
 from transforms.ingest import removal
+from transforms.ingest.find_threads import ThreadSearch
 from transforms.ingest.join_marks import JoinSpec
-from transforms.ingest.parse import LIBRARIES, ParseSpec, sites_of
+from transforms.ingest.parse import LIBRARIES, ParseSpec, forums_of
 from transforms.ingest.spread import Reblock
 from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import Target
-from transforms.sources import reddit
-from transforms.sources.inputs import Input, InputFile
-from transforms.sources.rows import jsonl, parquet
-from transforms.sources.rows.mapping import RowMapping
-from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.inputs import Input
+from transforms.sources.kinds import SOURCES
+from transforms.sources.source import Holds, InputFile
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
 STEP = Step("documents", version=6, libraries=LIBRARIES)
@@ -33,7 +32,6 @@ HEADLESS = ("drop", "keep")
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
 _OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
 _WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
-_REDDIT_FIELDS = 3  # a Reddit row in Arrow has 0.43 of its bytes in JSON: a third, times what memory.py adds for ids
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
 
@@ -48,9 +46,8 @@ class IngestSettings:
     kept; else they fail the step.
     headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
     question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
-    limits: how much a packed file may unpack to. mapping: a file that says what the fields of JSONL and Parquet
-    rows are, where their input has none of its own. remove_list: a file of posts, URLs and authors to leave out. reuse:
-    a folder that keeps parsed rows, so that a later run reads new files only. memory: a bound for all local processes
+    limits: how much a packed file may unpack to. remove_list: a file of posts, URLs and authors to leave out. reuse: a
+    folder that keeps parsed rows, so that a later run reads new files only. memory: a bound for all local processes
     together, such as 1GB. reuse and memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:`
     are taken off Stack Exchange posts; what follows them stays.
     """
@@ -64,7 +61,6 @@ class IngestSettings:
     headless_threads: str = "drop"
     max_thread_posts: int | None = None
     limits: Limits = USUAL_LIMITS
-    mapping: str | None = None
     remove_list: str | None = None
     reuse: str | None = None
     memory: str | None = None
@@ -85,13 +81,17 @@ class IngestSettings:
 
 @dataclass(frozen=True)
 class IngestPlan:
-    """All that an ingestion's graph is built from, but for where it goes. shared: large packed files are worth a copy,
-    since several workers wait for their rows."""
+    """All that an ingestion's graph is built from, but for where it goes.
+
+    search: how threads are found that rows do not name; None where all name theirs. shared: large packed files are
+    worth a copy, since several workers wait for their rows.
+    """
 
     files: Sequence[InputFile]
     within: memory.MemoryPlan
     parse: ParseSpec
     join: JoinSpec
+    search: ThreadSearch | None
     dataset: DatasetSpec
     data_paths: tuple[str, ...]
     reject_paths: tuple[str, ...]
@@ -124,13 +124,14 @@ def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: i
         within=within,
         parse=parse,
         join=JoinSpec(
-            tuple(sites_of(files)),
+            tuple(forums_of(files)),
             names,
             parse.num_buckets,
             parse.num_posts_buckets,
             parse.spill_bytes,
             _copies(files),
         ),
+        search=_search(files, parse),
         dataset=dataset,
         data_paths=tuple(shard_name(index, num_shards) for index in range(num_shards)),
         reject_paths=tuple(reject_name(index, num_shards) for index in range(num_shards)),
@@ -159,25 +160,34 @@ def _blocks_bytes(files: Sequence[InputFile], shared: bool) -> int:
     return archived // _BLOCKS_PACK + (packed * 3 // 2 if shared else 0)
 
 
+def _search(files: Sequence[InputFile], parse: ParseSpec) -> ThreadSearch | None:
+    if not any(file.holds is Holds.REPLIES for file in files):
+        return None
+    return ThreadSearch(parse.num_buckets, parse.num_posts_buckets, parse.spill_bytes)
+
+
 def _thread_rules(settings: IngestSettings, files: Sequence[InputFile]) -> ThreadRules:
-    voted = {file.site or "" for file in files if file.table is stackexchange.Table.VOTES and file.readable}
-    return ThreadRules(settings.headless_threads == "keep", settings.max_thread_posts, tuple(sorted(voted)))
+    voted = {file.forum for file in files if file.holds is Holds.VOTES and file.readable}
+    flat = {file.posts_source for file in files if file.flat_comments}
+    keep_headless = settings.headless_threads == "keep"
+    return ThreadRules(keep_headless, settings.max_thread_posts, tuple(sorted(voted)), tuple(sorted(flat)))
 
 
 def _unpacked_bytes(files: Sequence[InputFile]) -> int:
-    """About how many bytes of posts the files hold; an archive says exactly how many its tables do."""
-    archived = sum(file.bytes for file in files if file.member is not None)
-    others = [(file.source == reddit.SOURCE, (file.place, file.bytes)) for file in files if file.member is None]
-    rows = memory.unpacked_bytes(size for is_reddit, size in others if not is_reddit)
-    months = memory.unpacked_bytes(size for is_reddit, size in others if is_reddit)
-    return archived + rows + months // _REDDIT_FIELDS
+    """About how many bytes of posts the files hold; an archive says exactly how many its members do."""
+    total = 0
+    for source in SOURCES.values():
+        own = [file for file in files if file.source == source.name]
+        archived = sum(file.bytes for file in own if file.member is not None)
+        others = memory.unpacked_bytes((file.place, file.bytes) for file in own if file.member is None)
+        total += round((archived + others) * source.arrow_share)
+    return total
 
 
 def _num_posts_buckets(files: Sequence[InputFile], bucket_bytes: int) -> int:
-    """Votes, links and comments are joined with their posts so many bytes of tables at a time."""
-    tables = [file for file in files if file.source == stackexchange.SOURCE]
-    others = [file for file in tables if file.table is not stackexchange.Table.POSTS]
-    posts = [file for file in tables if file.table is stackexchange.Table.POSTS]
+    """What names a post, but not its thread, meets its post so many bytes of tables at a time."""
+    posts = [file for file in files if file.holds is Holds.POSTS and SOURCES[file.source].numbered]
+    others = [file for file in files if file.holds is not Holds.POSTS]
     num_bytes = _unpacked_bytes(others) + _unpacked_bytes(posts) // 20  # a row of ids for each post
     return max(1, -(-num_bytes // bucket_bytes))
 
@@ -185,17 +195,11 @@ def _num_posts_buckets(files: Sequence[InputFile], bucket_bytes: int) -> int:
 def _parse_spec(
     settings: IngestSettings, files: Sequence[InputFile], num_shards: int, plan: memory.MemoryPlan
 ) -> ParseSpec:
-    if settings.mapping and not any(map(_is_rows, files)):
-        raise ValueError(
-            f"the mapping {settings.mapping} is for JSONL and Parquet, and none of the inputs was recognised as one of "
-            f"them; got {sorted({file.source for file in files})}. Say it with --source"
-        )
     return ParseSpec(
         num_shards * plan.num_parts,
         settings.max_record_bytes,
         _author_key(settings.author_secret),
         settings.limits,
-        strict_yaml.load(RowMapping, settings.mapping) if settings.mapping else None,
         removal.load(settings.remove_list),
         num_posts_buckets=_num_posts_buckets(files, plan.spill_bytes),
         batch_chars=plan.batch_chars,
@@ -205,14 +209,9 @@ def _parse_spec(
     )
 
 
-def _is_rows(file: InputFile) -> bool:
-    return file.source in (jsonl.SOURCE, parquet.SOURCE)
-
-
-def _mapping_of(file: InputFile, spec: ParseSpec) -> str | None:
+def _mapping_of(file: InputFile) -> str | None:
     """What names the mapping that a file's rows are read by."""
-    mapping = file.mapping or spec.mapping
-    return fingerprint(mapping) if mapping and _is_rows(file) else None
+    return fingerprint(file.mapping.identity()) if file.mapping else None
 
 
 def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
@@ -226,7 +225,7 @@ def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules
             "limits": asdict(spec.limits),
             "strip_edit_labels": spec.strip_edit_labels,
             "author_secret": hashlib.blake2b(secret, person=b"agora-digest").hexdigest()[:16] if secret else None,
-            "mappings": sorted({name for file in files if (name := _mapping_of(file, spec))}),
+            "mappings": sorted({name for file in files if (name := _mapping_of(file))}),
             "remove_list": spec.remove.digest(secret) if spec.remove.num_entries else None,
             "sites": sorted({f"{file.source}:{file.site or ''}" for file in files}),
         },
@@ -237,7 +236,7 @@ def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules
                 "sha256": file.sha256,
                 "source": file.source,
                 "site": file.site,
-                "mapping": _mapping_of(file, spec),
+                "mapping": _mapping_of(file),
             }
             for file in files
         ],
@@ -267,18 +266,24 @@ def parse_input(text: str) -> Input:
     return Input(path, options.get("source"), site or None, options.get("mapping"))
 
 
-def inputs_of(paths: Sequence[str], named: Sequence[str], source: str | None, site: str | None) -> list[Input]:
-    """The inputs of a command line, bare paths and those of `--input`. source and site are said of the bare ones.
+def inputs_of(
+    paths: Sequence[str],
+    named: Sequence[str],
+    source: str | None = None,
+    site: str | None = None,
+    mapping: str | None = None,
+) -> list[Input]:
+    """The inputs of a command line, bare paths and those of `--input`. source, site, mapping: said of the bare ones.
 
     Raises ValueError where there is none of these.
     """
-    given = {"source": source, "site": site}
+    given = {"source": source, "site": site, "mapping": mapping}
     if named and not paths and (idle := [f"--{name} {value}" for name, value in given.items() if value]):
         raise ValueError(
             f"{' '.join(idle)} is said of the inputs without --input, and there are none; say it of each: --input "
-            "PATH=SITE,source=S"
+            "PATH=SITE,source=S,mapping=FILE"
         )
-    return [*(Input(path, source, site) for path in paths), *map(parse_input, named)]
+    return [*(Input(path, source, site, mapping) for path in paths), *map(parse_input, named)]
 
 
 def _author_key(place: str | None) -> bytes | None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transforms.sources.stackexchange.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 
 from pipelines.ingest import run
 from pipelines.ingest_plan import IngestSettings
@@ -25,7 +26,6 @@ from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import finish
 from transforms.sources.inputs import Input
 from transforms.sources.records import PARSED, Record, to_table
-from transforms.sources.stackexchange.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 from transforms.sources.stackexchange.tables import id_prefix
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"

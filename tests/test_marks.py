@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from transforms.sources.stackexchange.marks import LINK, Columns, fast_columns, kind_name, num_others, read_marks
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.stackexchange import marks
-from transforms.sources.stackexchange.marks import LINK, Columns, fast_columns, kind_name, num_others, read_marks
 from transforms.sources.stackexchange.tables import Dump, Table, table_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"

@@ -76,6 +76,7 @@ class Drop:
     reason: Reason
     detail: str  # what exactly was wrong; never the record's own text
     entry: int | None = None  # of the remove list, where that is the reason; counted, not written
+    parent_id: str | None = None  # what its row replies to, where it says so: what replies to it finds its thread by it
 
 
 class Tally:

@@ -10,8 +10,9 @@ import apache_beam as beam
 
 from transforms.datasets import shown
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
-from transforms.sources.inputs import ONE_DUMP_A_SITE, InputFile
+from transforms.sources.inputs import ONE_DUMP_A_SITE
 from transforms.sources.records import DAMAGE, FILE_REASONS
+from transforms.sources.source import InputFile
 
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
 

@@ -8,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.schema import TIME, PostKind
-from transforms.sources.stackexchange.tables import SOURCE
 
 # Posts of which nothing is said have no row.
 FACTS = pa.schema(
@@ -37,15 +36,15 @@ def kept_elsewhere(facts: pa.Table) -> set[tuple[str, str]]:
 def apply_facts(posts: pa.Table, accepted: pa.Array, facts: pa.Table, voted: Collection[str]) -> Mapping[str, pa.Array]:
     """The columns of DOCUMENTS that facts complete, row by row beside `posts`.
 
-    accepted: of each post, or null. voted: sites whose votes are in the input: there, a post without votes has none.
+    accepted: of each post, or null. voted: forums whose votes are in the input: there, a post without votes has none.
     """
     said = facts.filter(pc.invert(facts.column("elsewhere")))
     place = pc.index_in(posts.column("doc_id"), value_set=said.column("doc_id").combine_chunks())
     known = said.take(place.combine_chunks() if isinstance(place, pa.ChunkedArray) else place)
     kind = posts.column("kind")
-    of_a_dump = pc.equal(posts.column("source"), SOURCE)  # rows of another source may name the same site
+    forum = pc.binary_join_element_wise(posts.column("source"), posts.column("site"), ":")
     counted = pc.and_(
-        pc.and_(of_a_dump, pc.is_in(posts.column("site"), value_set=pa.array(sorted(voted), pa.string()))),
+        pc.is_in(forum, value_set=pa.array(sorted(voted), pa.string())),
         pc.is_in(kind, value_set=pa.array([PostKind.QUESTION.value, PostKind.ANSWER.value])),
     )
     columns = {

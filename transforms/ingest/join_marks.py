@@ -23,13 +23,13 @@ from transforms.datasets.schema import TIME
 from transforms.ingest.accounts import Account
 from transforms.ingest.facts import FACTS
 from transforms.shuffle.regroup import Bucket, RegroupBeside
-from transforms.sources.records import PARSED, to_table
-from transforms.sources.stackexchange.marks import (
+from transforms.sources.marks import (
     ACCEPT,
     BOUNTY_CLOSE,
     BOUNTY_START,
     DOWN,
     DUPLICATE,
+    ID_LIMIT,
     LINK,
     MARKS,
     NO_TIME,
@@ -37,7 +37,7 @@ from transforms.sources.stackexchange.marks import (
     UP,
     kind_name,
 )
-from transforms.sources.stackexchange.tables import ID_LIMIT, id_prefix
+from transforms.sources.records import PARSED, to_table
 
 # Comments on their way to their post.
 COMMENTS = PARSED.append(pa.field("key", pa.int64()))
@@ -55,7 +55,7 @@ class JoinSpec:
     copy_of: by a file's number, that of the first file with the same content; (): no two have the same.
     """
 
-    sites: tuple[str, ...]
+    forums: tuple[str, ...]
     files: tuple[str, ...]
     num_buckets: int
     num_posts_buckets: int
@@ -204,9 +204,8 @@ def _elsewhere(posts: _Posts, spec: JoinSpec) -> pa.Table:
 
 def _ids(keys: Numbers, spec: JoinSpec) -> pa.Array:
     """The document ids of posts."""
-    prefixes = pa.array([id_prefix(site) for site in spec.sites], pa.string())
-    sites = prefixes.take(pa.array(keys // ID_LIMIT))
-    return pc.binary_join_element_wise(sites, pa.array(keys % ID_LIMIT).cast(pa.string()), "")
+    forums = pa.array(spec.forums, pa.string()).take(pa.array(keys // ID_LIMIT))
+    return pc.binary_join_element_wise(forums, pa.array(keys % ID_LIMIT).cast(pa.string()), ":")
 
 
 def _with_thread(comments: pa.Table, posts: _Posts, spec: JoinSpec) -> pa.Table:
@@ -239,9 +238,9 @@ def _count_used(marks: _Marks, spec: JoinSpec, account: Account) -> None:
         account.used(spec.files[file], kind_name(int(kind)), int(number))
 
 
-def comments_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int) -> pa.Table:
-    """COMMENTS of PARSED comments of one site, each in the bucket of its post. prefix: of the site's posts' ids."""
-    key = pc.add(pc.utf8_slice_codeunits(parsed.column("parent_id"), len(prefix)).cast(pa.int64()), site * ID_LIMIT)
+def comments_table(parsed: pa.Table, forum: int, prefix: str, num_buckets: int) -> pa.Table:
+    """COMMENTS of PARSED comments of one forum, each in the bucket of its post. prefix: of the forum's posts' ids."""
+    key = pc.add(pc.utf8_slice_codeunits(parsed.column("parent_id"), len(prefix)).cast(pa.int64()), forum * ID_LIMIT)
     keyed = parsed.append_column("key", key)
     bucket = pa.array(key.to_numpy() % num_buckets).cast(pa.int32())
     return keyed.set_column(COMMENTS.get_field_index("bucket"), "bucket", bucket).cast(COMMENTS)

@@ -27,11 +27,11 @@ from transforms.datasets import places, strict_json
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.verify import verify_file
 from transforms.ingest.accounts import Account
-from transforms.sources.inputs import InputFile
 from transforms.sources.records import PARSED, placed
+from transforms.sources.source import InputFile
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
-_VERSION = 5
+_VERSION = 6
 _COMPLETE = "complete.json"
 _OURS = re.compile(
     rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}(?:-(?:\d{{16}}|end))?\.arrow(?:\.json)?|complete\.json)"
@@ -72,7 +72,7 @@ class ParseCache:
 
     def folder(self, file: InputFile) -> str:
         """Of a file: its content, and what it is read as. Its name and place do not matter."""
-        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.table, file.mapping])
+        identity = fingerprint([_VERSION, file.sha256, file.source, file.site, file.holds, file.mapping])
         return places.join(self.place, self.settings, identity)
 
     def find(self, file: InputFile) -> tuple[list[CachedPart], str]:

@@ -24,45 +24,22 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from transforms.datasets import places
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason
+from transforms.sources.kinds import SOURCES
 from transforms.sources.records import Record
 from transforms.text.stream_safe import stream_safe
 
 _DIGEST_BYTES = 16
+_FORUMS = [source.addresses for source in SOURCES.values()]
 _AUTHOR = "author:"
 _DETAIL = "the remove list names it, its address or its author"
 
-# Ways in which a forum writes one post's address (path, then what follows it), and the way that we write it.
-# Possessive quantifiers keep them linear: an address comes from a row and may be a megabyte of digits.
-_SPELLINGS = (
-    (re.compile(r"/questions/\d++(?:/[^?#]*+)?(?:\?[^#]*+)?#comment(\d++)_\d++"), r"#comment\1"),
-    (re.compile(r"/(?:questions|q|a)/\d++[^#]*+#comment(\d++)_\d++"), r"#comment\1"),
-    (re.compile(r"/posts/comments/(\d++).*+"), r"#comment\1"),
-    (re.compile(r"/questions/\d++/[^/?#]*+/(\d++)(?:\?[^#]*+)?(?:#\1)?"), r"/a/\1"),
-    (re.compile(r"/questions/\d++/[^/?#]*+(?:\?[^#]*+)?#(\d++)"), r"/a/\1"),
-    (re.compile(r"/(?:questions|q)/(\d++)(?:/[^?#]*+)?(?:\?[^#]*+)?(?:#.*+)?"), r"/questions/\1"),
-    (re.compile(r"/a/(\d++)(?:/\d++)?(?:\?[^#]*+)?(?:#.*+)?"), r"/a/\1"),
-)
-# Reddit's ids are unique over all of it, so the subreddit, whose case varies and which a row may lack, does not count.
-_REDDIT = "reddit.com"
-_ON_REDDIT = re.compile(
-    r"(?:/(?:r|u|user)/[^/?#]++)?/comments/(\w++)(?:/[^/?#]*+(?:/(\w++))?)?/?(?:[?#].*+)?", re.DOTALL
-)
-_SHORT_REDDIT = re.compile(r"/(?:(?:gallery|tb|duplicates|poll|video)/)?(\w++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
-# On reddit.com itself a first word with more behind it is a section, as in /wiki/index: no post's id.
-_REDDIT_VIEW = re.compile(
-    r"/(?:(?:gallery|tb|duplicates|poll|video)/(\w++)(?:/[^?#]*+)?|(\w++)/?)(?:[?#].*+)?", re.DOTALL
-)
-# A post by its number alone, whether it is a question or an answer: the number is one post's on its site.
-_ANY_POST = re.compile(r"/posts/(\d++)(?:/[^?#]*+)?(?:[?#].*+)?", re.DOTALL)
-_REDDIT_WORDS = frozenset({"r", "u", "user", "comments"})  # begin an address that is no post's
 _HOST = re.compile(r"[a-z][a-z0-9+.-]*+://(?:www\.|old\.|new\.|np\.|i\.)?([^/?#]*)(.*)", re.IGNORECASE | re.DOTALL)
 _PROFILE = re.compile(r"/(?:u|user|users)/([^/?#]++)(?:/[^/?#]*+)?/?(?:[?#].*+)?", re.DOTALL)
-_REDDIT_NAME = re.compile(r"/?u/([\w-]++)/?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -88,7 +65,8 @@ class RemoveList:
         for entry in (f"id\0{doc_id}", f"id\0{own_id}", f"id\0{own_id.rpartition('/')[2]}"):
             if (found := self._find(entry)) is not None:
                 return found
-        return None if url is None else self._find(f"url\0{normal_url(url)}")
+        named = (self._find(f"url\0{normal}") for normal in (normal_urls(url) if url is not None else ()))
+        return next((number for number in named if number is not None), None)
 
     def names(self, item: Record | Drop) -> int | None:
         """The number of the entry that names what was parsed, or None. A drop has only its id."""
@@ -162,7 +140,7 @@ def keep_out(parsed: Iterable[Record | Drop], file: str, remove: RemoveList) -> 
             yield item
         elif isinstance(item, Record) or item.reason in WITHDRAWN:
             post_id = item.doc_id if isinstance(item, Record) else item.record_id
-            yield Drop(file, item.offset, post_id, Reason.REMOVED_ON_REQUEST, _DETAIL, number)
+            yield Drop(file, item.offset, post_id, Reason.REMOVED_ON_REQUEST, _DETAIL, number, item.parent_id)
         else:
             yield replace(item, record_id=None)
 
@@ -173,11 +151,12 @@ def _meanings(line: str) -> Iterator[str]:
     if line.lower().startswith(_AUTHOR):
         yield f"author\0{_normal_name(line[len(_AUTHOR) :])}"
     elif "://" in line:
-        yield from (f"url\0{url}" for url in _urls(line))
+        yield from (f"url\0{url}" for url in normal_urls(line))
         if author := _profile_of(line):
             yield f"author\0{author}"
-    elif name := _REDDIT_NAME.fullmatch(line):
-        yield f"author\0{_REDDIT}:{_normal_name(name[1])}"
+    elif authors := [author for forum in _FORUMS if (author := forum.author(line))]:
+        for host, _, name in (author.partition(":") for author in authors):
+            yield f"author\0{host}:{_normal_name(name)}"
     elif " " in line:
         yield f"author\0{_normal_name(line)}"
     else:  # an id, or a name of one word; a number alone is a post's, never an author's
@@ -193,14 +172,6 @@ def _hashed(entry: str) -> bytes:
 
 def _normal_name(name: str) -> str:
     return " ".join(unicodedata.normalize("NFC", stream_safe(name)).casefold().split())
-
-
-def _urls(line: str) -> list[str]:
-    """The normal addresses that a line may mean."""
-    parts = _HOST.fullmatch(line.strip())
-    if parts and (post := _ANY_POST.fullmatch(parts[2])):
-        return [f"{_host(parts[1])}/{kind}/{post[1]}" for kind in ("questions", "a")]
-    return [normal_url(line)]
 
 
 def unmatched(place: str, matched: Collection[int]) -> list[int]:
@@ -223,27 +194,24 @@ def _numbers(lines: Iterable[str]) -> dict[tuple[bytes, ...], int]:
     return {entry: number for number, entry in enumerate(sorted({found for found in map(_entry, lines) if found}))}
 
 
-def normal_url(url: str) -> str:
-    """One spelling of a post's address: without scheme, the host in lower case, titles and tracking left out."""
+def normal_urls(url: str) -> Sequence[str]:
+    """What a post's address may mean, each in one spelling: without scheme, the host in lower case, titles and tracking
+    left out. One that no forum knows as its own is what it is."""
     parts = _HOST.fullmatch(url.strip())
     if parts is None:
-        return url.strip()
+        return [url.strip()]
     host, rest = _host(parts[1]), parts[2]
-    if host == "redd.it" and (short := _SHORT_REDDIT.fullmatch(rest)):
-        return f"{_REDDIT}/comments/{short[1]}"
-    if host == _REDDIT and (post := _ON_REDDIT.fullmatch(rest)):
-        return f"{_REDDIT}/comments/{post[1]}" + (f"/_/{post[2]}" if post[2] else "")
-    if host == _REDDIT and (view := _REDDIT_VIEW.fullmatch(rest)) and view[2] not in _REDDIT_WORDS:
-        return f"{_REDDIT}/comments/{view[1] or view[2]}"
-    for pattern, spelling in _SPELLINGS:
-        if found := pattern.fullmatch(rest):
-            return host + found.expand(spelling)
-    return host + rest.rstrip("/")
+    for forum in _FORUMS:
+        if found := forum.posts(host, rest):
+            return found
+    return [host + rest.rstrip("/")]
 
 
 def _host(name: str) -> str:
-    lowered = name.lower()
-    return _REDDIT if lowered.endswith(f".{_REDDIT}") else lowered
+    host = name.lower()
+    for forum in _FORUMS:
+        host = forum.host(host)
+    return host
 
 
 def _profile_of(url: str) -> str | None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 import apache_beam as beam
 
 from transforms.datasets import places
-from transforms.datasets.fates import Reason
 from transforms.ingest.parse import FileRange
-from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.kinds import SOURCES
+from transforms.sources.source import InputFile, Problem
 from transforms.sources.streams.archives import read_members
 from transforms.sources.streams.blocks import Blocks, open_blocks, write_blocks
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, open_unpacked
@@ -76,17 +76,19 @@ def unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRa
         piece = wanted[index]
         folder = places.join(how.scratch, "blocks", piece.file.sha256[:32])
         blocks = write_blocks(stream, folder, how.block_bytes)
-        file = replace(piece.file, problem=_problem(blocks, piece.file.table or stackexchange.Table.POSTS))
+        file = replace(piece.file, problem=_problem(blocks, piece.file))
         for start, end in blocks.ranges():
             yield replace(piece, file=file, start=start, end=end, blocks=blocks)
 
 
-def _problem(blocks: Blocks, table: stackexchange.Table) -> tuple[Reason, str] | None:
-    """What the first bytes of an unpacked table say is wrong with it."""
+def _problem(blocks: Blocks, file: InputFile) -> Problem | None:
+    """What the first bytes of an unpacked member say is wrong with it."""
     if not blocks.num_bytes and blocks.damage:
         return blocks.damage_reason, blocks.damage
     with open_blocks(blocks) as stream:
-        return stackexchange.check_head(stream.read(min(blocks.num_bytes, _HEAD_BYTES)), table)
+        head = stream.read(min(blocks.num_bytes, _HEAD_BYTES))
+    check = SOURCES[file.source].check_member
+    return check(head, file.holds) if check else None
 
 
 def unpack(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Container, Sequence
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,7 +21,6 @@ from transforms.ingest.trees import on_cycles, parent_rows
 # Plain strings: looking a member up in its class costs more than comparing it.
 _QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
 _BELOW_QUESTION = (_ANSWER, _COMMENT)
-_FLAT_COMMENTS = "stackexchange:"
 _FIRST = -(1 << 63)  # a post without a time sorts before those with one
 
 
@@ -32,6 +31,7 @@ class Keys(NamedTuple):
     thread_id: list[str]
     parent_id: list[str | None]
     kind: list[str]
+    source: list[str]
     created: list[int]
     accepted_id: list[str | None]
     accepted: list[bool | None]
@@ -45,13 +45,15 @@ class ThreadRules:
     """Which posts of a thread stay.
 
     keep_headless: posts whose question is not in the input are kept, as threads without a question. max_thread_posts:
-    of a thread with more posts only the first so many stay (see `capped`); None: all. voted: Stack Exchange sites
-    whose votes are in the input, so that a post of theirs without votes has none.
+    of a thread with more posts only the first so many stay (see `capped`); None: all. voted: forums whose votes are in
+    the input, so that a post of theirs without votes has none. flat_comments: the `source` of posts whose comments
+    stand under a question or an answer, and go with it; others reply to comments too, and stay.
     """
 
     keep_headless: bool = False
     max_thread_posts: int | None = None
     voted: tuple[str, ...] = ()
+    flat_comments: tuple[str, ...] = ()
 
 
 def keys_of(posts: pa.Table) -> Keys:
@@ -64,10 +66,9 @@ def first_of_each_id(posts: pa.Table, keys: Keys, rows: Sequence[int]) -> tuple[
     """(kept rows, other rows). Of the rows with one id the earliest stays, then that of the smallest content hash; one
     without a time only where all are.
 
-    A bucket sees the rows of its own threads. An id given to posts of several threads is found before, by
-    `join_marks`, for the posts of Stack Exchange, whose comments' ids begin with their post's; elsewhere an id that is
-    unique in its thread is taken to be so over all (Reddit's are; those of JSONL and Parquet answers begin with their
-    question's).
+    A bucket sees the rows of its own threads. An id given to posts of several threads is found before: by `join_marks`
+    among numbered posts, whose comments' ids begin with their post's, and by `find_threads`; elsewhere an id that is
+    unique in its thread is taken to be so over all (Reddit's are; those of mapped answers begin with their question's).
     """
     row_of: dict[str, int] = {}
     shared: dict[str, list[int]] = {}
@@ -127,15 +128,15 @@ def without_elsewhere(keys: Keys, elsewhere: Container[tuple[str, str]]) -> tupl
     return stay, given_way
 
 
-def below_a_post(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]]:
-    """(rows that stay, comments under a post that does not). Only where comments stand under posts, not each other."""
-    if _COMMENT not in keys.kind:
+def below_a_post(rows: Sequence[int], keys: Keys, flat: Collection[str]) -> tuple[list[int], list[int]]:
+    """(rows that stay, comments under a post that does not). flat: sources whose comments are nothing without it."""
+    if not flat or _COMMENT not in keys.kind:
         return list(rows), []
     there = {keys.doc_id[row] for row in rows}
     kept: list[int] = []
     orphans: list[int] = []
     for row in rows:
-        is_flat = keys.kind[row] == _COMMENT and keys.doc_id[row].startswith(_FLAT_COMMENTS)
+        is_flat = keys.kind[row] == _COMMENT and keys.source[row] in flat
         (orphans if is_flat and keys.parent_id[row] not in there else kept).append(row)
     return kept, orphans
 

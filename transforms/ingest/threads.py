@@ -68,7 +68,7 @@ def finish(parsed: pa.Table, rules: ThreadRules | None = None, facts: pa.Table |
     unique, duplicates = first_of_each_id(posts, keys, there)
     duplicates += given_way
     kept, orphans = (unique, []) if rules.keep_headless else with_question(unique, keys)
-    kept, more_orphans = below_a_post(kept, keys)
+    kept, more_orphans = below_a_post(kept, keys, rules.flat_comments)
     withdrawn = {drop.record_id for drop in drops if drop.reason in WITHDRAWN}
     drops = [replace(drop, record_id=None) if drop.reason is Reason.REMOVED_ON_REQUEST else drop for drop in drops]
     kept, looping = without_cycles(kept, keys)
@@ -235,7 +235,7 @@ def _run_of(finished: tuple[Account, int, Run | None]) -> tuple[int, Run | None]
 class FinishThreads(beam.PTransform):
     """Pairs of buckets, of posts and of facts on them, to their shards; yields an Account each.
 
-    half_read: sites whose votes were not all read, so that they count for nobody. Memory: a bucket, a few times over;
+    half_read: forums whose votes were not all read, so that they count for nobody. Memory: a bucket, a few times over;
     to merge, two batches of run_bytes for each part.
     """
 

@@ -38,9 +38,9 @@ class Record(NamedTuple):
 
     offset: int  # of the record in the (unpacked) file
     doc_id: str
-    thread_id: str
+    thread_id: str | None  # None where the row does not say: ingest finds it by what the post replies to
     parent_id: str | None
-    kind: str
+    kind: str | None  # None: an answer where it replies to its thread's first post, else a comment
     text: str
     title: str | None
     tags: Sequence[str]
@@ -110,6 +110,7 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
                     "offset": [drop.offset for drop in drops],
                     "file": [drop.file for drop in drops],
                     "record_id": [drop.record_id for drop in drops],
+                    "parent_id": [drop.parent_id for drop in drops],
                     "reason": [drop.reason.value for drop in drops],
                     "detail": [drop.detail for drop in drops],
                     "bucket": [_bucket_of_drop(drop, num_buckets) for drop in drops],
@@ -120,10 +121,10 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
     return pa.concat_tables(tables) if tables else PARSED.empty_table()
 
 
-def buckets_of(thread_ids: Sequence[str], num_buckets: int) -> list[int]:
-    """The bucket of each record by its thread."""
-    bucket = {thread: bucket_of("shard", thread, num_buckets) for thread in set(thread_ids)}
-    return [bucket[thread] for thread in thread_ids]
+def buckets_of(thread_ids: Sequence[str | None], num_buckets: int) -> list[int | None]:
+    """The bucket of each record by its thread; None for one whose thread is not known yet."""
+    bucket = {thread: bucket_of("shard", thread, num_buckets) for thread in set(thread_ids) if thread is not None}
+    return [bucket.get(thread) if thread is not None else None for thread in thread_ids]
 
 
 def _bucket_of_drop(drop: Drop, num_buckets: int) -> int:
@@ -135,12 +136,11 @@ def _bucket_of_drop(drop: Drop, num_buckets: int) -> int:
 
 def placed(rows: pa.Table, file: str, num_buckets: int) -> pa.Table:
     """PARSED rows without file and bucket, with them."""
-    columns = (rows.column(name).to_pylist() for name in ("thread_id", "offset", "record_id", "reason"))
+    of_threads = buckets_of(rows.column("thread_id").to_pylist(), num_buckets)
+    columns = (rows.column(name).to_pylist() for name in ("offset", "record_id", "reason"))
     buckets = [
-        bucket_of("shard", thread, num_buckets)
-        if reason is None
-        else _bucket_of_drop(Drop(file, offset, record_id, Reason(reason), ""), num_buckets)
-        for thread, offset, record_id, reason in zip(*columns, strict=True)
+        bucket if reason is None else _bucket_of_drop(Drop(file, offset, record_id, Reason(reason), ""), num_buckets)
+        for bucket, offset, record_id, reason in zip(of_threads, *columns, strict=True)
     ]
     whole = rows.append_column("file", pa.array([file] * rows.num_rows, pa.string()))
     return whole.append_column("bucket", pa.array(buckets, pa.int32())).select(PARSED.names)

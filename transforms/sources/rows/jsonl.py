@@ -6,23 +6,45 @@ is required; keys beyond these are not read. `created` is ISO 8601 or seconds si
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from transforms.datasets.fates import Drop
 from transforms.sources.records import Record
 from transforms.sources.rows import json_rows
-from transforms.sources.rows.mapped_rows import RowSet, to_posts
+from transforms.sources.rows.mapped_rows import describe, to_posts
 from transforms.sources.rows.mapping import RowMapping, plain_documents
+from transforms.sources.source import PACKED, Found, InputFile, Reading, Source
 
-SOURCE = "jsonl"
-PLAIN: RowMapping = plain_documents(SOURCE)
+NAME = "jsonl"
+PLAIN: RowMapping = plain_documents(NAME)
 
 
-def read_rows(stream: IO[bytes], start: int, end: int | None, rows: RowSet) -> Iterator[Record | Drop]:
+def read_rows(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The posts of the rows whose line begins in [start, end), in order, as Records and Drops. Blank lines are none."""
-    for row in json_rows.read_rows(stream, start, end, rows.file, rows.max_record_bytes):
+    mapping = how.mapping or PLAIN
+    for row in json_rows.read_rows(stream, start, end, how.file, how.max_record_bytes):
         if isinstance(row, Drop):
             yield row
         else:
-            yield from to_posts(*row, rows)
+            yield from to_posts(*row, how, mapping)
+
+
+def _recognise(head: bytes) -> bool:
+    return head.lstrip(b"\xef\xbb\xbf\xff\xfe\x00 \t\r\n").startswith((b"{", b"["))
+
+
+def _describe(found: Found) -> Sequence[InputFile]:
+    return [describe(found, NAME, json_rows.check_head(found.head))]
+
+
+SOURCE = Source(
+    name=NAME,
+    says="JSONL",
+    recognise=_recognise,
+    names=re.compile(rf".*\.(?:jsonl|ndjson|json){PACKED}?|.*(?<!\.tar|\.xml|\.csv|\.tsv)\.zst", re.IGNORECASE),
+    describe=_describe,
+    read=read_rows,
+    mapped=True,
+)

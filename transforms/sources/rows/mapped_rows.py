@@ -1,8 +1,8 @@
 """Rows of any question/answer set, or of a text corpus, as posts: what a mapping file makes of them.
 
 Ids come from the content, or are a hash of it where there is none; never from a path or a line number, which change
-when a corpus is cut into other files. An answer's id stands below its question's (`quora:site:12/3`), so the two
-never collide.
+when a corpus is cut into other files. An answer's id stands below its question's (`quora:site:12/3`) and a comment's
+below its post's (`quora:site:12/3/c7`), so that they never collide; replies and what they reply to share their ids.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import canonical_json
@@ -20,7 +20,17 @@ from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row
-from transforms.sources.rows.mapping import SITE, AnswerFields, PostFields, QuestionFields, RowMapping, plain_documents
+from transforms.sources.rows.mapping import (
+    SITE,
+    AnswerFields,
+    CommentFields,
+    PostFields,
+    QuestionFields,
+    ReplyFields,
+    RowMapping,
+    Where,
+    plain_documents,
+)
 from transforms.sources.rows.row_values import (
     Unreadable,
     body_of,
@@ -31,7 +41,7 @@ from transforms.sources.rows.row_values import (
     to_time,
     value_at,
 )
-from transforms.sources.streams.unpack import USUAL_LIMITS, Limits
+from transforms.sources.source import Found, Holds, InputFile, Problem, Reading
 from transforms.text.clean import is_blank
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
@@ -39,19 +49,25 @@ _UNNAMED = "unnamed"
 _COUNTED = ("id", "created", "score", "ups", "downs")
 
 
-@dataclass(frozen=True)
-class RowSet:
-    """What a file of rows does not say of itself. author_secret: a key of up to 64 bytes, or None.
+_Fields = QuestionFields | AnswerFields | CommentFields | ReplyFields
 
-    limits: of what a Parquet file may unpack to; other packed files are unpacked before their rows are read.
-    """
 
-    file: str  # name below the input the user gave
-    site: str | None
-    max_record_bytes: int
-    mapping: RowMapping
-    author_secret: bytes | None = None
-    limits: Limits = USUAL_LIMITS
+class _Stand(NamedTuple):
+    """Where a post stands. kind: None for a reply, which is what it replies to says. thread, parent: ids, None where
+    the row does not say. below: what stands before its own id in its document id."""
+
+    kind: PostKind | None
+    thread: str | None
+    parent: str | None
+    below: str
+
+    @staticmethod
+    def answer(question: str) -> _Stand:
+        return _Stand(PostKind.ANSWER, question, question, f"{question}/")
+
+    @staticmethod
+    def comment(question: str, post: str) -> _Stand:
+        return _Stand(PostKind.COMMENT, question, post, f"{post}/c")
 
 
 def check_site(site: str | None, file: str) -> None:
@@ -60,33 +76,128 @@ def check_site(site: str | None, file: str) -> None:
         raise ValueError(f"--site {site!r} for {file}: want letters, digits, '.', '_' and '-' only")
 
 
-def to_posts(row: Row, offset: int, rows: RowSet) -> Iterator[Record | Drop]:
-    """Every post of a row, each as a Record or a Drop: one, or with nested answers one more for each of them."""
-    mapping = rows.mapping
-    if mapping.document:
-        yield _post(row, offset, rows, mapping.document, PostKind.DOCUMENT, None)
+def describe(found: Found, source: str, problem: Problem | None) -> InputFile:
+    """A file of rows. What it holds is what its mapping says. Raises ValueError for a site that cannot stand in ids."""
+    check_site(found.site, found.place)
+    mapping = found.mapping
+    holds = Holds.REPLIES if mapping and mapping.reply else Holds.POSTS
+    return found.file(source, found.site, problem, holds, flat_comments=bool(mapping and mapping.comment))
+
+
+def to_posts(row: Row, offset: int, how: Reading, mapping: RowMapping) -> Iterator[Record | Drop]:
+    """Every post of a row, each as a Record or a Drop: one, or with nested answers and comments one for each."""
+    set_of = _Set(how, mapping)
+    question, answer = mapping.question, mapping.answer
+    if question and answer and answer.list is not None:
+        yield from _nested(row, offset, set_of, question, answer, answer.list)
         return
-    assert mapping.question is not None
-    assert mapping.answer is not None
-    if mapping.answer.list is None:
-        yield _flat(row, offset, rows, mapping.question, mapping.answer)
-        return
-    question = _post(row, offset, rows, mapping.question, PostKind.QUESTION, None)
-    yield question
-    thread = question.doc_id if isinstance(question, Record) else _thread_of(row, rows, mapping.question)
-    answers = _answers(value_at(row, mapping.answer.list))
+    try:
+        fields, stand = _one(row, set_of)
+    except UnusableError as error:
+        yield Drop(how.file, offset, None, error.reason, str(error))
+    else:
+        yield _post(row, offset, set_of, fields, stand)
+
+
+class _Set(NamedTuple):
+    """A file's rows: how they are read, and what their fields are."""
+
+    how: Reading
+    mapping: RowMapping
+
+    def prefix(self, row: object) -> str:
+        return f"{self.mapping.source}:{self.site(row)}:"
+
+    def site(self, row: object) -> str:
+        site = self.how.site or value_at(row, self.mapping.site)
+        if isinstance(site, str) and (address := _ADDRESS.match(site)):
+            site = address[1].lower()
+        return site if isinstance(site, str) and SITE.fullmatch(site) else _UNNAMED
+
+
+def _nested(
+    row: Row, offset: int, rows: _Set, question: QuestionFields, answer: AnswerFields, where: str
+) -> Iterator[Record | Drop]:
+    """A question, its comments, and its answers, which are in a list at `where`, each with its own comments."""
+    asked = _post(row, offset, rows, question, _Stand(PostKind.QUESTION, None, None, rows.prefix(row)))
+    yield asked
+    thread = asked.doc_id if isinstance(asked, Record) else _given_id(row, question, rows.prefix(row))
+    yield from _comments(row, offset, rows, thread, thread)
+    answers = _items(value_at(row, where))
     if answers is None:
-        yield Drop(rows.file, offset, None, Reason.MISSING_FIELD, f"{mapping.answer.list} is not a list")
+        yield Drop(rows.how.file, offset, None, Reason.MISSING_FIELD, f"{where} is not a list")
         return
-    for answer in answers:
+    for item in answers:
         if thread is None:
-            yield Drop(rows.file, offset, None, Reason.ORPHAN, "its question's row has no readable id")
+            yield Drop(rows.how.file, offset, None, Reason.ORPHAN, "its question's row has no readable id")
+            yield from _comments(item, offset, rows, None, None)
+            continue
+        answered = _post(item, offset, rows, answer, _Stand.answer(thread))
+        yield answered
+        given = answered.doc_id if isinstance(answered, Record) else _given_id(item, answer, f"{thread}/")
+        yield from _comments(item, offset, rows, thread, given)
+
+
+def _comments(item: object, offset: int, rows: _Set, thread: str | None, post: str | None) -> Iterator[Record | Drop]:
+    """The comments that the row of a question or an answer holds."""
+    fields = rows.mapping.comment
+    if fields is None:
+        return
+    comments = _items(value_at(item, fields.list))
+    if comments is None:
+        yield Drop(rows.how.file, offset, None, Reason.MISSING_FIELD, f"{fields.list} is not a list")
+        return
+    for comment in comments:
+        if thread is None or post is None:
+            yield Drop(rows.how.file, offset, None, Reason.ORPHAN, "its post has no readable id")
         else:
-            yield _post(answer, offset, rows, mapping.answer, PostKind.ANSWER, thread)
+            yield _post(comment, offset, rows, fields, _Stand.comment(thread, post))
 
 
-def _answers(value: object) -> list[object] | None:
-    """The answers of a row; None for what is no list. Hugging Face writes a list as columns of one length (ELI5)."""
+def _one(row: Row, rows: _Set) -> tuple[PostFields, _Stand]:
+    """What a row that is one post is, and where it stands. Raises UnusableError where it does not say so."""
+    mapping, prefix = rows.mapping, rows.prefix(row)
+    if mapping.document:
+        return mapping.document, _Stand(PostKind.DOCUMENT, None, None, prefix)
+    fields = _fields_of(row, mapping)
+    if isinstance(fields, QuestionFields):
+        return fields, _Stand(PostKind.QUESTION, None, None, prefix)
+    if isinstance(fields, ReplyFields):
+        return fields, _Stand(None, None, f"{prefix}{_named(row, fields.parent, 'a reply', 'parent')}", prefix)
+    if isinstance(fields, CommentFields):
+        question = f"{prefix}{_named(row, fields.question, 'a comment', 'question')}"
+        answer = id_of(value_at(row, fields.answer), "answer")
+        return fields, _Stand.comment(question, question if answer is None else f"{question}/{answer}")
+    return fields, _Stand.answer(f"{prefix}{_named(row, fields.question, 'an answer', 'question')}")
+
+
+def _fields_of(row: Row, mapping: RowMapping) -> _Fields:
+    answered = mapping.answer or mapping.reply
+    found: _Fields | None
+    if mapping.kind is None:
+        names = mapping.reply.parent if mapping.reply else mapping.answer.question if mapping.answer else None
+        found = mapping.question if value_at(row, names) in (None, "") else answered
+        where = ""
+    else:
+        where, value, kind = mapping.kind.path, str(value_at(row, mapping.kind.path)), mapping.kind
+        kinds = (kind.question, kind.answer, kind.comment, kind.reply)
+        fields = (mapping.question, mapping.answer, mapping.comment, mapping.reply)
+        found = next((one for one, values in zip(fields, kinds, strict=True) if one and value in values), None)
+    if found is None:
+        kinds_of_posts = "a question nor a reply" if mapping.reply else "a question nor an answer"
+        raise UnusableError(Reason.NOT_A_POST, f"{where} names neither {kinds_of_posts}")
+    return found
+
+
+def _named(row: Row, where: Where | None, what: str, name: str) -> str:
+    given = id_of(value_at(row, where), name)
+    if given is None:
+        raise UnusableError(Reason.MISSING_FIELD, f"{what} that names no {name}")
+    return given
+
+
+def _items(value: object) -> list[object] | None:
+    """Answers or comments; None for what is no list. Hugging Face writes a list as columns of one length (ELI5)."""
     if value is None:
         return []
     if isinstance(value, Mapping) and value and all(isinstance(column, list) for column in value.values()):
@@ -96,49 +207,15 @@ def _answers(value: object) -> list[object] | None:
     return value if isinstance(value, list) else None
 
 
-def _flat(row: Row, offset: int, rows: RowSet, question: QuestionFields, answer: AnswerFields) -> Record | Drop:
+def _post(row: object, offset: int, rows: _Set, fields: PostFields, stand: _Stand) -> Record | Drop:
     try:
-        kind = _kind(row, rows.mapping, answer)
-        if kind is PostKind.QUESTION:
-            return _post(row, offset, rows, question, kind, None)
-        parent = id_of(value_at(row, answer.question), "question")
-        if parent is None:
-            raise UnusableError(Reason.MISSING_FIELD, "an answer that names no question")
-        return _post(row, offset, rows, answer, kind, f"{_prefix(row, rows)}{parent}")
+        return _record(row, offset, rows, fields, stand)
     except UnusableError as error:
-        return Drop(rows.file, offset, None, error.reason, str(error))
+        post_id = _given_id(row, fields, stand.below)
+        return Drop(rows.how.file, offset, post_id, error.reason, str(error), parent_id=stand.parent)
 
 
-def _kind(row: Row, mapping: RowMapping, answer: AnswerFields) -> PostKind:
-    if mapping.kind is None:
-        return PostKind.QUESTION if value_at(row, answer.question) in (None, "") else PostKind.ANSWER
-    value = value_at(row, mapping.kind.path)
-    if str(value) in mapping.kind.question:
-        return PostKind.QUESTION
-    if str(value) in mapping.kind.answer:
-        return PostKind.ANSWER
-    raise UnusableError(Reason.NOT_A_POST, f"{mapping.kind.path} names neither a question nor an answer")
-
-
-def _thread_of(row: Row, rows: RowSet, fields: PostFields) -> str | None:
-    """The id of a question that could not be read, so that its answers are counted as its answers."""
-    try:
-        given = id_of(value_at(row, fields.id), "id")
-    except UnusableError:
-        return None
-    return f"{_prefix(row, rows)}{given}" if given else None
-
-
-def _post(
-    row: object, offset: int, rows: RowSet, fields: PostFields, kind: PostKind, thread: str | None
-) -> Record | Drop:
-    try:
-        return _record(row, offset, rows, fields, kind, thread)
-    except UnusableError as error:
-        return Drop(rows.file, offset, _given_id(row, rows, fields, thread), error.reason, str(error))
-
-
-def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: PostKind, thread: str | None) -> Record:
+def _record(row: object, offset: int, rows: _Set, fields: PostFields, stand: _Stand) -> Record:
     mapping = rows.mapping
     body = value_at(row, fields.text)
     if not isinstance(body, str):
@@ -153,30 +230,31 @@ def _record(row: object, offset: int, rows: RowSet, fields: PostFields, kind: Po
     url = notes.read("url", lambda: text_at(row, fields.url, "url"))
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
-    doc_id = f"{thread}/{content}" if thread else f"{_prefix(row, rows)}{content}"
+    doc_id = f"{stand.below}{content}"
     author = notes.read("author", lambda: _author(value_at(row, fields.author)))
     ups, downs, score = (
         notes.read(name, partial(count_at, row, getattr(fields, name), name)) for name in ("ups", "downs", "score")
     )
     accepted_answer = notes.read("accepted_answer", lambda: _accepted_answer(row, fields))
+    above_answers = stand.below if mapping.reply else f"{doc_id}/"
     record = Record(
         offset=offset,
         doc_id=doc_id,
-        thread_id=thread or doc_id,
-        parent_id=thread,
-        kind=kind.value,
+        thread_id=stand.thread if stand.parent else doc_id,
+        parent_id=stand.parent,
+        kind=stand.kind and stand.kind.value,
         text=text,
         title=title,
         tags=notes.read("tags", lambda: tags_of(value_at(row, fields.tags))) or [],
         source=mapping.source,
-        site=thread.split(":", 2)[1] if thread else _site(row, rows),
+        site=stand.thread.split(":", 2)[1] if stand.thread else rows.site(row),
         url=url,
         created=created,
         edited=notes.read("edited", lambda: to_time(value_at(row, fields.edited), mapping.time, "edited")),
         license=notes.read("license", lambda: text_at(row, fields.license, "license")),
-        author_key=None if author is None else _author_key(author, row, rows),
+        author_key=rows.how.author_key(rows.prefix(row), author),
         score=ups - downs if score is None and ups is not None and downs is not None else score,
-        accepted_id=f"{doc_id}/{accepted_answer}" if accepted_answer else None,
+        accepted_id=f"{above_answers}{accepted_answer}" if accepted_answer else None,
         note=None,
         ups=ups,
         downs=downs,
@@ -208,26 +286,13 @@ def _absent(row: object, mapping: RowMapping, fields: PostFields) -> Iterator[st
         yield "no-answers"
 
 
-def _site(row: object, rows: RowSet) -> str:
-    site = rows.site or value_at(row, rows.mapping.site)
-    if isinstance(site, str) and (address := _ADDRESS.match(site)):
-        site = address[1].lower()
-    return site if isinstance(site, str) and SITE.fullmatch(site) else _UNNAMED
-
-
-def _prefix(row: object, rows: RowSet) -> str:
-    return f"{rows.mapping.source}:{_site(row, rows)}:"
-
-
-def _given_id(row: object, rows: RowSet, fields: PostFields, thread: str | None) -> str | None:
-    """The id of a post that is dropped, where it can be told."""
+def _given_id(row: object, fields: PostFields, below: str) -> str | None:
+    """The id of a post that is dropped, where it can be told: so are its answers counted as its answers."""
     try:
         given = id_of(value_at(row, fields.id), "id")
     except UnusableError:
         return None
-    if given is None:
-        return None
-    return f"{thread}/{given}" if thread else f"{_prefix(row, rows)}{given}"
+    return f"{below}{given}" if given else None
 
 
 def _accepted_answer(row: object, fields: PostFields) -> str | None:
@@ -237,7 +302,7 @@ def _accepted_answer(row: object, fields: PostFields) -> str | None:
 
 
 def _accepted(row: object, fields: PostFields) -> bool | None:
-    if not isinstance(fields, AnswerFields):
+    if not isinstance(fields, AnswerFields | ReplyFields):
         return None
     value = value_at(row, fields.accepted)
     if value is None or isinstance(value, bool):
@@ -245,10 +310,3 @@ def _accepted(row: object, fields: PostFields) -> bool | None:
     if value in (0, 1):
         return value == 1
     raise UnusableError(Reason.MISSING_FIELD, "accepted is neither true nor false")
-
-
-def _author_key(author: str, row: object, rows: RowSet) -> str | None:
-    if rows.author_secret is None:
-        return None
-    name = f"{_prefix(row, rows)}{author}".encode("utf-8", "surrogatepass")
-    return hashlib.blake2b(name, key=rows.author_secret, digest_size=16).hexdigest()

@@ -1,17 +1,24 @@
 """The mapping file: what it may say of the rows of a question/answer set or a text corpus.
 
-A mapping is strict YAML (examples/mappings/). It knows three shapes: plain documents (`document`), a question whose row
-holds its answers in a list (`question` and `answer` with `list`), and rows that are a question or an answer each
-(`question` and `answer` with `question`, the id of the one it answers). A field is a path into the row, its steps
-parted by dots (`meta.date`, `answers.0`; `.` is the item itself), or a constant: `{value: CC BY-SA 4.0}`.
+A mapping is strict YAML (examples/mappings/). It knows four shapes:
+
+* plain documents: `document`
+* a question whose row holds its answers in a list: `question`, and `answer` with `list`
+* rows that are a question or an answer each: `question`, and `answer` with `question`, the id of the one it answers
+* rows that name what they reply to and nothing else: `question`, and `reply` with `parent`. A reply to a question is an
+  answer, one to a reply a comment; questions and replies have ids of one kind
+
+The second and third may have comments under questions and answers: `comment` with `list`, or with `question` and
+`answer`. A field is a path into the row, its steps parted by dots (`meta.date`, `answers.0`; `.` is the item itself),
+or a constant: `{value: CC BY-SA 4.0}`.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what may stand in an id as the name of a source or a site
 TIMES = ("auto", "iso", "seconds", "milliseconds")
@@ -60,12 +67,33 @@ class AnswerFields(PostFields):
 
 
 @dataclass(frozen=True)
+class CommentFields(PostFields):
+    """list: where the row of a question, and each of its answers, holds its comments. question, answer: where a
+    comment's row names its question, and the answer if it stands under one."""
+
+    list: str | None = None
+    question: Where | None = None
+    answer: Where | None = None
+
+
+@dataclass(frozen=True)
+class ReplyFields(PostFields):
+    """parent: where a reply's row names the question or the reply that it replies to."""
+
+    parent: Where | None = None
+    accepted: Where | None = None  # true or false
+
+
+@dataclass(frozen=True)
 class KindField:
-    """What says whether a row is a question or an answer; without it, a row that names a question is an answer."""
+    """What says which kind of post a row is: the values at `path` of each. Without it a row that names a question is an
+    answer, and one that names a parent a reply."""
 
     path: str
     question: Sequence[str]
-    answer: Sequence[str]
+    answer: Sequence[str] = ()
+    comment: Sequence[str] = ()
+    reply: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +111,8 @@ class RowMapping:
     document: PostFields | None = None
     question: QuestionFields | None = None
     answer: AnswerFields | None = None
+    comment: CommentFields | None = None
+    reply: ReplyFields | None = None
     kind: KindField | None = None
 
     def __post_init__(self) -> None:
@@ -91,18 +121,51 @@ class RowMapping:
         if self.time not in TIMES and "%" not in self.time:
             raise ValueError(f"time {self.time!r} is none of {', '.join(TIMES)}, nor a format such as %Y/%m/%d")
         if (self.document is None) == (self.question is None):
-            raise ValueError("want `document`, for plain documents, or `question` and `answer`: one of the two")
-        if (self.answer is None) != (self.question is None):
-            raise ValueError("`question` and `answer` need each other")
+            raise ValueError("want `document`, for plain documents, or `question` and what answers it: one of the two")
+        if (self.question is None) != (self.answer is None and self.reply is None):
+            raise ValueError("`question` needs `answer` or `reply`, and they need `question`")
+        if self.answer and self.reply:
+            raise ValueError("want `answer` or `reply`: rows name their question, or no more than what they reply to")
         if self.answer and (self.answer.list is None) == (self.answer.question is None):
             raise ValueError(
                 "answer: want `list` (the question's row holds its answers) or `question` (an answer's row names its "
                 "question): one of the two"
             )
-        if self.question and self.question.id is None and self.answer and self.answer.question is not None:
+        if self.reply and (self.reply.parent is None or self.reply.id is None):
+            raise ValueError("reply: want `parent`, which names what it replies to, and `id`, by which others name it")
+        if self.question and self.question.id is None and not self.nested:
             raise ValueError("question: `id` is needed, since answers name it")
-        if self.kind and (self.answer is None or self.answer.question is None):
-            raise ValueError("kind: only rows that are a question or an answer each have one")
+        if self.kind and (self.document or self.nested):
+            raise ValueError("kind: only rows that are one post each have one")
+        self._check_comments()
+
+    def _check_comments(self) -> None:
+        if self.comment is None:
+            return
+        if self.answer is None:
+            raise ValueError("comment: only sets with `answer` have comments; where all is replies, write `reply`")
+        if self.nested:
+            if self.comment.list is None or self.comment.question or self.comment.answer:
+                raise ValueError("comment: want `list` alone, since a question's row holds its answers")
+        elif self.comment.list is not None or self.comment.question is None or self.kind is None:
+            raise ValueError(
+                "comment: want `question` (and `answer`), which its row names, and a `kind` to tell it from an answer"
+            )
+
+    @property
+    def nested(self) -> bool:
+        """Whether a question's row holds its answers."""
+        return self.answer is not None and self.answer.list is not None
+
+    def identity(self) -> Mapping[str, object]:
+        """What names the mapping. Shapes that it does not have are left out, so that new ones rename no old mapping."""
+        values: dict[str, Any] = asdict(self)
+        for name in ("comment", "reply"):
+            if values[name] is None:
+                del values[name]
+            if values["kind"] and not values["kind"][name]:
+                del values["kind"][name]
+        return values
 
 
 def plain_documents(source: str) -> RowMapping:

@@ -9,20 +9,23 @@ its own unless its writer added them, and those are verified. Small files that u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from transforms.datasets import places
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
-from transforms.sources.rows.mapped_rows import RowSet, to_posts
+from transforms.sources.rows.mapped_rows import describe, to_posts
 from transforms.sources.rows.mapping import RowMapping, plain_documents
 from transforms.sources.rows.row_values import Unreadable
+from transforms.sources.source import Found, InputFile, Reading, Source
 from transforms.sources.streams.unpack import NO_LIMITS, DamageError, Limits
 
-SOURCE = "parquet"
+NAME = "parquet"
 MAGIC = b"PAR1"
 
 _ENCRYPTED = b"PARE"
@@ -31,7 +34,7 @@ _READ_BYTES = 1 << 20
 _FOOTER_BYTES = 12  # the smallest file: magic, length of an empty footer, magic
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
-PLAIN: RowMapping = plain_documents(SOURCE)
+PLAIN: RowMapping = plain_documents(NAME)
 
 
 def check_file(stream: IO[bytes], limits: Limits = NO_LIMITS) -> tuple[Reason, str] | None:
@@ -60,20 +63,20 @@ def _open(stream: IO[bytes]) -> pq.ParquetFile:
     return pq.ParquetFile(stream, buffer_size=_READ_BYTES, pre_buffer=False, page_checksum_verification=True)
 
 
-def read_rows(stream: IO[bytes], start: int, end: int | None, rows: RowSet) -> Iterator[Record | Drop]:
+def read_rows(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The posts of the row groups that begin in [start, end), in order, as Records and Drops.
 
     Memory: one page of each column and a batch of rows.
     """
+    mapping = how.mapping or PLAIN
     file = _open(stream)
     num_bytes = stream.seek(0, 2)
-    columns = _columns(rows.mapping)
     first_row = 0
     for index in range(file.metadata.num_row_groups):
         num_rows = file.metadata.row_group(index).num_rows
         position = _position(file.metadata.row_group(index), num_bytes)
         if start <= position and (end is None or position < end):
-            yield from _read_group(file, num_bytes, index, first_row, columns, rows)
+            yield from _read_group(file, num_bytes, index, first_row, how, mapping)
         first_row += num_rows
 
 
@@ -87,25 +90,25 @@ def _position(group: pq.RowGroupMetaData, num_bytes: int) -> int:
 
 
 def _read_group(
-    file: pq.ParquetFile, num_bytes: int, index: int, first_row: int, columns: list[str], rows: RowSet
+    file: pq.ParquetFile, num_bytes: int, index: int, first_row: int, how: Reading, mapping: RowMapping
 ) -> Iterator[Record | Drop]:
-    known = [name for name in columns if name in file.schema_arrow.names]
+    known = [name for name in _columns(mapping) if name in file.schema_arrow.names]
     num_rows = file.metadata.row_group(index).num_rows
     num_read = num_unpacked = 0
     try:
         batches = file.iter_batches(_BATCH_ROWS, row_groups=[index], columns=known, use_threads=False)
         for batch in batches:
-            for row, row_bytes in _rows(batch, rows.max_record_bytes):
+            for row, row_bytes in _rows(batch, how.max_record_bytes):
                 num_unpacked += row_bytes
-                rows.limits.check(num_bytes, num_unpacked)
-                yield from _read_row(row, row_bytes, first_row + num_read, rows)
+                how.limits.check(num_bytes, num_unpacked)
+                yield from _read_row(row, row_bytes, first_row + num_read, how, mapping)
                 num_read += 1
     except DamageError as error:
         lost = f"{num_rows - num_read} of {num_rows} rows of row group {index} are not read: it {error}"
-        yield Drop(rows.file, first_row + num_read, None, error.reason, lost)
+        yield Drop(how.file, first_row + num_read, None, error.reason, lost)
     except _DAMAGE as error:
         lost = f"{num_rows - num_read} of {num_rows} rows of row group {index} cannot be read ({type(error).__name__})"
-        yield Drop(rows.file, first_row + num_read, None, Reason.DAMAGED_FILE, lost)
+        yield Drop(how.file, first_row + num_read, None, Reason.DAMAGED_FILE, lost)
 
 
 def _rows(batch: pa.RecordBatch, max_bytes: int) -> Iterator[tuple[pa.RecordBatch, int]]:
@@ -122,16 +125,18 @@ def _rows(batch: pa.RecordBatch, max_bytes: int) -> Iterator[tuple[pa.RecordBatc
         yield row, row.nbytes if mean is None else mean
 
 
-def _read_row(row: pa.RecordBatch, row_bytes: int, offset: int, rows: RowSet) -> Iterator[Record | Drop]:
-    if row_bytes > rows.max_record_bytes:
-        yield Drop(rows.file, offset, None, Reason.OVERSIZED, f"{row_bytes} bytes, limit {rows.max_record_bytes}")
+def _read_row(
+    row: pa.RecordBatch, row_bytes: int, offset: int, how: Reading, mapping: RowMapping
+) -> Iterator[Record | Drop]:
+    if row_bytes > how.max_record_bytes:
+        yield Drop(how.file, offset, None, Reason.OVERSIZED, f"{row_bytes} bytes, limit {how.max_record_bytes}")
         return
     try:
         values = {name: _plain(row.column(number)[0]) for number, name in enumerate(row.schema.names)}
     except UnicodeDecodeError:
-        yield Drop(rows.file, offset, None, Reason.BAD_ENCODING, "a value that is not UTF-8")
+        yield Drop(how.file, offset, None, Reason.BAD_ENCODING, "a value that is not UTF-8")
     else:
-        yield from to_posts(values, offset, rows)
+        yield from to_posts(values, offset, how, mapping)
 
 
 def _plain(value: pa.Scalar) -> object:
@@ -147,19 +152,25 @@ def _plain(value: pa.Scalar) -> object:
 
 def _columns(mapping: RowMapping) -> list[str]:
     """The columns that the mapping reads: the first step of each path. Other columns are not even unpacked."""
-    found: set[str] = set()
-    for fields in (mapping.document, mapping.question, mapping.answer):
-        nested = fields is mapping.answer and mapping.answer is not None and mapping.answer.list is not None
-        if fields is not None and not nested:
-            found |= {_root(where) for where in vars(fields).values() if isinstance(where, str)}
-    if mapping.answer and mapping.answer.list is not None:
-        found.add(_root(mapping.answer.list))
-    if mapping.kind:
-        found.add(_root(mapping.kind.path))
-    if isinstance(mapping.site, str):
-        found.add(_root(mapping.site))
-    return sorted(found)
+    items = (mapping.answer, mapping.comment) if mapping.nested else ()  # their fields are steps inside of a list
+    posts = (mapping.document, mapping.question, mapping.answer, mapping.comment, mapping.reply)
+    paths = [path for fields in posts if fields and fields not in items for path in vars(fields).values()]
+    paths += [fields.list for fields in items if fields]
+    paths += [mapping.site, mapping.kind and mapping.kind.path]
+    return sorted({path.split(".")[0] for path in paths if isinstance(path, str)})
 
 
-def _root(path: str) -> str:
-    return path.split(".")[0]
+def _describe(found: Found) -> Sequence[InputFile]:
+    with places.open_input(found.place) as file:
+        return [describe(found, NAME, check_file(file, found.limits))]
+
+
+SOURCE = Source(
+    name=NAME,
+    says="Parquet",
+    recognise=lambda head: head.startswith(MAGIC),
+    names=re.compile(r".*\.parquet", re.IGNORECASE),
+    describe=_describe,
+    read=read_rows,
+    mapped=True,
+)

@@ -7,9 +7,8 @@ ParentId of an answer; of a comment Id, PostId and Text. Any other attribute tha
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import IO
 
@@ -17,9 +16,11 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.fields import Notes, UnusableError
+from transforms.sources.marks import ID_LIMIT
 from transforms.sources.records import Record
 from transforms.sources.rows.row_values import count_of, to_time
-from transforms.sources.stackexchange.tables import ID_LIMIT, SOURCE, Dump, Table, id_prefix, read_rows
+from transforms.sources.source import Holds, Reading
+from transforms.sources.stackexchange.tables import NAME, id_prefix, read_rows
 from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
 
@@ -27,6 +28,9 @@ FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
 MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of the dumps, and read as best they can be
 
 _BETWEEN_TAGS = re.compile(r"[<>|]+")
+_PLAIN_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_CLOCK = re.compile(r"T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])\.([0-9]{3})", re.ASCII)
+_DATE_CHARS = 10
 _LONG = 100  # characters: no tag or licence is so long, and what is is not remembered
 
 _QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
@@ -49,74 +53,70 @@ _OTHER_TYPES = {
 }
 
 
-def read_posts(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Record | Drop]:
+def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The posts or comments whose `<` lies in [start, end) of their table, in order, each as a Record or a Drop.
 
     A comment comes without its thread, which its row does not name: thread_id is that of the post it stands under.
     """
-    return read_rows(stream, start, end, dump, to_comment if dump.table is Table.COMMENTS else to_post)
+    return read_rows(stream, start, end, how, to_comment if how.holds is Holds.COMMENTS else to_post)
 
 
-def url_before(site: str, answer: bool) -> str:
-    """What stands before the number in a post's address."""
-    return f"https://{site}/{'a' if answer else 'questions'}/"
-
-
-def to_post(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
+def to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
+    """A row of Posts.xml. Raises UnusableError for one that gives no post."""
     post_type = required(row, "PostTypeId")
     kind = _POST_TYPES.get(post_type)
     if kind is None:
         raise UnusableError(Reason.NOT_A_POST, _OTHER_TYPES.get(post_type, "unknown PostTypeId"))
-    number = post_number(row, "Id")
-    answer = kind == _ANSWER
-    question = post_number(row, "ParentId") if answer else number
-    prefix = id_prefix(dump.site)
-    body = to_markdown(required(row, "Body"), repair, dump.strip_edit_labels)
+    number, site = post_number(row, "Id"), how.site or ""
+    prefix, is_answer = id_prefix(site), kind == _ANSWER
+    thread_id = f"{prefix}{post_number(row, 'ParentId') if is_answer else number}"
+    body = to_markdown(required(row, "Body"), repair, how.strip_edit_labels)
     if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
     notes = Notes([FLATTENED] * body.flattened)
-    created, score = _created(row, notes), _score(row, notes)
-    edited = notes.read("edited", lambda: to_time(row.get("LastEditDate"), "iso", "edited"))
-    accepted = None
-    if not answer and row.get("AcceptedAnswerId"):
-        accepted = notes.read("accepted_answer", lambda: post_number(row, "AcceptedAnswerId"))
-    notes += [ODD_DATE] * is_odd(created)
-    tag_list = [] if answer else tags(row.get("Tags", ""))
-    if tag_list is None:
-        notes.append(MALFORMED_TAGS)
-        tag_list = [_repaired(part) for part in _BETWEEN_TAGS.split(row["Tags"]) if part]
+    created, score, edited, accepted_id = _created(row, notes), _score(row, notes), None, None
+    if row.get("LastEditDate"):
+        edited = notes.read("edited", lambda: _time(row, "LastEditDate", "edited"))
+    if not is_answer and row.get("AcceptedAnswerId"):
+        accepted_id = notes.read("accepted_answer", lambda: f"{prefix}{post_number(row, 'AcceptedAnswerId')}")
+    if is_odd(created):
+        notes.append(ODD_DATE)
+    tags = () if is_answer else _tags(row, notes)
     return Record(
         offset=offset,
         doc_id=f"{prefix}{number}",
-        thread_id=f"{prefix}{question}",
-        parent_id=f"{prefix}{question}" if answer else None,
+        thread_id=thread_id,
+        parent_id=thread_id if is_answer else None,
         kind=kind,
         text=body.text,
-        title=None if answer else title(row.get("Title", "")),
-        tags=tag_list,
-        source=SOURCE,
-        site=dump.site,
-        url=f"{url_before(dump.site, answer)}{number}",
+        title=None if is_answer else _title(row),
+        tags=tags,
+        source=NAME,
+        site=site,
+        url=f"https://{site}/{'a' if is_answer else 'questions'}/{number}",
         created=created,
         edited=edited,
-        license=licence(row.get("ContentLicense", "")),
-        author_key=author_key(row.get("OwnerUserId"), dump),
+        license=_licence(row),
+        author_key=how.author_key(prefix, row.get("OwnerUserId")),
         score=score,
-        accepted_id=f"{prefix}{accepted}" if accepted is not None else None,
-        note=" ".join(notes) or None,
-        flags=flags(row.get("ClosedDate"), row.get("CommunityOwnedDate")),
+        accepted_id=accepted_id,
+        note=" ".join(notes) if notes else None,
+        flags=_flags(row),
         authors=(row.get("OwnerUserId", ""), row.get("OwnerDisplayName", "")),
     )
 
 
-def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
-    number, post = post_number(row, "Id"), post_number(row, "PostId")
+def to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
+    """A row of Comments.xml. Raises UnusableError for one that gives no comment."""
+    number, post, site = post_number(row, "Id"), post_number(row, "PostId"), how.site or ""
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in Text")
-    notes = Notes()
+    notes, prefix = Notes(), id_prefix(site)
     created, score = _created(row, notes), _score(row, notes)
-    parent = f"{SOURCE}:{dump.site}:{post}"
+    if is_odd(created):
+        notes.append(ODD_DATE)
+    parent = f"{prefix}{post}"
     return Record(
         offset=offset,
         doc_id=f"{parent}/c{number}",  # its post's id is in it, so that no other thread can hold it
@@ -126,23 +126,24 @@ def to_comment(row: Mapping[str, str], offset: int, dump: Dump) -> Record:
         text=text,
         title=None,
         tags=(),
-        source=SOURCE,
-        site=dump.site,
-        url=f"https://{dump.site}/posts/comments/{number}",
+        source=NAME,
+        site=site,
+        url=f"https://{site}/posts/comments/{number}",
         created=created,
         edited=None,
-        license=licence(row.get("ContentLicense", "")),
-        author_key=author_key(row.get("UserId"), dump),
+        license=_licence(row),
+        author_key=how.author_key(prefix, row.get("UserId")),
         score=score,
         accepted_id=None,
-        note=" ".join(notes + [ODD_DATE] * is_odd(created)) or None,
+        note=" ".join(notes) if notes else None,
         authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
     )
 
 
-def flags(closed: object, community_owned: object) -> list[str]:
+def _flags(row: Mapping[str, str]) -> list[str]:
     """Sorted. The attributes say since when a post is what its flags say; where they are empty, it is not."""
-    return ["closed"] * bool(closed) + ["community-owned"] * bool(community_owned)
+    names = (("ClosedDate", "closed"), ("CommunityOwnedDate", "community-owned"))
+    return [flag for name, flag in names if row.get(name)]
 
 
 def required(row: Mapping[str, str], name: str) -> str:
@@ -161,37 +162,66 @@ def type_number(row: Mapping[str, str], name: str) -> int:
 
 
 def _number(row: Mapping[str, str], name: str, limit: int) -> int:
-    number = count_of(required(row, name), name)
+    value = required(row, name)
+    number = int(value) if _PLAIN_NUMBER.fullmatch(value) else count_of(value, name)
     if number is None or not 0 <= number < limit:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and {limit - 1}")
     return number
 
 
+# Of the fields that a row can do without, nearly all are what they should be: that is seen first.
+
+
 def _created(row: Mapping[str, str], notes: Notes) -> int | None:
-    return notes.expect("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
+    return notes.expect("created", lambda: _time(row, "CreationDate", "created"))
+
+
+def _time(row: Mapping[str, str], attribute: str, name: str) -> int | None:
+    """Milliseconds since 1970. Dumps write all times in one way, so that a day's midnight is known."""
+    value = row.get(attribute)
+    clock = _CLOCK.fullmatch(value, _DATE_CHARS) if value else None
+    if value is None or clock is None:
+        return to_time(value, "iso", name)
+    midnight = _midnight(value[:_DATE_CHARS], name)
+    if midnight is None:
+        return None
+    hours, minutes, seconds, milliseconds = clock.groups()
+    return midnight + (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(milliseconds)
+
+
+@lru_cache(maxsize=1 << 14)  # 44 years
+def _midnight(date: str, name: str) -> int | None:
+    return to_time(date, "iso", name)
 
 
 def _score(row: Mapping[str, str], notes: Notes) -> int | None:
-    return notes.expect("score", lambda: count_of(row.get("Score") or None, "score"))
+    value = row.get("Score")
+    if value and _PLAIN_NUMBER.fullmatch(value):
+        return int(value)
+    return notes.expect("score", lambda: count_of(value or None, "score"))
 
 
-def title(value: str) -> str | None:
-    return repair(value).strip() or None
+def _title(row: Mapping[str, str]) -> str | None:
+    return repair(row.get("Title", "")).strip() or None
 
 
-def licence(value: str) -> str | None:
-    return _repaired(value).strip() or None
+def _licence(row: Mapping[str, str]) -> str | None:
+    return _repaired(row.get("ContentLicense", "")).strip() or None
 
 
-def tags(value: str) -> list[str] | None:
-    """`<a><b>` in dumps until 2024, `|a|b|` since; None for what is neither."""
+def _tags(row: Mapping[str, str], notes: Notes) -> Sequence[str]:
+    """`<a><b>` in dumps until 2024, `|a|b|` since."""
+    value = row.get("Tags")
     if not value:
-        return []
+        return ()
     parts = value[1:-1].split("|" if value[0] == "|" else "><")
     begins, ends = value.count("<"), value.count(">")
     in_angles = value[0] == "<" and value[-1] == ">" and begins == ends == len(parts) and "|" not in value
     in_bars = value[0] == value[-1] == "|" and not (begins or ends)
-    return [*map(_repaired, parts)] if (in_angles or in_bars) and "" not in parts else None
+    if (in_angles or in_bars) and "" not in parts:
+        return [_repaired(part) for part in parts]
+    notes.append(MALFORMED_TAGS)
+    return [_repaired(part) for part in _BETWEEN_TAGS.split(value) if part]
 
 
 def _repaired(value: str) -> str:
@@ -199,10 +229,3 @@ def _repaired(value: str) -> str:
 
 
 _short = lru_cache(maxsize=1 << 16)(repair)  # a site has some thousands of tags, and each question a few of them
-
-
-def author_key(owner: str | None, dump: Dump) -> str | None:
-    if dump.author_secret is None or not owner:
-        return None
-    name = f"{SOURCE}:{dump.site}:{owner}".encode()
-    return hashlib.blake2b(name, key=dump.author_secret, digest_size=16).hexdigest()

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import IO, NamedTuple, TypeVar, cast
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.fields import UnusableError
 from transforms.sources.records import Record
+from transforms.sources.source import Holds, Problem, Reading
 from transforms.sources.stackexchange.xml_rows import (
     MalformedError,
     PlainRow,
@@ -28,30 +27,26 @@ from transforms.sources.stackexchange.xml_rows import (
 )
 from transforms.sources.streams.pieces import Piece, pieces
 
-SOURCE = "stackexchange"
+NAME = "stackexchange"
 CONTROL_CHARACTER = "control-character"  # a note: characters that XML does not allow were taken out of the row
 
 T = TypeVar("T")
 
 
-class Table(StrEnum):
-    """The tables of a dump that are read, named as their root elements and (in any case) as their files."""
-
-    POSTS = "posts"
-    VOTES = "votes"
-    COMMENTS = "comments"
-    LINKS = "postlinks"
-
-
-# Numbers of posts, comments and votes lie below this; Stack Overflow's are below 2**28.
-ID_LIMIT = 1 << 40
+# The tables of a dump that are read: their root elements and (in any case) their files' names.
+TABLES: Mapping[Holds, str] = {
+    Holds.POSTS: "posts",
+    Holds.VOTES: "votes",
+    Holds.COMMENTS: "comments",
+    Holds.LINKS: "postlinks",
+}
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
 
 # What may stand between rows: the declaration, the root element, comments and declarations of a document type (which
 # are reported by `check_head`). Anything else that is no row is a record that could not be read.
-_MARKUP = {table: (b"?xml", table.encode(), b"/" + table.encode(), b"!") for table in Table}
+_MARKUP = {holds: (b"?xml", name.encode(), b"/" + name.encode(), b"!") for holds, name in TABLES.items()}
 
 _NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _ENCODING = re.compile(rb"""<\?xml[^<>]*encoding\s*+=\s*+["']([\w.-]+)""")
@@ -62,19 +57,7 @@ _BLOCK_BYTES = 200_000
 _ROW_BYTES = 100
 
 
-@dataclass(frozen=True)
-class Dump:
-    """What a table does not say of itself. author_secret: a key of up to 64 bytes, or None to store no authors."""
-
-    file: str  # name below the input the user gave
-    site: str
-    max_record_bytes: int
-    author_secret: bytes | None = None
-    table: Table = Table.POSTS
-    strip_edit_labels: bool = False
-
-
-ToRecord = Callable[[Mapping[str, str], int, Dump], T]
+ToRecord = Callable[[Mapping[str, str], int, Reading], T]
 
 
 def check_site(site: str | None, file: str) -> None:
@@ -93,18 +76,17 @@ def check_site(site: str | None, file: str) -> None:
 
 def id_prefix(site: str) -> str:
     """What stands before the number in the ids of a site's posts."""
-    return f"{SOURCE}:{site}:"
+    return f"{NAME}:{site}:"
 
 
-def table_of(head: bytes, name: str) -> Table:
+def holds_of(head: bytes, name: str) -> Holds:
     """The table that a file is, by its root element; without one by its name, and else Posts."""
-    content = _without_prolog(head)
+    root = _root_of(_without_prolog(head))
     stem = name.rpartition("/")[2].lower().split(".")[0]
-    root = _root_of(content)
-    return next((table for name in (root, stem) for table in Table if name == table), Table.POSTS)
+    return next((holds for known in (root, stem) for holds, table in TABLES.items() if known == table), Holds.POSTS)
 
 
-def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | None:
+def check_head(head: bytes, holds: Holds = Holds.POSTS) -> Problem | None:
     """What is wrong with a file that begins with `head` (some 64 KiB), or None when it is such a table.
 
     A document type declaration is reported but does not keep the rows from being read.
@@ -119,8 +101,8 @@ def check_head(head: bytes, table: Table = Table.POSTS) -> tuple[Reason, str] | 
     content = _without_prolog(head)
     if content.startswith(b"<!DOCTYPE"):
         return Reason.DOCTYPE, "a document type declaration; the entities it defines are not expanded"
-    if _root_of(content) not in (table, "row"):  # a part cut from a dump may begin with a row
-        return Reason.WRONG_FORMAT, f"no <{table}> element at its start: not such a table of a dump"
+    if _root_of(content) not in (TABLES[holds], "row"):  # a part cut from a dump may begin with a row
+        return Reason.WRONG_FORMAT, f"no <{TABLES[holds]}> element at its start: not such a table of a dump"
     return None
 
 
@@ -148,11 +130,11 @@ class RawRow(NamedTuple):
 
 
 def read_rows(
-    stream: IO[bytes], start: int, end: int | None, dump: Dump, to_record: ToRecord[T], base: int = 0
+    stream: IO[bytes], start: int, end: int | None, how: Reading, to_record: ToRecord[T], base: int = 0
 ) -> Iterator[T | Drop]:
     """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop."""
-    for item, plain in plain_rows(raw_rows(stream, start, end, dump, base)):
-        yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, dump)
+    for item, plain in plain_rows(raw_rows(stream, start, end, how, base)):
+        yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, how)
 
 
 def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, PlainRow | None]]:
@@ -180,42 +162,42 @@ def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:
         yield block
 
 
-def raw_rows(stream: IO[bytes], start: int, end: int | None, dump: Dump, base: int = 0) -> Iterator[RawRow | Drop]:
+def raw_rows(stream: IO[bytes], start: int, end: int | None, how: Reading, base: int = 0) -> Iterator[RawRow | Drop]:
     """The rows whose `<` lies in [start, end) of a table, in order, and what is no row as a Drop.
 
     The range that holds the last `<` of the file also says, as a Drop of the whole file, when the file ends early.
     base: of the stream's first byte in the file.
     """
-    markup, closing = _MARKUP[dump.table], b"/" + dump.table.encode()
+    markup, closing = _MARKUP[how.holds], b"/" + TABLES[how.holds].encode()
     closed = False
-    for piece in pieces(stream, _after(start), None if end is None else _after(end), b"<", dump.max_record_bytes):
+    for piece in pieces(stream, _after(start), None if end is None else _after(end), b"<", how.max_record_bytes):
         if piece.offset == 0:  # before the first <: byte order mark, or nothing
             if piece.last:
-                yield from _ends_early(piece, closed, dump, base)
+                yield from _ends_early(piece, closed, how, base)
             continue
         data, offset = piece.data, piece.offset - 1 + base
         if data is None:
-            detail = f"{piece.num_bytes} bytes, limit {dump.max_record_bytes}"
-            yield Drop(dump.file, offset, None, Reason.OVERSIZED, detail)
+            detail = f"{piece.num_bytes} bytes, limit {how.max_record_bytes}"
+            yield Drop(how.file, offset, None, Reason.OVERSIZED, detail)
         elif data.startswith(b"row ") and not (piece.last and not data.rstrip().endswith(b"/>")):
             yield RawRow(data, offset)
         elif data.startswith(markup) and not (piece.last and b">" not in data):
             closed = data.startswith(closing)
         elif piece.last:
-            yield Drop(dump.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
+            yield Drop(how.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
         elif _ROW_START.match(data):
             yield RawRow(data, offset)
         else:
             detail = "markup that is neither a row nor the root element"
-            yield Drop(dump.file, offset, None, Reason.MALFORMED, detail)
+            yield Drop(how.file, offset, None, Reason.MALFORMED, detail)
         if piece.last:
-            yield from _ends_early(piece, closed, dump, base)
+            yield from _ends_early(piece, closed, how, base)
 
 
-def _ends_early(piece: Piece, closed: bool, dump: Dump, base: int) -> Iterator[Drop]:
+def _ends_early(piece: Piece, closed: bool, how: Reading, base: int) -> Iterator[Drop]:
     if piece.damage or not closed:
-        detail = piece.damage or f"the file ends without </{dump.table}>"
-        yield Drop(dump.file, piece.offset + piece.num_bytes + base, None, piece.damage_reason, detail)
+        detail = piece.damage or f"the file ends without </{TABLES[how.holds]}>"
+        yield Drop(how.file, piece.offset + piece.num_bytes + base, None, piece.damage_reason, detail)
 
 
 def _after(offset: int) -> int:
@@ -223,20 +205,20 @@ def _after(offset: int) -> int:
     return offset + 1 if offset else 0
 
 
-def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, dump: Dump) -> T | Drop:
+def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, how: Reading) -> T | Drop:
     """What `to_record` makes of a row, or a Drop that says why it is of no use. plain: of `read_plain`."""
     row: Mapping[str, str] = {}
     try:
         row = plain.attributes() if plain else read_row(raw.data)
-        return to_record(row, raw.offset, dump)
+        return to_record(row, raw.offset, how)
     except UnicodeDecodeError as error:
-        return Drop(dump.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
+        return Drop(how.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
     except MalformedError as error:
         if (mended := without_illegal(raw.data)) != raw.data:
-            return _noted(read_row_as(to_record, RawRow(mended, raw.offset), None, dump))
-        return Drop(dump.file, raw.offset, _row_id({"Id": error.number}, dump), Reason.MALFORMED, str(error))
+            return _noted(read_row_as(to_record, RawRow(mended, raw.offset), None, how))
+        return Drop(how.file, raw.offset, _row_id({"Id": error.number}, how), Reason.MALFORMED, str(error))
     except UnusableError as error:
-        return Drop(dump.file, raw.offset, _row_id(row, dump), error.reason, str(error))
+        return Drop(how.file, raw.offset, _row_id(row, how), error.reason, str(error))
 
 
 def _noted(item: T | Drop) -> T | Drop:
@@ -246,9 +228,9 @@ def _noted(item: T | Drop) -> T | Drop:
     return item
 
 
-def _row_id(row: Mapping[str, str], dump: Dump) -> str | None:
+def _row_id(row: Mapping[str, str], how: Reading) -> str | None:
     number = row.get("Id", "")
-    letter = {Table.POSTS: "", Table.COMMENTS: "c", Table.VOTES: "v", Table.LINKS: "l"}[dump.table]
-    post = row.get("PostId", "") if dump.table is Table.COMMENTS else ""
+    letter = {Holds.POSTS: "", Holds.COMMENTS: "c", Holds.VOTES: "v", Holds.LINKS: "l"}[how.holds]
+    post = row.get("PostId", "") if how.holds is Holds.COMMENTS else ""
     below = f"{int(post)}/" if _NUMBER.fullmatch(post) else ""
-    return f"{SOURCE}:{dump.site}:{below}{letter}{int(number)}" if _NUMBER.fullmatch(number) else None
+    return f"{NAME}:{how.site}:{below}{letter}{int(number)}" if _NUMBER.fullmatch(number) else None

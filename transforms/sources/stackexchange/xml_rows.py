@@ -62,12 +62,13 @@ class PlainRow(NamedTuple):
     values: list[bytes]
 
     def attributes(self) -> dict[str, str]:
-        return dict(zip(self.names, map(text, self.values), strict=True))
+        return {name: text(value) for name, value in zip(self.names, self.values, strict=True)}
 
 
 def text(value: bytes) -> str:
     """The text of a plain row's value."""
-    return value.decode().replace("\x01", '"')
+    decoded = value.decode()
+    return decoded.replace("\x01", '"') if "\x01" in decoded else decoded
 
 
 def read_plain(rows: Sequence[bytes]) -> list[PlainRow | None]:

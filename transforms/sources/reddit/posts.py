@@ -11,10 +11,8 @@ page ("u_NAME") is a subreddit named after its author: its name is stored neithe
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import IO
 
 from transforms.datasets.fates import Drop, Reason
@@ -24,12 +22,13 @@ from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row, read_rows
 from transforms.sources.rows.row_values import count_at, to_time, value_at
+from transforms.sources.source import Reading
 from transforms.text.clean import is_blank, repair
 
-SOURCE = "reddit"
+NAME = "reddit"
 
 _SITE = "reddit.com"
-_PREFIX = f"{SOURCE}:{_SITE}:"
+_PREFIX = f"{NAME}:{_SITE}:"
 _SUBREDDIT = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 _NUMBER = re.compile(r"[0-9a-z]{1,13}")
 _SECONDS = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]+)?", re.ASCII)
@@ -54,15 +53,6 @@ _LARGE = 1 << 62
 _LAST_SECOND = 253402300799  # the end of the year 9999
 
 
-@dataclass(frozen=True)
-class Dump:
-    """What a dump's file does not say of itself. author_secret: a key of up to 64 bytes; None: no authors are kept."""
-
-    file: str  # name below the input the user gave
-    max_record_bytes: int
-    author_secret: bytes | None = None
-
-
 def check_site(site: str | None, file: str) -> None:
     """Raises ValueError when a site is given: every row names its subreddit."""
     if site is not None:
@@ -81,17 +71,17 @@ def is_reddit(head: bytes) -> bool:
     )
 
 
-def read_posts(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Record | Drop]:
+def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The submissions and comments whose line begins in [start, end), in order, each as a Record or a Drop."""
-    for item in read_rows(stream, start, end, dump.file, dump.max_record_bytes):
+    for item in read_rows(stream, start, end, how.file, how.max_record_bytes):
         if isinstance(item, Drop):
             yield item
             continue
         row, offset = item
         try:
-            yield (_comment if "link_id" in row else _submission)(row, offset, dump.author_secret)
+            yield (_comment if "link_id" in row else _submission)(row, offset, how)
         except UnusableError as error:
-            yield Drop(dump.file, offset, row_id(row), error.reason, str(error))
+            yield Drop(how.file, offset, row_id(row), error.reason, str(error))
 
 
 def row_id(row: Row) -> str | None:
@@ -102,7 +92,7 @@ def row_id(row: Row) -> str | None:
     return f"{_PREFIX}t{1 if 'link_id' in row else 3}_{number}"
 
 
-def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
+def _submission(row: Row, offset: int, how: Reading) -> Record:
     doc_id = _own_id(row)
     if row.get("promoted") is True:
         raise UnusableError(Reason.NOT_A_POST, "an advertisement")
@@ -125,10 +115,10 @@ def _submission(row: Row, offset: int, secret: bytes | None) -> Record:
     if row.get("poll_data"):
         flags.append("poll")
     kind = PostKind.QUESTION.value
-    return _record(row, offset, secret, doc_id, doc_id, None, kind, text, title or None, flags, notes)
+    return _record(row, offset, how, doc_id, doc_id, None, kind, text, title or None, flags, notes)
 
 
-def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
+def _comment(row: Row, offset: int, how: Reading) -> Record:
     doc_id = _own_id(row)
     text = _text(row, "body")
     _refuse_withdrawn(text, "")
@@ -145,13 +135,13 @@ def _comment(row: Row, offset: int, secret: bytes | None) -> Record:
         flags.append("submitter")
     kind = PostKind.ANSWER.value if parent == link else PostKind.COMMENT.value
     thread_id, notes = _PREFIX + link, Notes()
-    return _record(row, offset, secret, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, notes)
+    return _record(row, offset, how, doc_id, thread_id, _PREFIX + parent, kind, text, None, flags, notes)
 
 
 def _record(
     row: Row,
     offset: int,
-    secret: bytes | None,
+    how: Reading,
     doc_id: str,
     thread_id: str,
     parent_id: str | None,
@@ -185,13 +175,13 @@ def _record(
         text=text,
         title=title,
         tags=(),
-        source=SOURCE,
+        source=NAME,
         site=site,
         url=url,
         created=created,
         edited=edited,
         license=None,
-        author_key=None if secret is None or author is None else _author_key(author, secret),
+        author_key=how.author_key(f"{NAME}:", author and author.lower()),  # names differ in more than case
         score=score,
         accepted_id=None,
         note=" ".join(notes) if notes else None,
@@ -315,9 +305,3 @@ def _author(row: Row, notes: Notes) -> str | None:
     if author is not None:
         notes.unreadable("author")
     return None
-
-
-def _author_key(author: str, secret: bytes) -> str:
-    """Names differ in more than upper and lower case."""
-    name = f"{SOURCE}:{author.lower()}".encode(errors="replace")
-    return hashlib.blake2b(name, key=secret, digest_size=16).hexdigest()

@@ -16,55 +16,19 @@ from typing import IO, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms.datasets.fates import Drop
 from transforms.sources.fields import Notes
+from transforms.sources.marks import ID_LIMIT, LINK, NO_TIME, Marks, Numbers
 from transforms.sources.rows.row_values import to_time
+from transforms.sources.source import Holds, Reading
 from transforms.sources.stackexchange.post_rows import post_number, type_number
-from transforms.sources.stackexchange.tables import ID_LIMIT, Dump, Table, read_rows
+from transforms.sources.stackexchange.tables import read_rows
 from transforms.sources.streams.pieces import read_chunk
 from transforms.sources.streams.unpack import DamageError
 
-# A mark on its way to the post it names, and for each post a row that says in which thread it stands.
-MARKS = pa.schema(
-    [
-        ("key", pa.int64()),  # of the post
-        ("kind", pa.int16()),  # POST, the type of a vote, or LINK + the type of a link
-        ("id", pa.int64()),  # of the vote or link; a post: its thread's bucket
-        # a vote: milliseconds since 1970, or NO_TIME; a link: the other post's key; a post: its thread's key
-        ("value", pa.int64()),
-        ("file", pa.int32()),  # number of the file among the inputs
-        ("bucket", pa.int32()),
-    ]
-)
-NO_TIME = -(1 << 63)  # of a vote whose date cannot be read: it counts as any other
-POST = 0
-ACCEPT, UP, DOWN, BOUNTY_START, BOUNTY_CLOSE = 1, 2, 3, 8, 9
-LINK = 1000
-DUPLICATE = LINK + 3
-
-TABLES = (Table.VOTES, Table.LINKS)
-USED_KINDS = (ACCEPT, UP, DOWN, BOUNTY_START, BOUNTY_CLOSE, DUPLICATE)
-KIND_NAMES: Mapping[int, str] = {
-    1: "accept", 2: "up", 3: "down", 4: "offensive", 5: "favorite", 6: "close", 7: "reopen", 8: "bounty-start",
-    9: "bounty-close", 10: "deletion", 11: "undeletion", 12: "spam", 15: "moderator-review", 16: "approve-edit",
-    LINK + 1: "link", DUPLICATE: "duplicate",
-}  # fmt: skip
-
 _BLOCK_BYTES = 4 << 20
 _BATCH_ROWS = 10_000
-
-Numbers = npt.NDArray[np.int64]
-
-
-class Columns(NamedTuple):
-    """Marks of one file, in the order of its rows. Numbers of posts, not yet keys."""
-
-    id: Numbers
-    post: Numbers
-    kind: Numbers
-    value: Numbers  # votes: milliseconds or NO_TIME; links: the number of the other post
 
 
 class _Row(NamedTuple):
@@ -74,11 +38,7 @@ class _Row(NamedTuple):
     value: int
 
 
-def kind_name(kind: int) -> str:
-    return KIND_NAMES.get(kind, f"type-{kind % LINK}")
-
-
-def read_marks(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> Iterator[Columns | Drop]:
+def read_marks(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Marks | Drop]:
     """The votes or links whose `<` lies in [start, end), in order. Memory: one block of 4 MiB, a few times over."""
     if start:
         stream.seek(start)
@@ -100,13 +60,13 @@ def read_marks(stream: IO[bytes], start: int, end: int | None, dump: Dump) -> It
             return
         first, last = data.find(b"<row ", 0, limit), data.rfind(b"<row ", 0, limit)
         if last <= first:  # no two rows in sight: the end, or something that is no table of marks
-            yield from _strictly(ahead, None if end is None else end - offset, dump, offset)
+            yield from _strictly(ahead, None if end is None else end - offset, how, offset)
             return
         if first:
-            yield from _block(data[:first], dump, offset)
-        columns = fast_columns(data[first:last], dump.table, dump.max_record_bytes)
+            yield from _block(data[:first], how, offset)
+        columns = fast_marks(data[first:last], how.holds, how.max_record_bytes)
         if columns is None:
-            yield from _block(data[first:last], dump, offset + first)
+            yield from _block(data[first:last], how, offset + first)
         else:
             yield columns
         ahead.skip(last)
@@ -151,37 +111,37 @@ class _Bytes(_Ahead):
         self._bytes, self._ended, self._damage = data, True, None
 
 
-def _block(data: bytes, dump: Dump, offset: int) -> Iterator[Columns | Drop]:
+def _block(data: bytes, how: Reading, offset: int) -> Iterator[Marks | Drop]:
     """A block that ends before a `<`, strictly. The file goes on after it."""
-    yield from _strictly(_Bytes(data + b"<"), len(data), dump, offset)
+    yield from _strictly(_Bytes(data + b"<"), len(data), how, offset)
 
 
-def _strictly(stream: _Ahead, end: int | None, dump: Dump, offset: int) -> Iterator[Columns | Drop]:
-    read = _vote if dump.table is Table.VOTES else _link
+def _strictly(stream: _Ahead, end: int | None, how: Reading, offset: int) -> Iterator[Marks | Drop]:
+    read = _vote if how.holds is Holds.VOTES else _link
     rows: list[_Row] = []
-    for item in read_rows(stream, 0, end, dump, read, offset):  # type: ignore[arg-type]
+    for item in read_rows(stream, 0, end, how, read, offset):  # type: ignore[arg-type]
         if isinstance(item, Drop):
             yield item
             continue
         rows.append(item)
         if len(rows) >= _BATCH_ROWS:
-            yield _columns_of(rows)
+            yield _marks_of(rows)
             rows = []
     if rows:
-        yield _columns_of(rows)
+        yield _marks_of(rows)
 
 
-def _columns_of(rows: Sequence[_Row]) -> Columns:
-    return Columns(*np.array(rows, np.int64).T)
+def _marks_of(rows: Sequence[_Row]) -> Marks:
+    return Marks(*np.array(rows, np.int64).T)
 
 
-def _vote(row: Mapping[str, str], offset: int, dump: Dump) -> _Row:
+def _vote(row: Mapping[str, str], offset: int, how: Reading) -> _Row:
     created = Notes().read("created", lambda: to_time(row.get("CreationDate"), "iso", "created"))
     kind, value = type_number(row, "VoteTypeId"), NO_TIME if created is None else created
     return _Row(post_number(row, "Id"), post_number(row, "PostId"), kind, value)
 
 
-def _link(row: Mapping[str, str], offset: int, dump: Dump) -> _Row:
+def _link(row: Mapping[str, str], offset: int, how: Reading) -> _Row:
     kind = LINK + type_number(row, "LinkTypeId")
     return _Row(post_number(row, "Id"), post_number(row, "PostId"), kind, post_number(row, "RelatedPostId"))
 
@@ -195,13 +155,13 @@ _START = re.compile(rf"\s*/>\s*<row\s+{_NAME}", re.ASCII)
 _MIDDLE = re.compile(rf"\s+{_NAME}", re.ASCII)
 _END = re.compile(r"\s*/>\s*", re.ASCII)
 _WANTED = {
-    Table.VOTES: ("Id", "PostId", "VoteTypeId", "CreationDate"),
-    Table.LINKS: ("Id", "PostId", "LinkTypeId", "RelatedPostId"),
+    Holds.VOTES: ("Id", "PostId", "VoteTypeId", "CreationDate"),
+    Holds.LINKS: ("Id", "PostId", "LinkTypeId", "RelatedPostId"),
 }
 _UNUSUAL = (b"&", b"'", b"+", b"x", b"X")  # references, other quotes, signs; Arrow reads 0x10 as a number
 
 
-def fast_columns(data: bytes, table: Table, max_record_bytes: int = 1 << 30) -> Columns | None:
+def fast_marks(data: bytes, holds: Holds, max_record_bytes: int = 1 << 30) -> Marks | None:
     """The rows of a block that begins at a row and ends where one ends; None when one of them needs a closer look."""
     if data.translate(None, _PLAIN) or any(character in data for character in _UNUSUAL):
         return None
@@ -228,7 +188,7 @@ def fast_columns(data: bytes, table: Table, max_record_bytes: int = 1 << 30) -> 
             return None
         if len(places) == len(begins):
             columns[name] = parts.take(pa.array(places * 2 + 1))
-    return _typed(columns, table)
+    return _typed(columns, holds)
 
 
 class _Layout(NamedTuple):
@@ -251,13 +211,13 @@ def _layout(spelled: Sequence[str]) -> _Layout | None:
     return _Layout(begins_row, np.array([names.index(name) for name in of_code]), names)
 
 
-def _typed(columns: Mapping[str, pa.Array], table: Table) -> Columns | None:
-    wanted = _WANTED[table]
+def _typed(columns: Mapping[str, pa.Array], holds: Holds) -> Marks | None:
+    wanted = _WANTED[holds]
     if not columns.keys() >= set(wanted):
         return None
     try:
         own, post, kind = (columns[name].cast(pa.int64()).to_numpy() for name in wanted[:3])
-        if table is Table.VOTES:
+        if holds is Holds.VOTES:
             value = columns[wanted[3]].cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
         else:
             value = columns[wanted[3]].cast(pa.int64()).to_numpy()
@@ -265,47 +225,7 @@ def _typed(columns: Mapping[str, pa.Array], table: Table) -> Columns | None:
         return None
     if kind.min() < 0 or kind.max() >= LINK:
         return None
-    numbers = (own, post) if table is Table.VOTES else (own, post, value)
+    numbers = (own, post) if holds is Holds.VOTES else (own, post, value)
     if any(((column < 0) | (column >= ID_LIMIT)).any() for column in numbers):
         return None
-    return Columns(own, post, kind if table is Table.VOTES else kind + LINK, value)
-
-
-# ------------------------------------------------------------------------------------------ on their way
-
-
-def post_key(number: Numbers, site: int) -> Numbers:
-    """Of a post among all posts of all sites; `site` is the number of the site among the inputs."""
-    return number + site * ID_LIMIT
-
-
-def num_others(columns: Columns) -> int:
-    """How many marks are of a kind that is not used."""
-    return int((~np.isin(columns.kind, USED_KINDS)).sum())
-
-
-def marks_table(columns: Columns, site: int, file: int, num_buckets: int) -> pa.Table:
-    """MARKS of the columns that are used; the bucket is that of the post."""
-    used = np.isin(columns.kind, USED_KINDS)
-    own, post, kind, value = (column[used] for column in columns)
-    key = post_key(post, site)
-    value = np.where(kind >= LINK, post_key(value, site), value)
-    return _table(key, kind, own, value, np.full(len(own), file), num_buckets)
-
-
-def posts_table(parsed: pa.Table, site: int, prefix: str, num_buckets: int, file: int = 0) -> pa.Table:
-    """MARKS that say in which thread each kept post of a PARSED table of one site stands. prefix: of its ids."""
-    rows = parsed.select(["doc_id", "thread_id", "bucket"]).filter(pc.is_null(parsed.column("reason")))
-    post, thread = (
-        pc.utf8_slice_codeunits(rows.column(name), len(prefix)).cast(pa.int64()).to_numpy()
-        for name in ("doc_id", "thread_id")
-    )
-    zeros = np.zeros(len(post), np.int64)
-    bucket = rows.column("bucket").to_numpy().astype(np.int64)
-    return _table(post_key(post, site), zeros, bucket, post_key(thread, site), zeros + file, num_buckets)
-
-
-def _table(key: Numbers, kind: Numbers, own: Numbers, value: Numbers, file: Numbers, num_buckets: int) -> pa.Table:
-    columns = (key, kind, own, value, file, key % num_buckets)
-    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, MARKS, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=MARKS)
+    return Marks(own, post, kind if holds is Holds.VOTES else kind + LINK, value)

@@ -1,0 +1,181 @@
+"""Finds the threads of posts that name only what they reply to, by walking up to what replies to nothing.
+
+A row (post, above) is a step up. In each round every post asks the one above it for its own step, and so goes twice as
+far: after k rounds it is 2^k posts up, or has found the thread's first post (pointer jumping: J. Wyllie, "The
+Complexity of Parallel Computations", 1979). Posts and those who ask for them meet by a hash of the id, so that a
+worker holds a bucket of ids and no dictionary of all posts; a post that knows its thread and was not asked will never
+be asked again, and takes no further part. Texts wait in scratch space until the thread is known.
+
+    replies ── by post ───────────────────────────────────────────┐
+    links ── each post once ── ask the one above ── … ── threads ──┴── posts by thread
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.datasets.fates import Drop, Reason
+from transforms.datasets.ids import bucket_of
+from transforms.datasets.schema import PostKind
+from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside
+from transforms.sources.records import PARSED, buckets_of, to_table
+
+# A step up. found: `above` is the thread; else a post that it replies to, directly or not.
+LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
+
+ROUNDS = 13
+MAX_DEPTH = 1 << ROUNDS  # posts in a row, each replying to the one before
+
+_FOUND = "found"
+
+
+@dataclass(frozen=True)
+class ThreadSearch:
+    """num_buckets: of threads; num_posts_buckets: into which posts are divided while they ask each other."""
+
+    num_buckets: int
+    num_posts_buckets: int
+    spill_bytes: int = 64 << 20
+
+
+def links_table(parsed: pa.Table, num_buckets: int) -> pa.Table:
+    """LINKS of PARSED rows that have an id. What was dropped still says what it replies to."""
+    post = pc.coalesce(parsed.column("doc_id"), parsed.column("record_id"))
+    rows = pa.table({"post": post, "above": parsed.column("parent_id")}).filter(post.is_valid())
+    return _links(rows.column("post"), rows.column("above"), pa.repeat(False, rows.num_rows), num_buckets)
+
+
+def replies_table(posts: pa.Table, num_buckets: int) -> pa.Table:
+    """PARSED posts, each in the bucket of its own id."""
+    bucket = _buckets(posts.column("doc_id"), num_buckets)
+    return posts.set_column(PARSED.get_field_index("bucket"), "bucket", bucket)
+
+
+def _links(post: pa.ChunkedArray, above: pa.ChunkedArray, found: pa.Array, num_buckets: int) -> pa.Table:
+    return pa.table([post, above, found, _buckets(post, num_buckets)], schema=LINKS)
+
+
+def _buckets(ids: pa.ChunkedArray, num_buckets: int) -> pa.Array:
+    return pa.array([bucket_of("post", post, num_buckets) for post in ids.to_pylist()], pa.int32())
+
+
+def first_steps(links: pa.Table) -> pa.Table:
+    """LINKS of one bucket, each post once: of those with one id that which replies to nothing, else to the smallest id.
+
+    What replies to nothing has found its thread: itself.
+    """
+    keys = [("post", "ascending"), ("above", "ascending")]
+    order = pc.sort_indices(links, sort_keys=keys, null_placement="at_start")
+    links = links.take(order).combine_chunks()
+    post = links.column("post")
+    is_first = pa.array([True] * min(1, links.num_rows), pa.bool_())
+    if links.num_rows > 1:
+        is_first = pa.concat_arrays([is_first, pc.not_equal(post[1:], post[:-1]).combine_chunks()])
+    links = links.filter(is_first)
+    is_top = links.column("above").is_null()
+    above = pc.coalesce(links.column("above"), links.column("post"))
+    return pa.table([links.column("post"), above, is_top, links.column("bucket")], schema=LINKS)
+
+
+def questions(links: pa.Table, num_buckets: int) -> pa.Table:
+    """LINKS of the posts that have not found their thread, each in the bucket of whom it asks."""
+    asking = links.filter(pc.invert(links.column("found")))
+    bucket = _buckets(asking.column("above"), num_buckets)
+    return asking.set_column(LINKS.get_field_index("bucket"), "bucket", bucket)
+
+
+def answers(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Table, pa.Table]:
+    """(LINKS that take part in the next round, LINKS that are done) of one bucket.
+
+    asking: posts that ask for one of this bucket; asked: the posts of the bucket. A post that is not there is the top
+    of a thread that the input lacks.
+    """
+    names = asked.column("post").combine_chunks()
+    at = pc.index_in(asking.column("above"), value_set=names)
+    there = at.is_valid()
+    above = pc.if_else(there, asked.column("above").take(at), asking.column("above"))
+    found = pc.if_else(there, asked.column("found").take(at), True)
+    moved = _links(asking.column("post"), above, found, num_buckets)
+    settled = asked.filter(asked.column("found"))
+    was_asked = pc.is_in(settled.column("post"), value_set=asking.column("above").combine_chunks())
+    return pa.concat_tables([moved, settled.filter(was_asked)]), settled.filter(pc.invert(was_asked))
+
+
+def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Table:
+    """PARSED posts of one bucket with their threads, in their threads' buckets; a drop for each that has none."""
+    at = pc.index_in(posts.column("doc_id"), value_set=threads.column("post").combine_chunks())
+    found = threads.column("found").take(at)
+    lost = posts.filter(pc.invert(found)).select(["file", "offset", "doc_id"])
+    thread, posts = threads.column("above").take(at).filter(found), posts.filter(found)
+    parent = posts.column("parent_id")
+    reply = pc.if_else(pc.equal(parent, thread), PostKind.ANSWER.value, PostKind.COMMENT.value)
+    known = {
+        "thread_id": thread,
+        "kind": pc.coalesce(posts.column("kind"), reply, pa.scalar(PostKind.QUESTION.value)),
+        "bucket": pa.array(buckets_of(thread.to_pylist(), num_buckets), pa.int32()),
+    }
+    for name, column in known.items():
+        posts = posts.set_column(PARSED.get_field_index(name), name, column)
+    detail = f"its parents lead back to it, or there are more than {MAX_DEPTH} of them"
+    drops = [Drop(row["file"], row["offset"], row["doc_id"], Reason.CYCLE, detail) for row in lost.to_pylist()]
+    files = sorted({drop.file for drop in drops})
+    of_files = (to_table(file, [], [drop for drop in drops if drop.file == file], num_buckets) for file in files)
+    return pa.concat_tables([posts.cast(PARSED), *of_files])
+
+
+def _first_steps(bucket: Bucket) -> pa.Table:
+    return first_steps(bucket.read(LINKS))
+
+
+class _AnswerFn(beam.DoFn):
+    def __init__(self, num_buckets: int) -> None:
+        self._num_buckets = num_buckets
+
+    def process(self, buckets: tuple[Bucket, Bucket]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
+        asking, asked = (bucket.read(LINKS) for bucket in buckets)
+        go_on, done = answers(asking, asked, self._num_buckets)
+        yield go_on
+        yield beam.pvalue.TaggedOutput(_FOUND, done)
+
+
+def _with_threads(buckets: tuple[Bucket, Bucket], num_buckets: int) -> pa.Table:
+    posts, threads = buckets
+    return with_threads(posts.read(PARSED), threads.read(LINKS), num_buckets)
+
+
+class FindThreads(beam.PTransform):
+    """(LINKS tables, PARSED tables of the posts in the buckets of their ids) to PARSED tables by thread.
+
+    Memory: a bucket of ids, and of posts, a few times over; num_posts_buckets makes it fit. In scratch space the texts
+    lie once more, and in each round the ids of those who still take part.
+    """
+
+    def __init__(self, scratch: str, search: ThreadSearch) -> None:
+        super().__init__()
+        self._scratch = scratch
+        self._search = search
+
+    def expand(self, tables: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
+        links, replies = tables
+        number, spill = self._search.num_posts_buckets, self._search.spill_bytes
+        going = links | "ByPost" >> Regroup(self._scratch, number, spill) | "FirstSteps" >> beam.Map(_first_steps)
+        threads = []
+        for turn in range(1, ROUNDS + 1):
+            asking = going | f"Ask{turn}" >> beam.Map(questions, number)
+            round_ = (
+                (asking, going)
+                | f"Meet{turn}" >> RegroupBeside(self._scratch, number, spill)
+                | f"Answer{turn}" >> beam.ParDo(_AnswerFn(number)).with_outputs(_FOUND, main="going")
+            )
+            going = round_["going"]
+            threads.append(round_[_FOUND])
+        return (
+            (replies, (*threads, going))
+            | "Join" >> RegroupBeside(self._scratch, number, spill)
+            | "WithThreads" >> beam.Map(_with_threads, self._search.num_buckets)
+        )
