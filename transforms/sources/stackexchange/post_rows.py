@@ -75,7 +75,7 @@ def to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
         raise UnusableError(Reason.EMPTY, "no text in Body")
     notes = Notes([FLATTENED] * body.flattened)
     created, score, edited, accepted_id = _created(row, notes), _score(row, notes), None, None
-    if row.get("LastEditDate"):
+    if (changed := row.get("LastEditDate")) and (edited := _plain_time(changed)) is None:
         edited = notes.read("edited", lambda: _time(row, "LastEditDate", "edited"))
     if not is_answer and row.get("AcceptedAnswerId"):
         accepted_id = notes.read("accepted_answer", lambda: f"{prefix}{post_number(row, 'AcceptedAnswerId')}")
@@ -142,8 +142,8 @@ def to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
 
 def _flags(row: Mapping[str, str]) -> list[str]:
     """Sorted. The attributes say since when a post is what its flags say; where they are empty, it is not."""
-    names = (("ClosedDate", "closed"), ("CommunityOwnedDate", "community-owned"))
-    return [flag for name, flag in names if row.get(name)]
+    flags = ["closed"] if row.get("ClosedDate") else []
+    return [*flags, "community-owned"] if row.get("CommunityOwnedDate") else flags
 
 
 def required(row: Mapping[str, str], name: str) -> str:
@@ -173,25 +173,27 @@ def _number(row: Mapping[str, str], name: str, limit: int) -> int:
 
 
 def _created(row: Mapping[str, str], notes: Notes) -> int | None:
-    return notes.expect("created", lambda: _time(row, "CreationDate", "created"))
+    created = _plain_time(row.get("CreationDate", ""))
+    return created if created is not None else notes.expect("created", lambda: _time(row, "CreationDate", "created"))
 
 
 def _time(row: Mapping[str, str], attribute: str, name: str) -> int | None:
-    """Milliseconds since 1970. Dumps write all times in one way, so that a day's midnight is known."""
-    value = row.get(attribute)
-    clock = _CLOCK.fullmatch(value, _DATE_CHARS) if value else None
-    if value is None or clock is None:
-        return to_time(value, "iso", name)
-    midnight = _midnight(value[:_DATE_CHARS], name)
-    if midnight is None:
+    return to_time(row.get(attribute), "iso", name)
+
+
+def _plain_time(value: str) -> int | None:
+    """Milliseconds since 1970 of a time as dumps write all of theirs, None for another: a day's midnight is known."""
+    clock = _CLOCK.fullmatch(value, _DATE_CHARS)
+    midnight = _midnight(value[:_DATE_CHARS]) if clock else None
+    if clock is None or midnight is None:
         return None
     hours, minutes, seconds, milliseconds = clock.groups()
     return midnight + (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(milliseconds)
 
 
 @lru_cache(maxsize=1 << 14)  # 44 years
-def _midnight(date: str, name: str) -> int | None:
-    return to_time(date, "iso", name)
+def _midnight(date: str) -> int | None:
+    return Notes().read("midnight", lambda: to_time(date, "iso", "midnight"))
 
 
 def _score(row: Mapping[str, str], notes: Notes) -> int | None:

@@ -20,7 +20,6 @@ from transforms.sources.records import Record
 from transforms.sources.source import Holds, Problem, Reading
 from transforms.sources.stackexchange.xml_rows import (
     MalformedError,
-    PlainRow,
     read_plain,
     read_row,
     without_illegal,
@@ -137,7 +136,7 @@ def read_rows(
         yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, how)
 
 
-def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, PlainRow | None]]:
+def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, Mapping[str, str] | None]]:
     """Rows with what `read_plain` reads of them, and drops, in order. Memory: a block of rows."""
     for block in _blocks(found):
         rows = [item for item in block if isinstance(item, RawRow)]
@@ -205,11 +204,11 @@ def _after(offset: int) -> int:
     return offset + 1 if offset else 0
 
 
-def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: PlainRow | None, how: Reading) -> T | Drop:
+def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: Mapping[str, str] | None, how: Reading) -> T | Drop:
     """What `to_record` makes of a row, or a Drop that says why it is of no use. plain: of `read_plain`."""
     row: Mapping[str, str] = {}
     try:
-        row = plain.attributes() if plain else read_row(raw.data)
+        row = plain if plain is not None else read_row(raw.data)
         return to_record(row, raw.offset, how)
     except UnicodeDecodeError as error:
         return Drop(how.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")

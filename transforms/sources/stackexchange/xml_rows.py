@@ -11,15 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 
 _ATTRIBUTE = r"""(?<!\s)\s++([A-Za-z_:][\w:.-]*+)\s*+=\s*+(?:"([^"]*)"|'([^']*)')"""
 _EACH_ATTRIBUTE = re.compile(_ATTRIBUTE, re.ASCII)
 _ROW = re.compile(rf"row((?:{_ATTRIBUTE})*+)\s*/>\s*", re.ASCII)
-_PLAIN_NAME = re.compile(rb" ([A-Za-z_:][A-Za-z0-9_:.-]*)=")
-_PLAIN_END = re.compile(rb" */>")
+_PLAIN_NAME = re.compile(r" ([A-Za-z_:][A-Za-z0-9_:.-]*)=")
+_PLAIN_END = re.compile(r" */>")
 
 # Not allowed in XML 1.0 (section 2.2). Lone surrogates cannot come out of UTF-8.
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
@@ -31,6 +30,7 @@ _REFERENCE = re.compile(r"&(?:#x([0-9A-Fa-f]{1,8});|#([0-9]{1,8});|(\w+);)?")
 # In plain rows these stand for the end of a row and for &quot; until the rows are cut at their quotes. XML allows
 # neither, so no row holds them by itself.
 _ROW_END, _QUOTE = b"\x02", b"\x01"
+_QUOTE_MARK = _QUOTE.decode()
 # The references that dumps are made of.
 _PLAIN_REFERENCES = {
     b"&lt;": b"<",
@@ -44,7 +44,7 @@ _PLAIN_REFERENCES = {
 }
 _LONGEST = 8  # bytes that are looked at from an & on
 _MOST_BYTES = 1 << 18
-_MOST_BETWEEN = 2000  # bytes between the values of a row, of which many are remembered
+_MOST_BETWEEN = 2000  # characters between the values of a row, of which many are remembered
 
 
 class MalformedError(ValueError):
@@ -55,23 +55,7 @@ class MalformedError(ValueError):
         self.number = number
 
 
-class PlainRow(NamedTuple):
-    """The attributes of a row. values: their UTF-8, to be read by `text`."""
-
-    names: tuple[str, ...]
-    values: list[bytes]
-
-    def attributes(self) -> dict[str, str]:
-        return {name: text(value) for name, value in zip(self.names, self.values, strict=True)}
-
-
-def text(value: bytes) -> str:
-    """The text of a plain row's value."""
-    decoded = value.decode()
-    return decoded.replace("\x01", '"') if "\x01" in decoded else decoded
-
-
-def read_plain(rows: Sequence[bytes]) -> list[PlainRow | None]:
+def read_plain(rows: Sequence[bytes]) -> list[dict[str, str] | None]:
     """What `read_row` gives of each row, or None for one that is not written as dumps write them.
 
     Fastest for some 100 kB of rows at a time, which processors hold in their second cache. Memory: up to 70 times the
@@ -85,7 +69,7 @@ def read_plain(rows: Sequence[bytes]) -> list[PlainRow | None]:
         half = len(rows) // 2
         return read_plain(rows[:half]) + read_plain(rows[half:])
     unescaped, odd = _unescape_plain(block) if b"&" in block else (block, ())
-    cut = map(_cut, unescaped.split(_ROW_END))
+    cut = map(_cut, unescaped.decode().split(_ROW_END.decode()))
     # What the row ends in must stand there by itself: a reference would be no markup.
     found = [plain if raw.endswith(b"/>") else None for raw, plain in zip(rows, cut, strict=True)]
     for row in odd:
@@ -128,22 +112,26 @@ def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
     return unescaped[: len(block)][stays[: len(block)]].tobytes(), odd
 
 
-def _cut(row: bytes) -> PlainRow | None:
-    parts = row.split(b'"')  # names at even places, values at odd ones
-    between = parts[0::2]
+def _cut(row: str) -> dict[str, str] | None:
+    parts = row.split('"')  # names at even places, values at odd ones
+    between, values = parts[0::2], parts[1::2]
     if len(parts) % 2 == 0 or (len(row) > _MOST_BETWEEN and sum(map(len, between)) > _MOST_BETWEEN):
         return None
     names = _names(tuple(between))
-    return None if names is None else PlainRow(names, parts[1::2])
+    if names is None:
+        return None
+    if _QUOTE_MARK in row:
+        values = [value.replace(_QUOTE_MARK, '"') for value in values]
+    return dict(zip(names, values, strict=True))
 
 
 # A table's rows are written in a few ways, so what stands between their values is read once for each of them.
 @lru_cache(maxsize=1024)
-def _names(between: tuple[bytes, ...]) -> tuple[str, ...] | None:
-    if len(between) < 2 or not between[0].startswith(b"row") or not _PLAIN_END.fullmatch(between[-1]):
+def _names(between: tuple[str, ...]) -> tuple[str, ...] | None:
+    if len(between) < 2 or not between[0].startswith("row") or not _PLAIN_END.fullmatch(between[-1]):
         return None
-    found = [_PLAIN_NAME.fullmatch(part) for part in (between[0].removeprefix(b"row"), *between[1:-1])]
-    names = tuple(match[1].decode() for match in found if match)
+    found = [_PLAIN_NAME.fullmatch(part) for part in (between[0].removeprefix("row"), *between[1:-1])]
+    names = tuple(match[1] for match in found if match)
     return names if len(names) == len(found) == len(set(names)) else None
 
 
