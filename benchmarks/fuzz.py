@@ -30,13 +30,13 @@ import pyarrow as pa
 from benchmarks.generate import ROOT, read_rows, source_files
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Drop
-from transforms.sources import reddit
+from transforms.sources.marks import Marks
 from transforms.sources.records import FILE_REASONS, Record, to_table
+from transforms.sources.reddit import posts as reddit
 from transforms.sources.rows import jsonl
-from transforms.sources.rows.mapped_rows import RowSet
 from transforms.sources.rows.mapping import RowMapping
-from transforms.sources.stackexchange import marks, post_rows, post_tables
-from transforms.sources.stackexchange import tables as stackexchange
+from transforms.sources.source import Holds, Reading
+from transforms.sources.stackexchange import post_rows, vote_rows
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row
 from transforms.text.clean import CONFIG, repair
 from transforms.text.markup import to_markdown
@@ -119,7 +119,7 @@ def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
 
 def fuzz_stackexchange(data: bytes) -> None:
     """Any bytes as a Posts.xml, whole and in two ranges: the same outcomes."""
-    dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None)
+    dump = Reading("fuzz", "fuzz.example.org", LIMIT)
     text = b"<posts>" + data + b"</posts>"
     whole = list(post_rows.read_posts(io.BytesIO(text), 0, None, dump))
     check_records(whole, None)
@@ -129,12 +129,6 @@ def fuzz_stackexchange(data: bytes) -> None:
         *post_rows.read_posts(io.BytesIO(text), cut, None, dump),
     ]
     assert parts == whole, "two ranges gave other rows than the whole file"
-    by_record = to_table("fuzz", *_records_and_drops(whole), 4)
-    found = list(post_tables.read_tables(io.BytesIO(text), 0, None, dump, 4, 3, LIMIT))
-    others = [item for item in found if not isinstance(item, pa.Table)]
-    tables = [item for item in found if isinstance(item, pa.Table)]
-    by_table = pa.concat_tables([*tables, to_table("fuzz", *_records_and_drops(others), 4)])
-    assert _by_offset(by_table) == _by_offset(by_record), "tables hold other rows than records"
 
 
 def fuzz_xml_rows(data: bytes) -> None:
@@ -145,33 +139,32 @@ def fuzz_xml_rows(data: bytes) -> None:
             exact = read_row(row)
         except (MalformedError, UnicodeDecodeError):
             exact = None
-        assert plain is None or plain.attributes() == exact, "a plain row differs from the grammar"
+        assert plain is None or plain == exact, "a plain row differs from the grammar"
 
 
 def fuzz_jsonl(data: bytes) -> None:
     """Any bytes as lines of JSON: as many outcomes as lines that are not blank."""
-    rows = RowSet("fuzz", "fuzz", LIMIT, jsonl.PLAIN, None)
-    found = list(jsonl.read_rows(io.BytesIO(data), 0, None, rows))
+    found = list(jsonl.read_rows(io.BytesIO(data), 0, None, Reading("fuzz", "fuzz", LIMIT)))
     check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
 def fuzz_reddit(data: bytes) -> None:
-    found = list(reddit.read_posts(io.BytesIO(data), 0, None, reddit.Dump("fuzz", LIMIT, None)))
+    found = list(reddit.read_posts(io.BytesIO(data), 0, None, Reading("fuzz", None, LIMIT)))
     check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
 def fuzz_marks(data: bytes) -> None:
     """Any bytes as a Votes.xml: the fast way through it gives what the strict one gives, and two ranges the whole."""
-    dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None, stackexchange.Table.VOTES)
+    dump = Reading("fuzz", "fuzz.example.org", LIMIT, holds=Holds.VOTES)
     text = b"<votes>" + data + b"</votes>"
     cut = len(text) // 2
-    strict = _marks(marks._strictly(marks._Bytes(text), None, dump, 0))
-    assert _marks(marks.read_marks(io.BytesIO(text), 0, None, dump)) == strict, "not what the strict way gives"
-    halves = (marks.read_marks(io.BytesIO(text), start, end, dump) for start, end in ((0, cut), (cut, None)))
+    strict = _marks(vote_rows._strictly(vote_rows._Bytes(text), None, dump, 0))
+    assert _marks(vote_rows.read_marks(io.BytesIO(text), 0, None, dump)) == strict, "not what the strict way gives"
+    halves = (vote_rows.read_marks(io.BytesIO(text), start, end, dump) for start, end in ((0, cut), (cut, None)))
     assert _marks(itertools.chain(*halves)) == strict, "two ranges gave other votes than the whole file"
 
 
-def _marks(items: Iterable[marks.Columns | Drop]) -> tuple[list[tuple[int, ...]], list[Drop]]:
+def _marks(items: Iterable[Marks | Drop]) -> tuple[list[tuple[int, ...]], list[Drop]]:
     found = list(items)
     rows = [tuple(map(int, row)) for item in found if not isinstance(item, Drop) for row in zip(*item, strict=True)]
     return rows, [item for item in found if isinstance(item, Drop)]
@@ -179,7 +172,7 @@ def _marks(items: Iterable[marks.Columns | Drop]) -> tuple[list[tuple[int, ...]]
 
 def fuzz_mapping(data: bytes) -> None:
     """Any bytes as rows with nested answers: every outcome can be stored."""
-    rows = RowSet("fuzz", "fuzz", LIMIT, PREFERENCES, b"key")
+    rows = Reading("fuzz", "fuzz", LIMIT, b"key", mapping=PREFERENCES)
     check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
 
 

@@ -58,7 +58,7 @@ def test_a_folder_of_dumps_asks_for_their_sites(tmp_path: Path) -> None:
 def test_a_folder_of_two_kinds_asks_which(tmp_path: Path) -> None:
     write(tmp_path / "Posts.xml", posts(row(1)))
     write(tmp_path / "rows" / "x.jsonl", ROW)
-    with pytest.raises(ValueError, match=r"both a Stack Exchange dump \(Posts.xml\) and .*rows/x.jsonl.*--source"):
+    with pytest.raises(ValueError, match=r"both a stackexchange dump \(Posts.xml\) and .*rows/x.jsonl.*--source"):
         found(tmp_path, site="a.example")
     assert found(tmp_path, source="stackexchange", site="a.example") == ["Posts.xml"]
     assert found(tmp_path, source="jsonl") == ["rows/x.jsonl"]

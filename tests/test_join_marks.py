@@ -11,7 +11,6 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transforms.sources.stackexchange.marks import DUPLICATE, MARKS, Columns, marks_table, posts_table
 
 from pipelines.ingest import run
 from pipelines.ingest_plan import IngestSettings
@@ -25,13 +24,17 @@ from transforms.ingest.join_marks import COMMENTS, JoinSpec, comments_table, joi
 from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import finish
 from transforms.sources.inputs import Input
+from transforms.sources.marks import DUPLICATE, MARKS, Marks, marks_table, posts_table
 from transforms.sources.records import PARSED, Record, to_table
 from transforms.sources.stackexchange.tables import id_prefix
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 SITE = "x.example"
 PREFIX = id_prefix(SITE)
-SPEC = JoinSpec(("other.example", SITE), ("Votes.xml", "PostLinks.xml", "more.xml"), 4, 1)
+FLAT = ("stackexchange",)
+SPEC = JoinSpec(
+    ("stackexchange:other.example", f"stackexchange:{SITE}"), ("Votes.xml", "PostLinks.xml", "more.xml"), 4, 1
+)
 
 
 def record(number: int, thread: int, kind: str = "answer", **more: object) -> Record:
@@ -46,7 +49,7 @@ def marks_of(rows: list[tuple[int, int, int, int, int]]) -> pa.Table:
     """rows: (id, post, kind, value, file)."""
     tables = [MARKS.empty_table()]
     for *mark, file in rows:
-        tables.append(marks_table(Columns(*(np.array([value]) for value in mark)), 1, file, 1))
+        tables.append(marks_table(Marks(*(np.array([value]) for value in mark)), 1, file, 1))
     return pa.concat_tables(tables)
 
 
@@ -129,7 +132,7 @@ def test_an_id_in_two_threads_stays_in_one() -> None:
     table = pa.concat_tables([posts_table(part, 1, PREFIX, 1) for part in (other, one, one)])
     joined = join_marks(table, COMMENTS.empty_table(), SPEC)
     assert [(row["thread_id"], row["elsewhere"]) for row in joined.facts.to_pylist()] == [(f"{PREFIX}5", True)]
-    finished = finish(other, ThreadRules(), joined.facts)
+    finished = finish(other, ThreadRules(flat_comments=FLAT), joined.facts)
     assert [drop.reason for drop in finished.drops] == [Reason.DUPLICATE_ID]
     assert finished.documents.num_rows == 0
 
@@ -147,7 +150,7 @@ def test_the_posts_that_stay_of_a_long_thread() -> None:
     table = to_table("Posts.xml", thread + other, [], 1)
 
     def kept(cap: int | None) -> list[str]:
-        finished = finish(table, ThreadRules(max_thread_posts=cap))
+        finished = finish(table, ThreadRules(max_thread_posts=cap, flat_comments=FLAT))
         assert finished.documents.num_rows + len(finished.drops) == len(thread) + len(other)
         assert {drop.reason for drop in finished.drops} <= {Reason.OVER_THREAD_CAP}
         ids = [doc_id.removeprefix(PREFIX) for doc_id in finished.documents.column("doc_id").to_pylist()]
@@ -165,7 +168,7 @@ def test_a_thread_of_a_hundred_thousand_comments_is_linear() -> None:
         rows += [record(n, 1, "comment", doc_id=f"{PREFIX}c{n}", parent_id=f"{PREFIX}1") for n in range(2, number + 2)]
         table = to_table("Comments.xml", rows, [], 1)
         start = dt.datetime.now()
-        finished = finish(table, ThreadRules(max_thread_posts=number // 2))
+        finished = finish(table, ThreadRules(max_thread_posts=number // 2, flat_comments=FLAT))
         assert finished.documents.num_rows == number // 2
         return (dt.datetime.now() - start).total_seconds()
 
@@ -316,7 +319,7 @@ def test_votes_of_real_dumps_add_up_to_their_scores(tmp_path: Path, site: str) -
 
 
 def test_facts_are_for_posts_only() -> None:
-    finished = finish(PARSED.empty_table(), ThreadRules(voted=(SITE,)), FACTS.empty_table())
+    finished = finish(PARSED.empty_table(), ThreadRules(voted=(f"stackexchange:{SITE}",)), FACTS.empty_table())
     assert finished.documents.num_rows == 0
     drop = Drop("f", 0, None, Reason.MALFORMED, "x")
     assert finish(to_table("f", [], [drop], 1)).drops == [drop]

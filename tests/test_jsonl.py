@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import check_head
-from transforms.sources.rows.jsonl import PLAIN, read_rows
-from transforms.sources.rows.mapped_rows import RowSet, check_site
+from transforms.sources.rows.jsonl import read_rows
+from transforms.sources.rows.mapped_rows import check_site
+from transforms.sources.source import Reading
 
-CORPUS = RowSet("c.jsonl", "news", 1000, PLAIN)
+CORPUS = Reading("c.jsonl", "news", 1000)
 
 
-def read(data: bytes, corpus: RowSet = CORPUS) -> list[Record | Drop]:
+def read(data: bytes, corpus: Reading = CORPUS) -> list[Record | Drop]:
     return list(read_rows(io.BytesIO(data), 0, None, corpus))
 
 
@@ -43,7 +44,7 @@ def test_ids_come_from_the_content() -> None:
 
 
 def test_the_site_is_the_documents_own_where_none_is_given() -> None:
-    found = read(b'{"id": 1, "text": "a", "source": "c4"}\n{"id": 1, "text": "a"}\n', RowSet("f", None, 100, PLAIN))
+    found = read(b'{"id": 1, "text": "a", "source": "c4"}\n{"id": 1, "text": "a"}\n', Reading("f", None, 100))
     assert [item.doc_id for item in found if isinstance(item, Record)] == ["jsonl:c4:1", "jsonl:unnamed:1"]
 
 
@@ -112,7 +113,7 @@ _LINE = st.sampled_from(
 @settings(max_examples=300, deadline=None)
 def test_any_cut_into_ranges_is_the_whole(lines: list[bytes], step: int, ended: bool) -> None:
     data = b"\n".join(lines) + b"\n" * ended
-    corpus = RowSet("f", "news", 60, PLAIN)
+    corpus = Reading("f", "news", 60)
     found = [
         item
         for start in range(0, max(len(data), 1), step)

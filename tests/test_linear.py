@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.test_layout import PACKAGES, ROOT, sources
-from transforms.ingest.removal import normal_url, parse
+from transforms.ingest.removal import normal_urls, parse
 from transforms.layers.langid import readable
 from transforms.layers.shingles import normalised
-from transforms.sources.reddit import _text
+from transforms.sources.reddit.posts import _text
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row, without_illegal
 from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
@@ -207,7 +207,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "reddit": lambda text: _text({"body": f"&amp;nbsp; {text}"}, "body"),
     "readable": readable,
     "shingles": normalised,
-    "url": lambda text: normal_url(f"https://a.com/questions/1/{text}"),
+    "url": lambda text: normal_urls(f"https://a.com/questions/1/{text}"),
     "remove-list": lambda text: parse([text, f"author:{text}", f"https://reddit.com/user/{text}"]),
     "row": read_rows,
 }

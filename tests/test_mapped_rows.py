@@ -15,8 +15,9 @@ from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
 from transforms.sources.rows.jsonl import read_rows
-from transforms.sources.rows.mapped_rows import RowSet, to_posts
+from transforms.sources.rows.mapped_rows import to_posts
 from transforms.sources.rows.mapping import RowMapping, plain_documents
+from transforms.sources.source import Reading
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "mappings"
 H4 = strict_yaml.load(RowMapping, str(EXAMPLES / "stack-exchange-preferences.yaml"))
@@ -35,7 +36,7 @@ PREFERENCE = {
 
 def read(mapping: RowMapping, *rows: object, site: str | None = None) -> list[Record | Drop]:
     data = b"".join(json.dumps(row).encode() + b"\n" for row in rows)
-    return list(read_rows(io.BytesIO(data), 0, None, RowSet("f.jsonl", site, 10_000, mapping, b"key")))
+    return list(read_rows(io.BytesIO(data), 0, None, Reading("f.jsonl", site, 10_000, b"key", mapping=mapping)))
 
 
 def test_half_a_surrogate_pair_in_html_is_no_crash() -> None:
@@ -175,7 +176,7 @@ def test_answers_that_do_not_fit(change: dict[str, object], reason: Reason) -> N
 )
 def test_a_number_is_read_whatever_it_comes_as(field: str, value: object, note: str | None) -> None:
     answer = {"answer_id": 1, "text": "a", "pm_score": 1} | {field: value}
-    _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, RowSet("f", None, 10_000, H4))
+    _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, Reading("f", None, 10_000), H4)
     assert isinstance(found, Record)
     assert found.note == note
     if field == "pm_score":
@@ -185,8 +186,8 @@ def test_a_number_is_read_whatever_it_comes_as(field: str, value: object, note: 
 def test_one_author_has_one_key_however_its_number_is_stored() -> None:
     def key(author: object) -> str | None:
         answer = {"answer_id": 1, "text": "a", "author_id": author}
-        rows = RowSet("f", None, 10_000, H4, b"secret")
-        _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, rows)
+        rows = Reading("f", None, 10_000, b"secret")
+        _, found = to_posts({**PREFERENCE, "answers": [answer]}, 0, rows, H4)
         assert isinstance(found, Record)
         return found.author_key
 
@@ -208,6 +209,6 @@ _VALUES = st.recursive(
 @settings(max_examples=100, deadline=None)
 def test_no_row_crashes(row: dict[str, object]) -> None:
     for mapping in (H4, FLAT):
-        for item in to_posts(row, 0, RowSet("f", None, 1000, mapping, b"key")):
+        for item in to_posts(row, 0, Reading("f", None, 1000, b"key"), mapping):
             if isinstance(item, Record):
                 "".join([item.text, item.title or "", item.doc_id, item.url or ""]).encode()

@@ -10,15 +10,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transforms.sources.stackexchange.marks import LINK, Columns, fast_columns, kind_name, num_others, read_marks
 
 from transforms.datasets.fates import Drop, Reason
-from transforms.sources.stackexchange import marks
-from transforms.sources.stackexchange.tables import Dump, Table, table_of
+from transforms.sources.marks import LINK, Marks, kind_name, num_unused
+from transforms.sources.source import Holds, Reading
+from transforms.sources.stackexchange import vote_rows
+from transforms.sources.stackexchange.tables import holds_of
+from transforms.sources.stackexchange.vote_rows import fast_marks, read_marks
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
-VOTES = Dump("Votes.xml", "x.example", 400, None, Table.VOTES)
-LINKS = Dump("PostLinks.xml", "x.example", 400, None, Table.LINKS)
+VOTES = Reading("Votes.xml", "x.example", 400, None, Holds.VOTES)
+LINKS = Reading("PostLinks.xml", "x.example", 400, None, Holds.LINKS)
 HEAD = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<votes>\r\n'
 
 
@@ -30,17 +32,17 @@ def votes(*rows: bytes) -> bytes:
     return HEAD + b"".join(rows) + b"</votes>"
 
 
-def flat(items: Sequence[Columns | Drop]) -> tuple[list[tuple[int, ...]], list[Drop]]:
-    rows = [tuple(map(int, row)) for item in items if isinstance(item, Columns) for row in zip(*item, strict=True)]
+def flat(items: Sequence[Marks | Drop]) -> tuple[list[tuple[int, ...]], list[Drop]]:
+    rows = [tuple(map(int, row)) for item in items if isinstance(item, Marks) for row in zip(*item, strict=True)]
     return rows, [item for item in items if isinstance(item, Drop)]
 
 
-def read(data: bytes, dump: Dump = VOTES) -> tuple[list[tuple[int, ...]], list[Drop]]:
+def read(data: bytes, dump: Reading = VOTES) -> tuple[list[tuple[int, ...]], list[Drop]]:
     return flat(list(read_marks(io.BytesIO(data), 0, None, dump)))
 
 
-def strictly(data: bytes, dump: Dump = VOTES) -> tuple[list[tuple[int, ...]], list[Drop]]:
-    return flat(list(marks._strictly(marks._Bytes(data), None, dump, 0)))
+def strictly(data: bytes, dump: Reading = VOTES) -> tuple[list[tuple[int, ...]], list[Drop]]:
+    return flat(list(vote_rows._strictly(vote_rows._Bytes(data), None, dump, 0)))
 
 
 def test_votes_and_links() -> None:
@@ -50,14 +52,14 @@ def test_votes_and_links() -> None:
     data = b'<row Id="5" CreationDate="2011-08-17" PostId="1" RelatedPostId="20" LinkTypeId="3" />'
     assert read(b"<postlinks>" + data + b"</postlinks>", LINKS) == ([(5, 1, LINK + 3, 20)], [])
     assert [kind_name(kind) for kind in (2, LINK + 3, 99)] == ["up", "duplicate", "type-99"]
-    columns = Columns(*(np.array(column) for column in ([1, 2], [3, 3], [2, 5], [0, 0])))
-    assert num_others(columns) == 1
+    columns = Marks(*(np.array(column) for column in ([1, 2], [3, 3], [2, 5], [0, 0])))
+    assert num_unused(columns) == {Reason.OTHER_VOTE: 1}
 
 
 def test_a_table_is_known_by_its_root_and_else_by_its_name() -> None:
-    assert table_of(HEAD, "Posts.xml") is Table.VOTES
-    assert table_of(b"<row Id=", "dump/VOTES.XML.gz") is Table.VOTES
-    assert table_of(b"<row Id=", "part-3.xml") is Table.POSTS
+    assert holds_of(HEAD, "Posts.xml") is Holds.VOTES
+    assert holds_of(b"<row Id=", "dump/VOTES.XML.gz") is Holds.VOTES
+    assert holds_of(b"<row Id=", "part-3.xml") is Holds.POSTS
 
 
 @pytest.mark.parametrize(
@@ -119,7 +121,7 @@ def test_any_cut_into_ranges_is_the_whole(rows: list[bytes], cuts: list[int], bl
     data = votes(*rows)
     bounds = sorted({0, *(cut for cut in cuts if cut < len(data))})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(marks, "_BLOCK_BYTES", block_bytes)
+        patch.setattr(vote_rows, "_BLOCK_BYTES", block_bytes)
         items = [
             item
             for start, end in zip(bounds, [*bounds[1:], None], strict=True)
@@ -136,6 +138,6 @@ def test_real_tables_take_the_fast_way(site: str) -> None:
         data = (DATA / site / name).read_bytes()
         assert read(data, dump) == strictly(data, dump)
         rows = data[data.index(b"<row ") : data.rindex(b"</")]
-        columns = fast_columns(rows, dump.table)
+        columns = fast_marks(rows, dump.holds)
         assert columns is not None
         assert len(columns.id) == data.count(b"<row ")

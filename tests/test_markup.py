@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from transforms.sources.records import Record
+from transforms.sources.source import Reading
 from transforms.sources.stackexchange.post_rows import read_posts
-from transforms.sources.stackexchange.tables import Dump
 from transforms.text.clean import repair
 from transforms.text.markup import Markdown, to_markdown
 from transforms.text.math_spans import find_math
@@ -254,7 +254,7 @@ def test_two_quotes_stay_two(container: str) -> None:
 def test_edit_labels_are_a_setting_of_a_dump() -> None:
     row = b'<posts><row Id="1" PostTypeId="1" CreationDate="2020-01-01T00:00:00" Score="1" Body="EDIT: x" />'
     for strip, text in ((True, "x"), (False, "EDIT: x")):
-        dump = Dump("Posts.xml", "x.example", 1 << 20, strip_edit_labels=strip)
+        dump = Reading("Posts.xml", "x.example", 1 << 20, strip_edit_labels=strip)
         (record,) = read_posts(io.BytesIO(row + b"</posts>"), 0, None, dump)
         assert isinstance(record, Record)
         assert record.text == text

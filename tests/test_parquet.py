@@ -16,11 +16,11 @@ from tests.test_ingest import conserved, ingest, write
 from tests.test_mapped_rows import H4, PREFERENCE
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
-from transforms.sources.rows.mapped_rows import RowSet
-from transforms.sources.rows.parquet import PLAIN, check_file, read_rows
+from transforms.sources.rows.parquet import check_file, read_rows
+from transforms.sources.source import Reading
 from transforms.sources.streams.unpack import USUAL_LIMITS
 
-CORPUS = RowSet("c.parquet", "news", 10_000, PLAIN)
+CORPUS = Reading("c.parquet", "news", 10_000)
 
 
 def written(rows: list[dict[str, object]], row_group_size: int = 10, **options: object) -> bytes:
@@ -29,7 +29,7 @@ def written(rows: list[dict[str, object]], row_group_size: int = 10, **options: 
     return sink.getvalue()
 
 
-def read(data: bytes, start: int = 0, end: int | None = None, corpus: RowSet = CORPUS) -> list[Record | Drop]:
+def read(data: bytes, start: int = 0, end: int | None = None, corpus: Reading = CORPUS) -> list[Record | Drop]:
     return list(read_rows(io.BytesIO(data), start, end, corpus))
 
 
@@ -47,7 +47,7 @@ def test_a_document() -> None:
 
 
 def test_nested_rows_by_a_mapping() -> None:
-    found = read(written([PREFERENCE]), corpus=RowSet("p", None, 10_000, H4))
+    found = read(written([PREFERENCE]), corpus=Reading("p", None, 10_000, mapping=H4))
     assert [item.kind for item in found if isinstance(item, Record)] == ["question", "answer", "answer"]
     assert [item.accepted for item in found if isinstance(item, Record)] == [None, False, True]
 
@@ -133,7 +133,7 @@ def test_bombs_are_stopped() -> None:
     assert check_file(page) is None
     column = pa.DictionaryArray.from_arrays(pa.array([0] * 2000, pa.int32()), pa.array(["x" * (1 << 20)]))
     pq.write_table(pa.table({"text": column}), repeated, compression="zstd", dictionary_pagesize_limit=1 << 30)
-    *kept, stopped = read_rows(repeated, 0, None, RowSet("f", None, 8 << 20, PLAIN))
+    *kept, stopped = read_rows(repeated, 0, None, Reading("f", None, 8 << 20))
     assert isinstance(stopped, Drop)
     assert stopped.reason is Reason.BOMB
     assert f"{2000 - len(kept)} of 2000 rows" in stopped.detail
@@ -145,7 +145,7 @@ def test_a_row_is_not_as_large_as_its_dictionary() -> None:
     sink = io.BytesIO()
     texts = pa.array([f"text {number:04d} " * 10 for number in range(300)]).dictionary_encode()
     pq.write_table(pa.table({"text": texts}), sink)
-    found = list(read_rows(sink, 0, None, RowSet("f", None, 1000, PLAIN)))
+    found = list(read_rows(sink, 0, None, Reading("f", None, 1000)))
     assert [item.text[:9] for item in found if isinstance(item, Record)] == [
         f"text {number:04d}" for number in range(300)
     ]

@@ -221,7 +221,7 @@ def build_file(tmp_path: Path, lid_model: Path) -> Path:
         "output": str(tmp_path / "made" / "out"),
         "inputs": inputs,
         "ingest": {
-            "num_shards": 1, "max_drop_rate": 1, "allow_damaged": True, "mapping": MAPPING,
+            "num_shards": 1, "max_drop_rate": 1, "allow_damaged": True,
             "author_secret": str(secret), "remove_list": str(remove_list), "reuse": str(tmp_path / "made" / "reused"),
         },
         "annotate": {"language": str(lid_model), "duplicates": None, "split": {}},

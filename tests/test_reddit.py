@@ -20,10 +20,11 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.manifest import Manifest
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record
-from transforms.sources.reddit import Dump, check_site, is_reddit, read_posts
+from transforms.sources.reddit.posts import check_site, is_reddit, read_posts
+from transforms.sources.source import Reading
 
 FORUMS = Path(__file__).parents[2] / "shared" / "data" / "forums"
-DUMP = Dump("d", 100_000, b"secret")
+DUMP = Reading("d", None, 100_000, b"secret")
 P = "reddit:reddit.com:"
 
 Row = dict[str, Any]
@@ -43,7 +44,7 @@ def lines(*rows: Row) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
 
-def read(data: bytes, dump: Dump = DUMP) -> list[Record | Drop]:
+def read(data: bytes, dump: Reading = DUMP) -> list[Record | Drop]:
     return list(read_posts(io.BytesIO(data), 0, None, dump))
 
 
@@ -135,7 +136,7 @@ def test_authors_are_keys() -> None:
     assert ann == again != other
     for nobody in ("[deleted]", "[removed]", None, ""):
         assert one(comment("x", "a", author=nobody)).author_key is None
-    (unkeyed,) = read(lines(comment("x", "a")), Dump("d", 1000))
+    (unkeyed,) = read(lines(comment("x", "a")), Reading("d", None, 1000))
     assert isinstance(unkeyed, Record)
     assert unkeyed.author_key is None
 
@@ -238,7 +239,7 @@ LINE = st.sampled_from([lines(comment("x", "a")), lines(submission("a")), b"\n",
 @given(st.lists(LINE, max_size=6), st.integers(20, 900))
 @settings(max_examples=100, deadline=None)
 def test_any_cut_into_ranges_is_the_whole(rows: list[bytes], step: int) -> None:
-    data, dump = b"".join(rows), Dump("d", 600)
+    data, dump = b"".join(rows), Reading("d", None, 600)
     found = [
         item
         for start in range(0, max(len(data), 1), step)

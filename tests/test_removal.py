@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from transforms.datasets.fates import Drop, Reason
-from transforms.ingest.removal import keep_out, load, normal_url, parse, unmatched
+from transforms.ingest.removal import keep_out, load, normal_urls, parse, unmatched
 from transforms.sources.records import Record
 
 SITE = "beer.stackexchange.com"
@@ -77,7 +77,7 @@ def test_what_does_not(line: str) -> None:
     ],
 )
 def test_spellings_of_an_address(url: str, normal: str) -> None:
-    assert normal_url(url) == normal
+    assert normal_urls(url) == [normal]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_spellings_of_an_address(url: str, normal: str) -> None:
 @pytest.mark.parametrize("host", [SITE, "reddit.com", "redd.it"])
 def test_a_hostile_address_takes_linear_time(host: str, rest: str) -> None:
     started = time.process_time()
-    normal_url(f"https://{host}{rest}")
+    normal_urls(f"https://{host}{rest}")
     assert time.process_time() - started < 1  # minutes, where it is quadratic
 
 

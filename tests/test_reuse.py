@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -13,14 +16,29 @@ from tests import laws
 from tests.test_ingest import SITE, conserved, forum, ingest, rejects, write
 from tests.test_stackexchange import posts, row
 from transforms.datasets import places
+from transforms.datasets.fates import Drop
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.names import RUN
 from transforms.ingest import parse_cache
-from transforms.sources.stackexchange import post_tables
+from transforms.sources import kinds
+from transforms.sources.records import Record
+from transforms.sources.source import Reading
+from transforms.sources.stackexchange import source as stackexchange
 
 
 def settings(**given: object) -> IngestSettings:
     return IngestSettings(**{"num_shards": 2, "max_drop_rate": 1, "range_bytes": 3000, "allow_damaged": True, **given})  # type: ignore[arg-type]
+
+
+def reads(monkeypatch: pytest.MonkeyPatch, see: Callable[[int, Reading], None]) -> None:
+    """Shows every read of a table of posts: where it starts, and how."""
+    source = stackexchange.SOURCE
+
+    def read(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
+        see(start, how)
+        return source.read(stream, start, end, how)
+
+    monkeypatch.setitem(kinds.SOURCES, source.name, replace(source, read=read))  # type: ignore[misc]
 
 
 def told(output: Path) -> dict[str, object]:
@@ -39,10 +57,7 @@ def test_a_rerun_reads_new_files_only(tmp_path: Path, monkeypatch: pytest.Monkey
     renamed = first.rename(tmp_path / "in" / "renamed.xml")
     ingest(tmp_path / "scratch", renamed, second, settings=settings(num_shards=3))
     opened: list[str] = []
-    read = post_tables.read_tables
-    monkeypatch.setattr(
-        post_tables, "read_tables", lambda *given: opened.append(given[3].file) or read(*given)  # type: ignore[func-returns-value]
-    )  # fmt: skip
+    reads(monkeypatch, lambda start, how: opened.append(how.file))
     ingest(tmp_path / "two", renamed, second, settings=settings(num_shards=3, reuse=cache))
     laws.assert_same_bytes(tmp_path / "scratch", tmp_path / "two")
     assert set(opened) == {"b.xml"}
@@ -64,15 +79,13 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
     cache = str(tmp_path / "cache")
     ingest(tmp_path / "whole", dump, settings=settings())
     starts: list[int] = []
-    read = post_tables.read_tables
 
-    def dying(*given: object) -> object:
+    def dying(start: int, how: Reading) -> None:
         if len(starts) == 2:
             raise OSError("the disk is gone")
-        starts.append(given[1])  # type: ignore[arg-type]
-        return read(*given)  # type: ignore[arg-type]
+        starts.append(start)
 
-    monkeypatch.setattr(post_tables, "read_tables", dying)
+    reads(monkeypatch, dying)
     with pytest.raises(OSError, match="the disk is gone"):
         ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     before, starts[:] = set(starts), []
@@ -80,7 +93,7 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
     left = [folder / f"{places.TEMPORARY}killed", folder / f"{7:016d}-{9:016d}.arrow"]
     for path in left:
         path.write_bytes(b"")
-    monkeypatch.setattr(post_tables, "read_tables", lambda *given: starts.append(given[1]) or read(*given))  # type: ignore[func-returns-value]
+    reads(monkeypatch, lambda start, how: starts.append(start))
     ingest(tmp_path / "out", dump, settings=settings(reuse=cache))
     assert told(tmp_path / "out") == {"reused": [], "read": {"a.xml": "2 of its ranges were read before"}}
     assert len(before) == 2

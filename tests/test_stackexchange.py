@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import FILE_REASONS, Record
+from transforms.sources.source import Reading
 from transforms.sources.stackexchange.post_rows import read_posts
-from transforms.sources.stackexchange.tables import Dump, check_head, check_site
+from transforms.sources.stackexchange.tables import check_head, check_site
 from transforms.sources.streams.pieces import pieces
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 HEAD = b'\xef\xbb\xbf<?xml version="1.0" encoding="utf-8"?>\r\n<posts>\r\n'
-DUMP = Dump("Posts.xml", "x.example", 1 << 20)
+DUMP = Reading("Posts.xml", "x.example", 1 << 20)
 
 
 def row(number: int, **more: str) -> bytes:
@@ -31,11 +32,11 @@ def posts(*rows: bytes) -> bytes:
     return HEAD + b"".join(rows) + b"</posts>"
 
 
-def read(data: bytes, dump: Dump = DUMP) -> list[Record | Drop]:
+def read(data: bytes, dump: Reading = DUMP) -> list[Record | Drop]:
     return list(read_posts(io.BytesIO(data), 0, None, dump))
 
 
-def fates(data: bytes, dump: Dump = DUMP) -> list[str]:
+def fates(data: bytes, dump: Reading = DUMP) -> list[str]:
     return [item.doc_id.split(":")[-1] if isinstance(item, Record) else item.reason.value for item in read(data, dump)]
 
 
@@ -71,7 +72,7 @@ def test_tags_of_new_dumps() -> None:
 def test_author_keys_need_the_secret() -> None:
     def key(secret: bytes | None, owner: str) -> str | None:
         (post,) = read(
-            posts(row(1, OwnerUserId=owner, OwnerDisplayName="Jane Doe")), Dump("f", "x.example", 1000, secret)
+            posts(row(1, OwnerUserId=owner, OwnerDisplayName="Jane Doe")), Reading("f", "x.example", 1000, secret)
         )
         assert isinstance(post, Record)
         assert "Jane" not in repr(post._replace(authors=()))  # which no table holds
@@ -198,7 +199,7 @@ _PIECE = st.sampled_from(
 @settings(max_examples=500, deadline=None)
 def test_any_cut_into_ranges_is_the_whole(parts: list[bytes], cuts: list[int], closed: bool) -> None:
     data = HEAD + b"".join(parts) + b"</posts>" * closed
-    dump = Dump("f", "x.example", 200)
+    dump = Reading("f", "x.example", 200)
     bounds = sorted({0, *(cut for cut in cuts if cut < len(data))})
     ranges = [(start, end) for start, end in zip(bounds, [*bounds[1:], len(data)], strict=True)]
     found = [item for start, end in ranges for item in read_posts(io.BytesIO(data), start, end, dump)]

@@ -84,7 +84,7 @@ def _refuse_two_dumps(files: Sequence[InputFile]) -> None:
             raise ValueError(
                 f"{first.told} and {file.told} are both the {file.holds} of {file.site}, and not the same file: dumps "
                 f"of two forums, or two of one forum. {ONE_DUMP_A_SITE}. Parts of one table have names of their "
-                f"own, such as {file.holds}-1.xml"
+                f"own, such as {places.name(file.name).split('.')[0]}-1"
             )
 
 

@@ -1,0 +1,171 @@
+"""Comments and replies by a mapping: under questions and answers, nested or in rows of their own, and in trees."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines.ingest import run
+from pipelines.ingest_plan import IngestSettings
+from tests import laws
+from tests.conftest import ROOT
+from tests.test_ingest import conserved, rejects
+from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Drop
+from transforms.datasets.ids import fingerprint
+from transforms.sources.inputs import Input
+from transforms.sources.records import Record
+from transforms.sources.rows.jsonl import read_rows
+from transforms.sources.rows.mapping import RowMapping
+from transforms.sources.source import Reading
+
+NESTED = """
+source: set
+question: {id: i, text: t}
+answer: {list: answers, id: i, text: t}
+comment: {list: comments, id: i, text: t, score: s}
+"""
+FLAT = """
+source: set
+kind: {path: k, question: [q], answer: [a], comment: [c]}
+question: {id: i, text: t}
+answer: {question: q, id: i, text: t}
+comment: {question: q, answer: a, id: i, text: t}
+"""
+
+
+REPLIES = "source: s\nquestion: {text: a, id: i}\nreply: {text: a, parent: p, id: i}\n"
+
+
+def mapping(text: str) -> RowMapping:
+    return strict_yaml.parse(RowMapping, text, "m.yaml")
+
+
+def read(text: str, *rows: object) -> list[tuple[str | None, ...]]:
+    """(id, thread, parent, kind) of each post, as short as they are told apart; of a drop (id, reason)."""
+    data = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    found = read_rows(io.BytesIO(data), 0, None, Reading("f", "x", mapping=mapping(text)))
+    return [_short(item) for item in found]
+
+
+def _short(item: Record | Drop) -> tuple[str | None, ...]:
+    values = (
+        (item.record_id, item.reason.value)
+        if isinstance(item, Drop)
+        else (item.doc_id, item.thread_id, item.parent_id, item.kind)
+    )
+    return tuple(value and value.removeprefix("set:x:") for value in values)
+
+
+def test_comments_within_rows() -> None:
+    row = {
+        "i": 1, "t": "q", "comments": [{"i": 5, "t": "why?", "s": 2}],
+        "answers": [{"i": 2, "t": "a", "comments": [{"i": 6, "t": "so"}, {"t": "no id"}]}, {"i": 3, "t": "b"}],
+    }  # fmt: skip
+    *found, unnamed, last = read(NESTED, row)
+    assert found == [
+        ("1", "1", None, "question"), ("1/c5", "1", "1", "comment"), ("1/2", "1", "1", "answer"),
+        ("1/2/c6", "1", "1/2", "comment"),
+    ]  # fmt: skip
+    assert unnamed[0] is not None
+    assert len(unnamed[0].removeprefix("1/2/c")) == 32  # a hash of the content
+    assert unnamed[1:] == ("1", "1/2", "comment")
+    assert last == ("1/3", "1", "1", "answer")
+
+
+def test_every_comment_within_a_row_is_an_outcome() -> None:
+    """Whatever becomes of what it stands under."""
+    comments = [{"i": 5, "t": "c"}]
+    assert read(NESTED, {"i": 1, "t": " ", "comments": comments}) == [("1", "empty"), ("1/c5", "1", "1", "comment")]
+    assert read(NESTED, {"t": 4, "comments": comments, "answers": [{"i": 2, "t": "a", "comments": comments}]}) == [
+        (None, "missing-field"), (None, "orphan"), (None, "orphan"), (None, "orphan")
+    ]  # fmt: skip
+    assert read(NESTED, {"i": 1, "t": "q", "answers": [{"t": "", "comments": comments}]})[1:] == [
+        (None, "empty"), (None, "orphan")
+    ]  # fmt: skip
+    assert read(NESTED, {"i": 1, "t": "q", "comments": 3}) == [("1", "1", None, "question"), (None, "missing-field")]
+
+
+def test_comments_in_rows_of_their_own() -> None:
+    rows = [
+        {"k": "q", "i": 1, "t": "q"}, {"k": "a", "q": 1, "i": 2, "t": "a"}, {"k": "c", "q": 1, "i": 5, "t": "c"},
+        {"k": "c", "q": 1, "a": 2, "i": 5, "t": "d"}, {"k": "c", "i": 9, "t": "of none"}, {"k": "x", "i": 9, "t": "?"},
+    ]  # fmt: skip
+    assert read(FLAT, *rows) == [
+        ("1", "1", None, "question"), ("1/2", "1", "1", "answer"), ("1/c5", "1", "1", "comment"),
+        ("1/2/c5", "1", "1/2", "comment"), (None, "missing-field"), (None, "not-a-post"),
+    ]  # fmt: skip
+
+
+def ingest(tmp_path: Path, text: str, rows: list[dict[str, Any]]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
+    (tmp_path / "m.yaml").write_text(text)
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    inputs = [Input(str(tmp_path / "rows.jsonl"), site="x", mapping=str(tmp_path / "m.yaml"))]
+    run(inputs, str(tmp_path / "out"), IngestSettings(num_shards=1, max_drop_rate=1, range_bytes=100))
+    conserved(tmp_path / "out")
+    found = {post["doc_id"].split(":", 2)[2]: post for post in laws.all_rows(tmp_path / "out")}
+    return found, {str(drop["record_id"]).split(":", 2)[-1]: drop["reason"] for drop in rejects(tmp_path / "out")}
+
+
+def test_a_comment_goes_with_its_post(tmp_path: Path) -> None:
+    rows = [
+        {"k": "q", "i": 1, "t": "q"}, {"k": "a", "q": 1, "i": 2, "t": " "}, {"k": "c", "q": 1, "i": 6, "t": "d"},
+        {"k": "c", "q": 1, "a": 2, "i": 5, "t": "c"}, {"k": "c", "q": 7, "i": 8, "t": "e"},
+    ]  # fmt: skip
+    found, drops = ingest(tmp_path, FLAT, rows)
+    assert sorted(found) == ["1", "1/c6"]
+    assert drops == {"1/2": "empty", "1/2/c5": "orphan", "7/c8": "orphan"}
+
+
+def test_a_tree_of_replies(tmp_path: Path) -> None:
+    text = (ROOT / "examples" / "mappings" / "replies.yaml").read_text()
+    rows: list[dict[str, Any]] = [
+        {"id": 4, "parent": 3, "text": "<p>so <b>deep</b></p>"}, {"id": 1, "title": "T", "text": "q", "points": 3},
+        {"id": 2, "parent": 1, "text": "a", "points": 1}, {"id": 3, "parent": 2, "text": " "},
+        {"id": 9, "parent": 8, "text": "?"},
+    ]  # fmt: skip
+    found, drops = ingest(tmp_path, text, rows)
+    stands = {name: (post["thread_id"], post["kind"], post["score"]) for name, post in found.items()}
+    assert stands == {
+        "1": ("replies:x:1", "question", 3), "2": ("replies:x:1", "answer", 1), "4": ("replies:x:1", "comment", None)
+    }  # fmt: skip
+    assert found["4"]["text"] == "so **deep**"  # and its parent, which had no text, showed it the way
+    assert drops == {"3": "empty", "9": "orphan"}
+
+
+def test_an_accepted_reply(tmp_path: Path) -> None:
+    text = "source: s\nquestion: {id: i, text: t, accepted_answer: best}\nreply: {parent: p, id: i, text: t}\n"
+    found, _ = ingest(tmp_path, text, [{"i": 1, "t": "q", "best": 3}, *({"i": n, "p": 1, "t": "a"} for n in (2, 3))])
+    assert {name: post["accepted"] for name, post in found.items()} == {"1": None, "2": False, "3": True}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("source: s\nquestion: {text: a, id: i}\nreply: {text: a, id: i}", "want `parent`"),
+        ("source: s\nquestion: {text: a, id: i}\nreply: {text: a, parent: p}", "and `id`"),
+        ("source: s\nquestion: {text: a}\nreply: {text: a, parent: p, id: i}", "`id` is needed"),
+        (f"{REPLIES}comment: {{text: a, list: c}}", "only sets with"),
+        (f"{NESTED.replace('comment: {list: comments,', 'comment: {question: q,')}", "want `list` alone"),
+        (f"{FLAT.replace('comment: {question: q,', 'comment: {list: c,')}", "want `question`"),
+        (f"{NESTED}kind: {{path: k, question: [q]}}", "only rows that are one post each"),
+        (f"{REPLIES}answer: {{text: a, question: q}}", "want `answer` or `reply`"),
+    ],
+)  # fmt: skip
+def test_a_shape_that_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        mapping(text)
+
+
+def test_new_shapes_rename_no_old_mapping() -> None:
+    """Documents that were made with a mapping before there were comments are still of that mapping."""
+    old = mapping("source: s\nkind: {path: k, question: [q], answer: [a]}\nquestion: {id: i, text: t}\n"
+                  "answer: {question: q, text: t}")  # fmt: skip
+    assert set(old.identity()) == {"source", "site", "body", "time", "document", "question", "answer", "kind"}
+    assert set(old.identity()["kind"]) == {"path", "question", "answer"}  # type: ignore[call-overload]
+    names = {fingerprint(mapping(text).identity()) for text in (NESTED, FLAT, NESTED.replace("score: s", "ups: s"))}
+    assert len(names) == 3
