@@ -114,7 +114,7 @@ def _prepare(plan: IngestPlan, begun: Build) -> tuple[list[FileRange], parse_cac
 def _whole(plan: IngestPlan, account: Account, reuse: parse_cache.Reuse | None) -> Whole:
     """The account of every file, and what else is known of the whole."""
     files = zip(plan.dataset.inputs, plan.files, strict=True)
-    entries = [{**entry, **account.of_file(file.name)} for entry, file in files]
+    entries = [{**entry, **account.of_file(file.name).entry()} for entry, file in files]
     told: dict[str, object] = {"files": reuse.to_dict()} if reuse else {}
     if plan.parse.remove.num_entries:
         told["remove_entries_matched"] = sorted(account.entries)  # numbers in the order of hashes: they name nobody
@@ -159,7 +159,7 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
         accounts.check(account, names, settings.max_drop_rate, settings.allow_damaged)
     except ValueError as error:
         refused = RefusedError(str(error))
-        if any(account.of_file(name)["kept"] for name in names):
+        if any(account.of_file(name).kept for name in names):
             refused.add_note(
                 f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all "
                 "this; its rejects/ folder then says which rows were left out, and why."

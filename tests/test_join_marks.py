@@ -113,11 +113,11 @@ def test_the_join_equals_brute_force(
         bucket = {r["doc_id"]: r["bucket"] for r in parsed.select(["doc_id", "bucket"]).to_pylist()}
         assert row["bucket"] == bucket[row["doc_id"]]
     entries = [joined.account.of_file(file) for file in SPEC.files]
-    assert [sum(entry["used"].values()) for entry in entries] == [  # type: ignore[attr-defined]
+    assert [entry.used.total() for entry in entries] == [
         sum(number for (file, _), number in used.items() if file == place) for place in range(3)
     ]
     for place, entry in enumerate(entries):
-        assert entry["unused"] == {reason: number for (file, reason), number in unused.items() if file == place}
+        assert entry.unused == {reason: number for (file, reason), number in unused.items() if file == place}
     rows = joined.comments.to_pylist()
     assert joined.comments.schema.equals(PARSED)
     assert sorted(row["reason"] is None for row in rows) == sorted(post in thread_of for post in parents)

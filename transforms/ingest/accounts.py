@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import apache_beam as beam
 
 from transforms.datasets import shown
-from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally, check_conserved
+from transforms.datasets.fates import WITHDRAWN, Drop, Reason, check_conserved
 from transforms.sources.inputs import ONE_DUMP_A_SITE
 from transforms.sources.records import DAMAGE, FILE_REASONS
 from transforms.sources.source import InputFile
@@ -17,55 +18,67 @@ from transforms.sources.source import InputFile
 Example = tuple[str, int, str | None, str]  # file, offset, record id, detail of a drop
 
 
+def _counts() -> Counter[str]:
+    return Counter()
+
+
+@dataclass
+class FileAccount:
+    """The account of one input file: what became of each of its rows, counted by reason or kind."""
+
+    rows: int = 0
+    kept: int = 0
+    dropped: Counter[str] = field(default_factory=_counts)
+    used: Counter[str] = field(default_factory=_counts)  # rows that became part of a post: votes and links
+    unused: Counter[str] = field(default_factory=_counts)  # such rows, left out: too many and small to be written out
+    noted: Counter[str] = field(default_factory=_counts)  # rows without a text of which something could not be read
+    outcomes: Counter[str] = field(default_factory=_counts)  # of the file itself
+    shared: Counter[str] = field(default_factory=_counts)  # posts whose number stands in another table of its forum too
+
+    def add(self, other: FileAccount) -> None:
+        self.rows += other.rows
+        self.kept += other.kept
+        for own, more in zip(self._counters(), other._counters(), strict=True):
+            own.update(more)
+
+    def _counters(self) -> list[Counter[str]]:
+        return [self.dropped, self.used, self.unused, self.noted, self.outcomes, self.shared]
+
+    def entry(self) -> dict[str, object]:
+        """What the manifest says of the file."""
+        groups = ("dropped", "used", "unused", "noted", "outcomes")
+        counts = {name: dict(sorted(getattr(self, name).items())) for name in groups}
+        return {"rows": self.rows, "kept": self.kept, **counts}
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> FileAccount:
+        counters = {name: Counter(value) for name, value in values.items() if isinstance(value, dict)}
+        return FileAccount(values["rows"], values["kept"], **counters)
+
+
 @dataclass
 class Account:
-    """Adding is all it does, in any order. Groups of counts: read, kept (by file), facts, and for each FILE
-    `drop FILE`, `file FILE`, `used FILE`, `unused FILE`, `noted FILE`, `shared FILE`."""
+    """Adding is all it does, in any order."""
 
-    counts: Tally = field(default_factory=Tally)
+    files: dict[str, FileAccount] = field(default_factory=dict)
     examples: dict[str, Example] = field(default_factory=dict)  # by reason: the first by file and offset
     entries: set[int] = field(default_factory=set)  # of the remove list, that matched: at most as many as it has
+    facts_made: int = 0  # rows about a post, made of votes and links: until they arrive they are in no other count
+    facts_found: int = 0  # such rows where they have arrived
 
-    def removed(self, entry: int) -> None:
-        self.entries.add(entry)
-
-    def read(self, file: str, number: int) -> None:
-        self.counts.add("read", file, number)
+    def of_file(self, file: str) -> FileAccount:
+        """The account of a file, to be added to."""
+        return self.files.setdefault(file, FileAccount())
 
     @property
-    def num_read(self) -> int:
-        return self.counts.total("read")
-
-    def kept(self, file: str, number: int) -> None:
-        self.counts.add("kept", file, number)
-
-    def used(self, file: str, kind: str, number: int) -> None:
-        """Rows that became part of a post: votes and links."""
-        self.counts.add(f"used {file}", kind, number)
-
-    def facts_made(self, number: int) -> None:
-        """Rows about a post, made of votes and links: on their way to their thread they are in no other count."""
-        self.counts.add("facts", "made", number)
-
-    def facts_found(self, number: int) -> None:
-        """Such rows where they have arrived."""
-        self.counts.add("facts", "found", number)
-
-    def unused(self, file: str, reason: Reason, number: int) -> None:
-        """Rows that say something of a post and are left out: too many and too small to be written out."""
-        self.counts.add(f"unused {file}", reason.value, number)
-
-    def noted(self, file: str, note: str, number: int) -> None:
-        """Rows without a text of their own of which something could not be read."""
-        self.counts.add(f"noted {file}", note, number)
-
-    def shared(self, file: str, other: str, number: int) -> None:
-        """Posts whose number stands in two tables of one site."""
-        self.counts.add(f"shared {file}", other, number)
+    def num_rows(self) -> int:
+        """Rows read, of all files."""
+        return sum(file.rows for file in self.files.values())
 
     def dropped(self, drop: Drop) -> None:
-        group = "file" if drop.reason in FILE_REASONS else "drop"
-        self.counts.add(f"{group} {drop.file}", drop.reason.value)
+        """Counts a row, or an outcome of a file, and keeps the first of each reason as an example."""
+        file = self.of_file(drop.file)
+        (file.outcomes if drop.reason in FILE_REASONS else file.dropped)[drop.reason.value] += 1
         self._example(drop.reason.value, (drop.file, drop.offset, drop.record_id, drop.detail))
 
     def _example(self, reason: str, example: Example) -> None:
@@ -74,28 +87,27 @@ class Account:
             self.examples[reason] = example
 
     def merge(self, other: Account) -> Account:
-        self.counts.merge(other.counts)
+        for name, file in other.files.items():
+            self.of_file(name).add(file)
         for reason, example in other.examples.items():
             self._example(reason, example)
         self.entries |= other.entries
+        self.facts_made += other.facts_made
+        self.facts_found += other.facts_found
         return self
 
-    def of_file(self, file: str) -> dict[str, object]:
-        """A file's entry in the manifest: rows read, kept, dropped by reason, and outcomes of the file itself."""
-        kinds = {"dropped": "drop", "used": "used", "unused": "unused", "noted": "noted", "outcomes": "file"}
-        return {
-            "rows": self.counts.group("read").get(file, 0),
-            "kept": self.counts.group("kept").get(file, 0),
-            **{kind: dict(sorted(self.counts.group(f"{group} {file}").items())) for kind, group in kinds.items()},
-        }
-
     def to_dict(self) -> dict[str, object]:
-        return {"counts": self.counts.to_dict(), "examples": self.examples, "entries": sorted(self.entries)}
+        return {
+            **vars(self),
+            "files": {name: vars(f) for name, f in self.files.items()},
+            "entries": sorted(self.entries),
+        }
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Account:
-        examples = {reason: (*example,) for reason, example in values["examples"].items()}
-        return Account(Tally(values["counts"]), examples, set(values["entries"]))
+        files = {name: FileAccount.from_dict(file) for name, file in values["files"].items()}
+        examples: dict[str, Example] = {reason: (*example,) for reason, example in values["examples"].items()}
+        return Account(files, examples, set(values["entries"]), values["facts_made"], values["facts_found"])
 
 
 def _order(example: Example) -> tuple[object, ...]:
@@ -137,7 +149,7 @@ def check_dumps(account: Account, files: Sequence[InputFile]) -> None:
     """
     by_name = {file.name: file for file in files}
     for file in files:
-        for other, number in sorted(account.counts.group(f"shared {file.name}").items()):
+        for other, number in sorted(account.of_file(file.name).shared.items()):
             raise ValueError(
                 f"{file.told} and {by_name[other].told} were read as {file.site}, and {number} posts of the one have "
                 f"numbers of posts of the other: dumps of two forums, or two of one forum. {ONE_DUMP_A_SITE}"
@@ -163,50 +175,43 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
     max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side,
     nor does what was removed on request.
     """
-    files = list(files)
-    facts = account.counts.group("facts")
-    check_conserved("facts on posts", facts.get("made", 0), facts.get("found", 0), 0)
+    entries = {file: account.of_file(file) for file in files}
+    check_conserved("facts on posts", account.facts_made, account.facts_found, 0)
     kept = unusable = 0
-    dropped: dict[str, int] = {}
+    dropped: Counter[str] = Counter()
     rates: list[_Rate] = []
     damaged: list[str] = []
-    for file in files:
-        entry = account.of_file(file)
+    for file, entry in entries.items():
         damaged += _damage(file, entry)
-        reasons = entry["dropped"]
-        assert isinstance(reasons, dict)
-        file_kept = int(str(entry["kept"]))
-        kept_or_used = file_kept + account.counts.total(f"used {file}")
-        left_out = sum(reasons.values()) + account.counts.total(f"unused {file}")
-        check_conserved(f"rows of {file}", int(str(entry["rows"])), kept_or_used, left_out)
-        file_unusable = sum(number for reason, number in reasons.items() if reason not in _WANTED)
-        rates.append(_Rate(file, file_unusable, file_kept + file_unusable))
-        kept, unusable = kept + file_kept, unusable + file_unusable
-        for reason, number in reasons.items():
-            dropped[reason] = dropped.get(reason, 0) + number
+        left_out = entry.dropped.total() + entry.unused.total()
+        check_conserved(f"rows of {file}", entry.rows, entry.kept + entry.used.total(), left_out)
+        file_unusable = sum(number for reason, number in entry.dropped.items() if reason not in _WANTED)
+        rates.append(_Rate(file, file_unusable, entry.kept + file_unusable))
+        kept, unusable = kept + entry.kept, unusable + file_unusable
+        dropped.update(entry.dropped)
     if kept == 0:
-        raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped, files)))
+        raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped, entries)))
     if damaged and not allow_damaged:
         raise ValueError(
             f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
             "them with --allow-damaged (in a build file ingest.allow_damaged: true):\n" + "\n".join(damaged)
         )
-    _check_marks(account, files, max_drop_rate)
+    _check_marks(entries, max_drop_rate)
     if unusable > max_drop_rate * (kept + unusable):
         raise ValueError(
             f"{unusable} of {kept + unusable} posts or documents were dropped "
             f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
-            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped, files), *_worst(rates)])
+            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped, entries), *_worst(rates)])
         )
 
 
-def _check_marks(account: Account, files: Iterable[str], max_drop_rate: float) -> None:
+def _check_marks(entries: Mapping[str, FileAccount], max_drop_rate: float) -> None:
     """Raises ValueError for votes and links most of which are about posts that are not there: those of another dump.
 
     What the others are about has the same number by chance. Of a dump's own 2% are orphans, whose posts were deleted.
     """
-    for file in files:
-        used, orphans = account.counts.total(f"used {file}"), account.counts.group(f"unused {file}").get("orphan", 0)
+    for file, entry in entries.items():
+        used, orphans = entry.used.total(), entry.unused[Reason.ORPHAN.value]
         if orphans > max(max_drop_rate, _MOST_ORPHANS) * (used + orphans):
             raise ValueError(
                 f"{file}: {orphans} of {used + orphans} rows are about posts that are not in the input, so that it "
@@ -215,16 +220,13 @@ def _check_marks(account: Account, files: Iterable[str], max_drop_rate: float) -
             )
 
 
-def _damage(file: str, entry: Mapping[str, object]) -> Iterator[str]:
-    outcomes = entry["outcomes"]
-    assert isinstance(outcomes, dict)
-    if found := sorted(DAMAGE & outcomes.keys()):
-        assert isinstance(entry["used"], dict)
-        kept = int(str(entry["kept"])) + sum(entry["used"].values())
-        yield f"  {shown.name(file)}: {', '.join(found)}; {kept} of the {entry['rows']} rows read can be kept"
+def _damage(file: str, entry: FileAccount) -> Iterator[str]:
+    if found := sorted(DAMAGE & entry.outcomes.keys()):
+        kept = entry.kept + entry.used.total()
+        yield f"  {shown.name(file)}: {', '.join(found)}; {kept} of the {entry.rows} rows read can be kept"
 
 
-def _explained(account: Account, dropped: Mapping[str, int], files: Sequence[str]) -> Iterator[str]:
+def _explained(account: Account, dropped: Mapping[str, int], entries: Mapping[str, FileAccount]) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
         if reason in dropped:
             number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
@@ -233,7 +235,7 @@ def _explained(account: Account, dropped: Mapping[str, int], files: Sequence[str
             if reason == Reason.ORPHAN:
                 yield f"    {_ORPHANS}"
         else:
-            alike = sum(reason in account.counts.group(f"file {name}") for name in files)
+            alike = sum(reason in entry.outcomes for entry in entries.values())
             yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{shown.name(file)}: {detail}"
     if not account.examples:
         yield "  the inputs hold no rows"

@@ -138,7 +138,7 @@ def _count_shared(rows: pa.Table, spec: JoinSpec, account: Account) -> None:
     shared = (key[1:] == key[:-1]) & (table[1:] != table[:-1])
     pairs, numbers = np.unique(np.stack((table[:-1][shared], table[1:][shared])), axis=1, return_counts=True)
     for (one, other), number in zip(pairs.T, numbers, strict=True):
-        account.shared(spec.files[one], spec.files[other], int(number))
+        account.of_file(spec.files[one]).shared[spec.files[other]] += int(number)
 
 
 def _once(rows: pa.Table, spec: JoinSpec, account: Account) -> _Marks:
@@ -229,13 +229,13 @@ def _with_thread(comments: pa.Table, posts: _Posts, spec: JoinSpec) -> pa.Table:
 
 def _count_unused(marks: _Marks, reason: Reason, spec: JoinSpec, account: Account) -> None:
     for file, number in zip(*np.unique(marks.file, return_counts=True), strict=True):
-        account.unused(spec.files[file], reason, int(number))
+        account.of_file(spec.files[file]).unused[reason.value] += int(number)
 
 
 def _count_used(marks: _Marks, spec: JoinSpec, account: Account) -> None:
     pairs, numbers = np.unique(np.stack((marks.file, marks.kind)), axis=1, return_counts=True)
     for (file, kind), number in zip(pairs.T, numbers, strict=True):
-        account.used(spec.files[file], kind_name(int(kind)), int(number))
+        account.of_file(spec.files[file]).used[kind_name(int(kind))] += int(number)
 
 
 def comments_table(parsed: pa.Table, forum: int, prefix: str, num_buckets: int) -> pa.Table:
@@ -253,7 +253,7 @@ class _JoinFn(beam.DoFn):
     def process(self, buckets: tuple[Bucket, Bucket]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         marks, comments = buckets
         joined = join_marks(marks.read(MARKS), comments.read(COMMENTS), self._spec)
-        joined.account.facts_made(joined.facts.num_rows)
+        joined.account.facts_made += joined.facts.num_rows
         yield joined.comments
         yield beam.pvalue.TaggedOutput(_FACTS, joined.facts)
         yield beam.pvalue.TaggedOutput(_ACCOUNTS, joined.account)

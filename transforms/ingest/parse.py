@@ -212,11 +212,11 @@ def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator
             if item.reason in DAMAGE and piece.file.holds is Holds.VOTES:
                 yield beam.pvalue.TaggedOutput("half_read", piece.file.forum)
             continue
-        account.read(file, len(item.id))
+        entry = account.of_file(file)
+        entry.rows += len(item.id)
         if undated := int((item.value == NO_TIME).sum()):
-            account.noted(file, "unreadable-created", undated)
-        for reason, number in num_unused(item).items():
-            account.unused(file, reason, number)
+            entry.noted["unreadable-created"] += undated
+        entry.unused.update(num_unused(item))
         table = marks_table(item, piece.forum, piece.number, spec.num_posts_buckets)
         yield beam.pvalue.TaggedOutput("marks", table)
         if len(drops) >= BATCH_ROWS:
@@ -253,9 +253,9 @@ def _counted(parsed: Iterable[Record | Drop], file: str, account: Account) -> It
         else:
             num_rows += item.reason not in FILE_REASONS
             if item.entry is not None:
-                account.removed(item.entry)
+                account.entries.add(item.entry)
         yield item
-    account.read(file, num_rows)
+    account.of_file(file).rows += num_rows
 
 
 class Parsed(NamedTuple):

@@ -112,7 +112,7 @@ class ParseCache:
                     yield table
             written.publish()
         size, digest = written.bytes_written, written.sha256
-        part = Part(start, end, path, account.num_read, size, digest, tuple(sorted(account.entries)))
+        part = Part(start, end, path, account.num_rows, size, digest, tuple(sorted(account.entries)))
         places.write_atomically(places.join(folder, path + ".json"), json.dumps(asdict(part), sort_keys=True).encode())
 
     def complete(self, file: InputFile) -> None:
@@ -193,10 +193,9 @@ def read_part(cached: CachedPart, num_buckets: int) -> Iterator[pa.Table]:
 
 
 def account_of(cached: CachedPart) -> Account:
-    account = Account()
-    account.read(cached.file.name, cached.part.rows)
-    for entry in cached.part.entries:
-        account.removed(entry)
+    """What a part's rows add to the account where they are parsed."""
+    account = Account(entries=set(cached.part.entries))
+    account.of_file(cached.file.name).rows += cached.part.rows
     return account
 
 

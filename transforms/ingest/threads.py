@@ -192,10 +192,9 @@ def finish_threads(
         place, size = target.build.scratch, target.run_bytes
         data, rejects = write_run(finished.documents, place, size), write_run(finished.rejects, place, size)
         run = Run(bucket.index, data, rejects, kept.to_dict(), dropped.to_dict())
-    account = Account()
-    account.facts_found(about.num_rows)
+    account = Account(facts_found=about.num_rows)
     for file, number in Counter(finished.files).items():
-        account.kept(file, number)
+        account.of_file(file).kept += number
     for drop in finished.drops:
         account.dropped(drop)
     return account, shard, run

@@ -65,11 +65,11 @@ def post_key(number: Numbers, forum: int) -> Numbers:
     return number + forum * ID_LIMIT
 
 
-def num_unused(marks: Marks) -> dict[Reason, int]:
-    """How many marks are of kinds that nobody uses."""
+def num_unused(marks: Marks) -> dict[str, int]:
+    """How many marks are of kinds that nobody uses, by reason."""
     unused = ~np.isin(marks.kind, _USED_KINDS)
     links = unused & (marks.kind >= LINK)
-    found = {Reason.OTHER_LINK: int(links.sum()), Reason.OTHER_VOTE: int((unused & ~links).sum())}
+    found = {Reason.OTHER_LINK.value: int(links.sum()), Reason.OTHER_VOTE.value: int((unused & ~links).sum())}
     return {reason: number for reason, number in found.items() if number}
 
 
