@@ -22,7 +22,7 @@ from tests.test_stackexchange import posts, row
 from transforms.datasets import strict_yaml
 from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.sources.inputs import Input, find_files
-from transforms.sources.stackexchange.tables import check_site
+from transforms.sources.sites import SiteRule
 
 SITE = "x.example"
 MAPPING = "source: {}\nquestion: {{text: q, id: id}}\nanswer: {{text: a, list: answers}}\n"
@@ -186,7 +186,7 @@ def test_a_forums_site_is_a_host(tmp_path: Path, site: str) -> None:
 
 def test_hosts() -> None:
     for site in ("a.example", "xn--bcher-kva.example", "3dprinting.stackexchange.com", "es.meta.x-y.z", "10.0.0.1"):
-        check_site(site, "Posts.xml")
+        SiteRule.HOST.check(site, "Posts.xml")
 
 
 def test_a_host_is_the_same_in_capitals_and_a_corpus_has_any_name(tmp_path: Path) -> None:

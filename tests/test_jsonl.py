@@ -14,7 +14,7 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import check_head
 from transforms.sources.rows.jsonl import read_rows
-from transforms.sources.rows.mapped_rows import check_site
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import Reading
 
 CORPUS = Reading("c.jsonl", "news", 1000)
@@ -133,9 +133,9 @@ def test_files_that_are_no_json_lines(head: bytes, reason: Reason) -> None:
 
 
 def test_a_site_that_cannot_stand_in_an_id() -> None:
-    check_site(None, "f")
+    SiteRule.NAME.check(None, "f")
     with pytest.raises(ValueError, match="--site"):
-        check_site("a:b", "f")
+        SiteRule.NAME.check("a:b", "f")
 
 
 @pytest.mark.parametrize(

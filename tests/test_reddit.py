@@ -20,7 +20,8 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.manifest import Manifest
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record
-from transforms.sources.reddit.posts import check_site, is_reddit, read_posts
+from transforms.sources.reddit.posts import is_reddit, read_posts
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import Reading
 
 FORUMS = Path(__file__).parents[2] / "shared" / "data" / "forums"
@@ -230,7 +231,7 @@ def test_recognised_by_its_fields() -> None:
     assert not is_reddit(b'{"text": "a", "title": "b", "subreddit": "c"}\n')
     assert not is_reddit(b"")
     with pytest.raises(ValueError, match="leave it out"):
-        check_site("reddit.com", "RC")
+        SiteRule.IN_ROWS.check("reddit.com", "RC")
 
 
 LINE = st.sampled_from([lines(comment("x", "a")), lines(submission("a")), b"\n", b"{\n", b"\xff\n", b" " * 700 + b"\n"])

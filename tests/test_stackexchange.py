@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.records import FILE_REASONS, Record
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import Reading
 from transforms.sources.stackexchange.post_rows import read_posts
-from transforms.sources.stackexchange.tables import check_head, check_site
+from transforms.sources.stackexchange.tables import check_head
 from transforms.sources.streams.pieces import pieces
 
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
@@ -185,7 +186,7 @@ def test_a_part_without_head_is_read() -> None:
 @pytest.mark.parametrize("site", [None, "", "https://x.example", "X.example", "a/b"])
 def test_the_site_must_be_given(site: str | None) -> None:
     with pytest.raises(ValueError, match="--site"):
-        check_site(site, "Posts.xml")
+        SiteRule.HOST.check(site, "Posts.xml")
 
 
 # ------------------------------------------------------------------------------------------ ranges

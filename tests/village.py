@@ -11,6 +11,7 @@ from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
 from transforms.sources.rows.json_rows import Row, check_head, read_rows
 from transforms.sources.rows.row_values import count_at, id_of, to_time, value_at
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import Addresses, Found, Holds, InputFile, Reading, Source
 from transforms.text.clean import is_blank, repair
 
@@ -76,6 +77,7 @@ def _id(row: Row, name: str) -> str | None:
 
 
 def _describe(found: Found) -> Sequence[InputFile]:
+    SiteRule.IN_ROWS.check(found.site, found.place)
     return [found.file(NAME, None, check_head(found.head), Holds.REPLIES)]
 
 

@@ -53,15 +53,6 @@ _LARGE = 1 << 62
 _LAST_SECOND = 253402300799  # the end of the year 9999
 
 
-def check_site(site: str | None, file: str) -> None:
-    """Raises ValueError when a site is given: every row names its subreddit."""
-    if site is not None:
-        raise ValueError(
-            f"--site {site!r} for {file}: the rows of a Reddit dump name their subreddit; leave it out, or give the "
-            "input that it is the site of as --input PATH=SITE"
-        )
-
-
 def is_reddit(head: bytes) -> bool:
     """Whether a file that begins so is a Reddit dump: by the fields of its first lines, whatever its name."""
     return any(

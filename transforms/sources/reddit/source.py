@@ -6,13 +6,14 @@ import re
 from collections.abc import Sequence
 
 from transforms.sources.reddit.addresses import ADDRESSES
-from transforms.sources.reddit.posts import NAME, check_site, is_reddit, read_posts
+from transforms.sources.reddit.posts import NAME, is_reddit, read_posts
 from transforms.sources.rows.json_rows import check_head
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import PACKED, Found, InputFile, Source
 
 
 def _describe(found: Found) -> Sequence[InputFile]:
-    check_site(found.site, found.place)
+    SiteRule.IN_ROWS.check(found.site, found.place)
     return [found.file(NAME, None, check_head(found.head))]
 
 

@@ -41,6 +41,7 @@ from transforms.sources.rows.row_values import (
     to_time,
     value_at,
 )
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import Found, Holds, InputFile, Problem, Reading
 from transforms.text.clean import is_blank
 
@@ -70,15 +71,9 @@ class _Stand(NamedTuple):
         return _Stand(PostKind.COMMENT, question, post, f"{post}/c")
 
 
-def check_site(site: str | None, file: str) -> None:
-    """Raises ValueError for a name that cannot stand in an id; none is needed."""
-    if site is not None and not SITE.fullmatch(site):
-        raise ValueError(f"--site {site!r} for {file}: want letters, digits, '.', '_' and '-' only")
-
-
 def describe(found: Found, source: str, problem: Problem | None) -> InputFile:
     """A file of rows. What it holds is what its mapping says. Raises ValueError for a site that cannot stand in ids."""
-    check_site(found.site, found.place)
+    SiteRule.NAME.check(found.site, found.place)
     mapping = found.mapping
     holds = Holds.REPLIES if mapping and mapping.reply else Holds.POSTS
     return found.file(source, found.site, problem, holds, flat_comments=bool(mapping and mapping.comment))

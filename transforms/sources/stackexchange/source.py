@@ -9,10 +9,11 @@ from dataclasses import replace
 
 from transforms.datasets import places, shown
 from transforms.datasets.fates import Reason
+from transforms.sources.sites import SiteRule
 from transforms.sources.source import PACKED, Found, InputFile, Source
 from transforms.sources.stackexchange.addresses import ADDRESSES
 from transforms.sources.stackexchange.post_rows import read_posts
-from transforms.sources.stackexchange.tables import NAME, TABLES, check_head, check_site, holds_of
+from transforms.sources.stackexchange.tables import NAME, TABLES, check_head, holds_of
 from transforms.sources.stackexchange.vote_rows import read_marks
 from transforms.sources.streams import archives
 from transforms.sources.streams.unpack import DamageError
@@ -36,7 +37,7 @@ def _describe(found: Found) -> Sequence[InputFile]:
     if found.head.startswith(archives.MAGIC):
         return list(_tables_in(found))
     site = _host(found, found.place)
-    check_site(site, found.place)
+    SiteRule.HOST.check(site, found.place)
     holds = holds_of(found.head, found.name)
     problem = check_head(found.head, holds)
     if problem and problem[0] is Reason.WRONG_FORMAT and found.name.lower().endswith(".7z"):
@@ -56,7 +57,7 @@ def _tables_in(found: Found) -> Iterator[InputFile]:
     try:
         members = archives.members(found.place, found.limits)
     except DamageError as error:
-        check_site(site, found.place)
+        SiteRule.HOST.check(site, found.place)
         yield replace(archive, packed=True, problem=(error.reason, str(error)))
         return
     num_tables = 0
@@ -65,7 +66,7 @@ def _tables_in(found: Found) -> Iterator[InputFile]:
         if not _TABLE.fullmatch(file_name):
             continue
         own_site = _host(found, f"{places.name(folder)}.7z") or site
-        check_site(own_site, shown.name(f"{member.name} in {found.place}"))
+        SiteRule.HOST.check(own_site, shown.name(f"{member.name} in {found.place}"))
         label = "".join(letter if letter.isprintable() else "?" for letter in f"{found.name}/{member.name}")
         num_tables += 1
         yield replace(

@@ -40,9 +40,6 @@ TABLES: Mapping[Holds, str] = {
     Holds.LINKS: "postlinks",
 }
 
-_LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
-
 # What may stand between rows: the declaration, the root element, comments and declarations of a document type (which
 # are reported by `check_head`). Anything else that is no row is a record that could not be read.
 _MARKUP = {holds: (b"?xml", name.encode(), b"/" + name.encode(), b"!") for holds, name in TABLES.items()}
@@ -57,20 +54,6 @@ _ROW_BYTES = 100
 
 
 ToRecord = Callable[[Mapping[str, str], int, Reading], T]
-
-
-def check_site(site: str | None, file: str) -> None:
-    """Raises ValueError unless `site` is the host of a forum: it stands in ids, and in the addresses of posts."""
-    if site is None:
-        raise ValueError(
-            f"the tables of a dump do not name their site; give the host of {file}: --site beer.stackexchange.com, or "
-            "with several inputs --input PATH=beer.stackexchange.com"
-        )
-    if not _HOST.fullmatch(site):
-        raise ValueError(
-            f"the --site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
-            "such as beer.stackexchange.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
-        )
 
 
 def id_prefix(site: str) -> str:
