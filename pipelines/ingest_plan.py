@@ -28,7 +28,7 @@ from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
 STEP = Step("documents", version=6, libraries=LIBRARIES)
 
-HEADLESS = ("drop", "keep")
+_HEADLESS = ("drop", "keep")
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
 _OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
 _WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
@@ -71,8 +71,8 @@ class IngestSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
-        if self.headless_threads not in HEADLESS:
-            raise ValueError(f"headless_threads is one of {', '.join(HEADLESS)}; got {self.headless_threads!r}")
+        if self.headless_threads not in _HEADLESS:
+            raise ValueError(f"headless_threads is one of {', '.join(_HEADLESS)}; got {self.headless_threads!r}")
         if self.memory is not None:
             memory.parse_size(self.memory)
         if not 0 <= self.max_drop_rate <= 1:

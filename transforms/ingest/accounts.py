@@ -36,6 +36,7 @@ class FileAccount:
     shared: Counter[str] = field(default_factory=_counts)  # posts whose number stands in another table of its forum too
 
     def add(self, other: FileAccount) -> None:
+        """Adds the counts of the same file from elsewhere."""
         self.rows += other.rows
         self.kept += other.kept
         for own, more in zip(self._counters(), other._counters(), strict=True):
@@ -52,6 +53,7 @@ class FileAccount:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> FileAccount:
+        """What JSON gives back of `Account.to_dict`."""
         counters = {name: Counter(value) for name, value in values.items() if isinstance(value, dict)}
         return FileAccount(values["rows"], values["kept"], **counters)
 
@@ -87,6 +89,7 @@ class Account:
             self.examples[reason] = example
 
     def merge(self, other: Account) -> Account:
+        """Adds another account to this one, and returns it."""
         for name, file in other.files.items():
             self.of_file(name).add(file)
         for reason, example in other.examples.items():
@@ -97,6 +100,7 @@ class Account:
         return self
 
     def to_dict(self) -> dict[str, object]:
+        """For JSON; `from_dict` reads it."""
         return {
             **vars(self),
             "files": {name: vars(f) for name, f in self.files.items()},
@@ -105,6 +109,7 @@ class Account:
 
     @staticmethod
     def from_dict(values: Mapping[str, Any]) -> Account:
+        """What JSON gives back of `to_dict`."""
         files = {name: FileAccount.from_dict(file) for name, file in values["files"].items()}
         examples: dict[str, Example] = {reason: (*example,) for reason, example in values["examples"].items()}
         return Account(files, examples, set(values["entries"]), values["facts_made"], values["facts_found"])

@@ -24,7 +24,7 @@ FACTS = pa.schema(
     ]
 )
 
-BOUNTY = "bounty"  # the flag of a question that a bounty was put on, and of an answer that won one
+_BOUNTY = "bounty"  # the flag of a question that a bounty was put on, and of an answer that won one
 
 
 def kept_elsewhere(facts: pa.Table) -> set[tuple[str, str]]:
@@ -54,7 +54,7 @@ def apply_facts(posts: pa.Table, accepted: pa.Array, facts: pa.Table, voted: Col
     is_accepted = pc.fill_null(accepted, False)
     columns["accepted_at"] = pc.if_else(is_accepted, known.column("accepted_at"), pa.scalar(None, TIME))
     columns["duplicate_of"] = known.column("duplicate_of")
-    columns["flags"] = _flags(posts.column("flags"), known.column(BOUNTY))
+    columns["flags"] = _flags(posts.column("flags"), known.column(_BOUNTY))
     return columns
 
 
@@ -62,5 +62,5 @@ def _flags(flags: pa.ChunkedArray, bounty: pa.ChunkedArray) -> pa.ChunkedArray |
     if not flags.null_count and bounty.null_count == len(bounty):
         return flags
     won = bounty.to_pylist()
-    lists = [sorted({*given, BOUNTY}) if has else given for given, has in zip(flags.to_pylist(), won, strict=True)]
+    lists = [sorted({*given, _BOUNTY}) if has else given for given, has in zip(flags.to_pylist(), won, strict=True)]
     return pa.array([given or [] for given in lists], pa.list_(pa.string()))

@@ -28,8 +28,8 @@ from transforms.sources.records import PARSED, buckets_of, to_table
 # A step up. found: `above` is the thread; else a post that it replies to, directly or not.
 LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
 
-ROUNDS = 13
-MAX_DEPTH = 1 << ROUNDS  # posts in a row, each replying to the one before
+_ROUNDS = 13
+MAX_DEPTH = 1 << _ROUNDS  # posts in a row, each replying to the one before
 
 _FOUND = "found"
 
@@ -165,7 +165,7 @@ class FindThreads(beam.PTransform):
         number, spill = self._search.num_posts_buckets, self._search.spill_bytes
         going = links | "ByPost" >> Regroup(self._scratch, number, spill) | "FirstSteps" >> beam.Map(_first_steps)
         threads = []
-        for turn in range(1, ROUNDS + 1):
+        for turn in range(1, _ROUNDS + 1):
             asking = going | f"Ask{turn}" >> beam.Map(questions, number)
             round_ = (
                 (asking, going)

@@ -118,7 +118,7 @@ def forums_of(files: Sequence[InputFile]) -> list[str]:
     return sorted({file.forum for file in files})
 
 
-def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
+def _read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
     """Every record that begins in the range, and what is wrong with the file as a whole."""
     yield from _problem(piece)
     if piece.file.readable:
@@ -126,7 +126,7 @@ def read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
             yield from SOURCES[piece.file.source].read(stream, piece.start, piece.end, spec.reading(piece.file))
 
 
-def read_marks_range(piece: FileRange, spec: ParseSpec) -> Iterator[Marks | Drop]:
+def _read_marks_range(piece: FileRange, spec: ParseSpec) -> Iterator[Marks | Drop]:
     """Every vote or link that begins in the range, and what is wrong with the file as a whole."""
     yield from _problem(piece)
     read = SOURCES[piece.file.source].read_marks
@@ -195,7 +195,7 @@ def _read_tables(piece: FileRange, spec: ParseSpec, account: Account) -> Iterato
         account.merge(account_of(piece.cached))
         yield from read_part(piece.cached, spec.num_buckets)
         return
-    parsed = _counted(keep_out(read_range(piece, spec), file.name, spec.remove), file.name, account)
+    parsed = _counted(keep_out(_read_range(piece, spec), file.name, spec.remove), file.name, account)
     tables = batched(parsed, file.name, spec.num_buckets, spec.batch_chars)
     if spec.parse_cache:
         tables = spec.parse_cache.keep(tables, file, piece.start, piece.end, account)
@@ -206,7 +206,7 @@ def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator
     """Votes or links by their post; those of other kinds are counted and stay behind."""
     file = piece.file.name
     drops: list[Drop] = []
-    for item in read_marks_range(piece, spec):
+    for item in _read_marks_range(piece, spec):
         if isinstance(item, Drop):
             drops.append(item)
             if item.reason in DAMAGE and piece.file.holds is Holds.VOTES:

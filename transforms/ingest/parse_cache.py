@@ -221,6 +221,7 @@ class Reuse:
     read: tuple[tuple[str, str], ...] = ()  # (file, why)
 
     def to_dict(self) -> dict[str, object]:
+        """For the account of the run."""
         return {"reused": list(self.reused), "read": dict(self.read)}
 
 

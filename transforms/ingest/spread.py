@@ -68,7 +68,7 @@ def by_archive(ranges: Iterable[FileRange]) -> list[tuple[FileRange, ...]]:
     return [*alone, *map(tuple, archives.values())]
 
 
-def unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
+def _unpack_archive(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
     """The ranges of the tables in one archive, unpacked in one pass over it. An unreadable table stays as it is."""
     wanted = {piece.file.member: piece for piece in pieces if piece.file.readable and piece.file.member is not None}
     yield from (piece for piece in pieces if piece.file.member not in wanted)
@@ -96,7 +96,7 @@ def unpack(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
     if pieces[0].file.member is None or pieces[0].cached:
         yield from reblock(pieces[0], how)
     else:
-        yield from unpack_archive(pieces, how)
+        yield from _unpack_archive(pieces, how)
 
 
 class Unpack(beam.PTransform):

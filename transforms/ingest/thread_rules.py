@@ -57,6 +57,7 @@ class ThreadRules:
 
 
 def keys_of(posts: pa.Table) -> Keys:
+    """The keys of PARSED posts, row by row."""
     times = posts.column("created").cast(pa.int64()).fill_null(_FIRST).to_pylist()
     values = {name: posts.column(name).to_pylist() for name in Keys._fields if name != "created"}
     return Keys(created=times, **values)
@@ -114,6 +115,7 @@ def with_question(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]
 
 
 def orphan(keys: Keys, row: int, withdrawn: Container[str | None]) -> Drop:
+    """The drop of a row whose question is not there. withdrawn: ids of questions that somebody took back or down."""
     if keys.thread_id[row] in withdrawn:
         return drop_row(keys, row, Reason.QUESTION_REMOVED, "its question was deleted or removed")
     return drop_row(keys, row, Reason.ORPHAN, "its question is not in the input")
@@ -183,4 +185,5 @@ def num_missing(rows: Sequence[int], keys: Keys) -> int:
 
 
 def drop_row(keys: Keys, row: int, reason: Reason, detail: str) -> Drop:
+    """The drop of a row for a reason."""
     return Drop(keys.file[row], keys.offset[row], keys.doc_id[row], reason, detail)

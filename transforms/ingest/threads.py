@@ -40,7 +40,7 @@ from transforms.shuffle.regroup import LOSSY, Bucket
 from transforms.shuffle.runs import Run, merge, write_run
 from transforms.sources.records import FILE_REASONS, PARSED
 
-MISSING_PARENT = "missing-parent"  # counted: a reply that is kept though what it replies to is not
+_MISSING_PARENT = "missing-parent"  # counted: a reply that is kept though what it replies to is not
 
 
 class Finished(NamedTuple):
@@ -86,7 +86,7 @@ def finish(parsed: pa.Table, rules: ThreadRules | None = None, facts: pa.Table |
         files=[keys.file[row] for row in kept],
         notes=[
             *(note for note in posts.column("note").take(pa.array(kept, pa.int64())).to_pylist() if note),
-            *[MISSING_PARENT] * num_missing(kept, keys),
+            *[_MISSING_PARENT] * num_missing(kept, keys),
         ],
         rejects=_rejects(drops),
         drops=drops,
@@ -137,7 +137,7 @@ def _rejects(drops: Sequence[Drop]) -> pa.Table:
     return pa.table(columns, schema=REJECTS)
 
 
-def counts_of(finished: Finished) -> tuple[Tally, Tally]:
+def _counts_of(finished: Finished) -> tuple[Tally, Tally]:
     """The counts of a bucket's two shards: kinds, accepted answers and notes; drops and outcomes of files."""
     kept, dropped = Tally(), Tally()
     for kind in finished.documents.column("kind").to_pylist():
@@ -169,6 +169,7 @@ class Target:
     run_bytes: int = 1 << 20
 
     def shard_of(self, bucket: int) -> int:
+        """The number of the shard that a bucket is a part of."""
         return bucket % len(self.data_paths)
 
     def parts_of(self, shard: int) -> list[int]:
@@ -176,7 +177,7 @@ class Target:
         return list(range(shard, self.num_parts * len(self.data_paths), len(self.data_paths)))
 
 
-def finish_threads(
+def _finish_threads(
     buckets: tuple[Bucket, Bucket], target: Target, half_read: Iterable[str]
 ) -> tuple[Account, int, Run | None]:
     """Finishes a bucket and writes its two shards, or its run; returns the account of its rows, its shard, its run."""
@@ -184,7 +185,7 @@ def finish_threads(
     voted = tuple(sorted({*target.rules.voted} - {*half_read}))
     about = facts.read(FACTS)
     finished = finish(bucket.read(PARSED), replace(target.rules, voted=voted), about)
-    kept, dropped = counts_of(finished)
+    kept, dropped = _counts_of(finished)
     shard, run = target.shard_of(bucket.index), None
     if target.num_parts == 1:
         _write(target, shard, [finished.documents], [finished.rejects], kept, dropped)
@@ -244,7 +245,7 @@ class FinishThreads(beam.PTransform):
         self._half_read = half_read
 
     def expand(self, buckets: beam.PCollection) -> beam.PCollection:
-        finished = buckets | beam.Map(finish_threads, self._target, beam.pvalue.AsIter(self._half_read))
+        finished = buckets | beam.Map(_finish_threads, self._target, beam.pvalue.AsIter(self._half_read))
         if self._target.num_parts > 1:
             (
                 finished

@@ -36,6 +36,7 @@ class Notes(list[str]):
             return None
 
     def unreadable(self, name: str, note: str | None = None) -> None:
+        """Notes a field that cannot be read."""
         self.append(note or f"unreadable-{name}")
 
     def expect(self, name: str, read: Callable[[], T | None]) -> T | None:

@@ -60,7 +60,7 @@ def kind_name(kind: int) -> str:
     return _KIND_NAMES.get(kind, f"type-{kind % LINK}")
 
 
-def post_key(number: Numbers, forum: int) -> Numbers:
+def _post_key(number: Numbers, forum: int) -> Numbers:
     """Of a post among all posts of all forums; `forum` is the forum's number among the inputs."""
     return number + forum * ID_LIMIT
 
@@ -77,8 +77,8 @@ def marks_table(marks: Marks, forum: int, file: int, num_buckets: int) -> pa.Tab
     """MARKS of those that are used; the bucket is that of the post."""
     used = np.isin(marks.kind, _USED_KINDS)
     own, post, kind, value = (column[used] for column in marks)
-    key = post_key(post, forum)
-    value = np.where(kind >= LINK, post_key(value, forum), value)
+    key = _post_key(post, forum)
+    value = np.where(kind >= LINK, _post_key(value, forum), value)
     return _table(key, kind, own, value, np.full(len(own), file), num_buckets)
 
 
@@ -91,7 +91,7 @@ def posts_table(parsed: pa.Table, forum: int, prefix: str, num_buckets: int, fil
     )
     zeros = np.zeros(len(post), np.int64)
     bucket = rows.column("bucket").to_numpy().astype(np.int64)
-    return _table(post_key(post, forum), zeros, bucket, post_key(thread, forum), zeros + file, num_buckets)
+    return _table(_post_key(post, forum), zeros, bucket, _post_key(thread, forum), zeros + file, num_buckets)
 
 
 def _table(key: Numbers, kind: Numbers, own: Numbers, value: Numbers, file: Numbers, num_buckets: int) -> pa.Table:

@@ -102,10 +102,10 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
     if records:
         columns = dict(zip(Record._fields, zip(*records, strict=True), strict=True))
         buckets = buckets_of(columns["thread_id"], num_buckets)
-        tables.append(parsed_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
+        tables.append(_parsed_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
     if drops:
         tables.append(
-            parsed_table(
+            _parsed_table(
                 {
                     "offset": [drop.offset for drop in drops],
                     "file": [drop.file for drop in drops],
@@ -146,7 +146,7 @@ def placed(rows: pa.Table, file: str, num_buckets: int) -> pa.Table:
     return whole.append_column("bucket", pa.array(buckets, pa.int32())).select(PARSED.names)
 
 
-def parsed_table(columns: Mapping[str, Sequence[object] | pa.Array], num_rows: int) -> pa.Table:
+def _parsed_table(columns: Mapping[str, Sequence[object] | pa.Array], num_rows: int) -> pa.Table:
     """PARSED rows of these columns; the others are null."""
     return pa.Table.from_arrays(
         [_array(columns.get(field.name), field.type, num_rows) for field in PARSED], schema=PARSED

@@ -72,10 +72,10 @@ def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> 
         try:
             yield (_comment if "link_id" in row else _submission)(row, offset, how)
         except UnusableError as error:
-            yield Drop(how.file, offset, row_id(row), error.reason, str(error))
+            yield Drop(how.file, offset, _row_id(row), error.reason, str(error))
 
 
-def row_id(row: Row) -> str | None:
+def _row_id(row: Row) -> str | None:
     """Our id of a row, or None where it has no usable one."""
     number = row.get("id")
     if not isinstance(number, str) or not _NUMBER.fullmatch(number):
@@ -182,7 +182,7 @@ def _record(
 
 
 def _own_id(row: Row) -> str:
-    doc_id = row_id(row)
+    doc_id = _row_id(row)
     if doc_id is None:
         raise UnusableError(Reason.MISSING_FIELD, "id is absent or not a number in base 36")
     return doc_id

@@ -47,7 +47,7 @@ def read_rows(
             yield Drop(file, piece.offset, None, Reason.OVERSIZED, detail)
         elif piece.data and not piece.data.isspace():
             try:
-                row = parse_object(piece.data, piece)
+                row = _parse_object(piece.data, piece)
             except UnusableError as error:
                 yield Drop(file, piece.offset, None, error.reason, str(error))
                 if error.reason is Reason.TRUNCATED and not piece.damage:
@@ -62,7 +62,7 @@ def _file_ends(file: str, piece: Piece, why: str) -> Drop:
     return Drop(file, piece.offset + piece.num_bytes, None, piece.damage_reason, why)
 
 
-def parse_object(data: bytes, piece: Piece) -> Row:
+def _parse_object(data: bytes, piece: Piece) -> Row:
     """A line's JSON object. Raises UnusableError."""
     try:
         exactly = _LONG_NUMBER in data.translate(_DIGITS)

@@ -54,6 +54,8 @@ class PostFields:
 
 @dataclass(frozen=True)
 class QuestionFields(PostFields):
+    """Where a question's fields are."""
+
     accepted_answer: Where | None = None  # id of the answer that the asker accepted
 
 

@@ -91,6 +91,7 @@ def body_of(value: str, written_in: str) -> tuple[str, bool]:
 
 
 def text_at(row: object, where: Where | None, name: str) -> str | None:
+    """A text, repaired; None where there is none. Raises UnusableError for what is no string."""
     value = value_at(row, where)
     if value is None:
         return None
@@ -100,6 +101,7 @@ def text_at(row: object, where: Where | None, name: str) -> str | None:
 
 
 def tags_of(value: object) -> list[str]:
+    """Tags of a list, or of text with commas. Raises UnusableError for anything else."""
     if value is None:
         return []
     found = value.split(",") if isinstance(value, str) else value
@@ -109,11 +111,15 @@ def tags_of(value: object) -> list[str]:
 
 
 def count_at(row: object, where: Where | None, name: str) -> int | None:
+    """`count_of` what stands there. Raises UnusableError."""
     return count_of(value_at(row, where), name)
 
 
 def count_of(value: object, name: str) -> int | None:
-    """A whole number as it is or in digits, also with zeros behind a point, as tables with gaps write it."""
+    """A whole number as it is or in digits, also with zeros behind a point, as tables with gaps write it.
+
+    Raises UnusableError for what is none, or does not fit into 64 bits.
+    """
     if value is None:
         return None
     if isinstance(value, str) and (digits := _WHOLE.fullmatch(value)):

@@ -24,8 +24,8 @@ from transforms.sources.stackexchange.tables import NAME, id_prefix, read_rows
 from transforms.text.clean import is_blank, repair
 from transforms.text.markup import to_markdown
 
-FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
-MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of the dumps, and read as best they can be
+_FLATTENED = "flattened-html"  # a note: the body's HTML could not be converted
+_MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of the dumps, and read as best they can be
 
 _BETWEEN_TAGS = re.compile(r"[<>|]+")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
@@ -58,10 +58,10 @@ def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> 
 
     A comment comes without its thread, which its row does not name: thread_id is that of the post it stands under.
     """
-    return read_rows(stream, start, end, how, to_comment if how.holds is Holds.COMMENTS else to_post)
+    return read_rows(stream, start, end, how, _to_comment if how.holds is Holds.COMMENTS else _to_post)
 
 
-def to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
+def _to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     """A row of Posts.xml. Raises UnusableError for one that gives no post."""
     post_type = required(row, "PostTypeId")
     kind = _POST_TYPES.get(post_type)
@@ -73,7 +73,7 @@ def to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     body = to_markdown(required(row, "Body"), repair, how.strip_edit_labels)
     if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
-    notes = Notes([FLATTENED] * body.flattened)
+    notes = Notes([_FLATTENED] * body.flattened)
     created, score, edited, accepted_id = _created(row, notes), _score(row, notes), None, None
     if (changed := row.get("LastEditDate")) and (edited := _plain_time(changed)) is None:
         edited = notes.read("edited", lambda: _time(row, "LastEditDate", "edited"))
@@ -106,7 +106,7 @@ def to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     )
 
 
-def to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
+def _to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     """A row of Comments.xml. Raises UnusableError for one that gives no comment."""
     number, post, site = post_number(row, "Id"), post_number(row, "PostId"), how.site or ""
     text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
@@ -147,17 +147,19 @@ def _flags(row: Mapping[str, str]) -> list[str]:
 
 
 def required(row: Mapping[str, str], name: str) -> str:
+    """An attribute that a row cannot do without. Raises UnusableError."""
     if name not in row:
         raise UnusableError(Reason.MISSING_FIELD, f"no {name}")
     return row[name]
 
 
 def post_number(row: Mapping[str, str], name: str) -> int:
-    """The number of a post, comment, vote or link."""
+    """The number of a post, comment, vote or link. Raises UnusableError."""
     return _number(row, name, ID_LIMIT)
 
 
 def type_number(row: Mapping[str, str], name: str) -> int:
+    """The number of a kind of vote or link. Raises UnusableError."""
     return _number(row, name, 1000)
 
 
@@ -222,7 +224,7 @@ def _tags(row: Mapping[str, str], notes: Notes) -> Sequence[str]:
     in_bars = value[0] == value[-1] == "|" and not (begins or ends)
     if (in_angles or in_bars) and "" not in parts:
         return [_repaired(part) for part in parts]
-    notes.append(MALFORMED_TAGS)
+    notes.append(_MALFORMED_TAGS)
     return [_repaired(part) for part in _BETWEEN_TAGS.split(value) if part]
 
 

@@ -27,7 +27,7 @@ from transforms.sources.stackexchange.xml_rows import (
 from transforms.sources.streams.pieces import Piece, pieces
 
 NAME = "stackexchange"
-CONTROL_CHARACTER = "control-character"  # a note: characters that XML does not allow were taken out of the row
+_CONTROL_CHARACTER = "control-character"  # a note: characters that XML does not allow were taken out of the row
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ _BLOCK_BYTES = 200_000
 _ROW_BYTES = 100
 
 
-ToRecord = Callable[[Mapping[str, str], int, Reading], T]
+_ToRecord = Callable[[Mapping[str, str], int, Reading], T]
 
 
 def id_prefix(site: str) -> str:
@@ -104,7 +104,7 @@ def _without_prolog(head: bytes) -> bytes:
     return rest
 
 
-class RawRow(NamedTuple):
+class _RawRow(NamedTuple):
     """A row of a table as it stands in the file, from after its `<`. offset: of that `<`."""
 
     data: bytes
@@ -112,17 +112,17 @@ class RawRow(NamedTuple):
 
 
 def read_rows(
-    stream: IO[bytes], start: int, end: int | None, how: Reading, to_record: ToRecord[T], base: int = 0
+    stream: IO[bytes], start: int, end: int | None, how: Reading, to_record: _ToRecord[T], base: int = 0
 ) -> Iterator[T | Drop]:
     """The rows whose `<` lies in [start, end) of a table, in order, as `to_record` makes them or as a Drop."""
-    for item, plain in plain_rows(raw_rows(stream, start, end, how, base)):
-        yield item if isinstance(item, Drop) else read_row_as(to_record, item, plain, how)
+    for item, plain in _plain_rows(_raw_rows(stream, start, end, how, base)):
+        yield item if isinstance(item, Drop) else _read_row_as(to_record, item, plain, how)
 
 
-def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, Mapping[str, str] | None]]:
+def _plain_rows(found: Iterable[_RawRow | Drop]) -> Iterator[tuple[_RawRow | Drop, Mapping[str, str] | None]]:
     """Rows with what `read_plain` reads of them, and drops, in order. Memory: a block of rows."""
     for block in _blocks(found):
-        rows = [item for item in block if isinstance(item, RawRow)]
+        rows = [item for item in block if isinstance(item, _RawRow)]
         plain = read_plain([row.data for row in rows])
         if len(rows) == len(block):
             yield from zip(rows, plain, strict=True)
@@ -131,8 +131,8 @@ def plain_rows(found: Iterable[RawRow | Drop]) -> Iterator[tuple[RawRow | Drop, 
             yield from ((item, None if isinstance(item, Drop) else next(of_rows)) for item in block)
 
 
-def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:
-    block: list[RawRow | Drop] = []
+def _blocks(found: Iterable[_RawRow | Drop]) -> Iterator[list[_RawRow | Drop]]:
+    block: list[_RawRow | Drop] = []
     num_bytes = 0
     for item in found:
         block.append(item)
@@ -144,7 +144,7 @@ def _blocks(found: Iterable[RawRow | Drop]) -> Iterator[list[RawRow | Drop]]:
         yield block
 
 
-def raw_rows(stream: IO[bytes], start: int, end: int | None, how: Reading, base: int = 0) -> Iterator[RawRow | Drop]:
+def _raw_rows(stream: IO[bytes], start: int, end: int | None, how: Reading, base: int = 0) -> Iterator[_RawRow | Drop]:
     """The rows whose `<` lies in [start, end) of a table, in order, and what is no row as a Drop.
 
     The range that holds the last `<` of the file also says, as a Drop of the whole file, when the file ends early.
@@ -162,13 +162,13 @@ def raw_rows(stream: IO[bytes], start: int, end: int | None, how: Reading, base:
             detail = f"{piece.num_bytes} bytes, limit {how.max_record_bytes}"
             yield Drop(how.file, offset, None, Reason.OVERSIZED, detail)
         elif data.startswith(b"row ") and not (piece.last and not data.rstrip().endswith(b"/>")):
-            yield RawRow(data, offset)
+            yield _RawRow(data, offset)
         elif data.startswith(markup) and not (piece.last and b">" not in data):
             closed = data.startswith(closing)
         elif piece.last:
             yield Drop(how.file, offset, None, Reason.TRUNCATED, "the file ends inside this row")
         elif _ROW_START.match(data):
-            yield RawRow(data, offset)
+            yield _RawRow(data, offset)
         else:
             detail = "markup that is neither a row nor the root element"
             yield Drop(how.file, offset, None, Reason.MALFORMED, detail)
@@ -187,7 +187,7 @@ def _after(offset: int) -> int:
     return offset + 1 if offset else 0
 
 
-def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: Mapping[str, str] | None, how: Reading) -> T | Drop:
+def _read_row_as(to_record: _ToRecord[T], raw: _RawRow, plain: Mapping[str, str] | None, how: Reading) -> T | Drop:
     """What `to_record` makes of a row, or a Drop that says why it is of no use. plain: of `read_plain`."""
     row: Mapping[str, str] = {}
     try:
@@ -197,7 +197,7 @@ def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: Mapping[str, str] | 
         return Drop(how.file, raw.offset, None, Reason.BAD_ENCODING, f"byte {error.start} of the row is not UTF-8")
     except MalformedError as error:
         if (mended := without_illegal(raw.data)) != raw.data:
-            return _noted(read_row_as(to_record, RawRow(mended, raw.offset), None, how))
+            return _noted(_read_row_as(to_record, _RawRow(mended, raw.offset), None, how))
         return Drop(how.file, raw.offset, _row_id({"Id": error.number}, how), Reason.MALFORMED, str(error))
     except UnusableError as error:
         return Drop(how.file, raw.offset, _row_id(row, how), error.reason, str(error))
@@ -206,7 +206,7 @@ def read_row_as(to_record: ToRecord[T], raw: RawRow, plain: Mapping[str, str] | 
 def _noted(item: T | Drop) -> T | Drop:
     """A post whose row was read without its control characters says so."""
     if isinstance(item, Record):
-        return cast("T", item._replace(note=" ".join([*(item.note or "").split(), CONTROL_CHARACTER])))
+        return cast("T", item._replace(note=" ".join([*(item.note or "").split(), _CONTROL_CHARACTER])))
     return item
 
 

@@ -31,6 +31,7 @@ class Blocks:
     damage_reason: Reason = Reason.TRUNCATED_FILE
 
     def block(self, index: int) -> str:
+        """The place of a block."""
         return places.join(self.folder, f"{index:08d}.zst")
 
     def ranges(self) -> list[tuple[int, int | None]]:

@@ -27,12 +27,12 @@ from transforms.datasets import places
 from transforms.datasets.fates import Reason
 
 CHUNK_BYTES = 1 << 20
-MAX_WINDOW_BYTES = 1 << 31
+_MAX_WINDOW_BYTES = 1 << 31
 
-GZIP_MAGIC = b"\x1f\x8b"
-BZIP2_MAGIC = b"BZh"
-XZ_MAGIC = b"\xfd7zXZ\x00"
-ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_GZIP_MAGIC = b"\x1f\x8b"
+_BZIP2_MAGIC = b"BZh"
+_XZ_MAGIC = b"\xfd7zXZ\x00"
+_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _SKIPPABLE_MAGIC = b"\x2a\x4d\x18"  # behind a first byte of 0x50 to 0x5f
 _RLE_BLOCK, _RESERVED_BLOCK = 1, 3
 _XZ_HEAD_BYTES = 1024 + 12  # of its stream, and of the longest header of a block
@@ -81,7 +81,7 @@ NO_LIMITS = Limits(float("inf"), 1 << 62)
 
 def is_packed(head: bytes) -> bool:
     """Whether a file that begins with these bytes (6 or more) is one that `open_unpacked` unpacks."""
-    return head.startswith((GZIP_MAGIC, BZIP2_MAGIC, XZ_MAGIC, ZSTD_MAGIC)) or _is_skippable(head)
+    return head.startswith((_GZIP_MAGIC, _BZIP2_MAGIC, _XZ_MAGIC, _ZSTD_MAGIC)) or _is_skippable(head)
 
 
 def window_bytes(place: str) -> int:
@@ -96,10 +96,10 @@ def window_bytes(place: str) -> int:
     ):  # told when it is read
         head = file.read(_XZ_HEAD_BYTES)
         file.seek(0)
-        if head.startswith(XZ_MAGIC):
+        if head.startswith(_XZ_MAGIC):
             with contextlib.suppress(IndexError):  # a damaged header leads behind its end
                 largest = _xz_dictionary(head)
-        elif head.startswith(ZSTD_MAGIC) or _is_skippable(head):
+        elif head.startswith(_ZSTD_MAGIC) or _is_skippable(head):
             for is_header, unit in _frame_units(file):
                 if is_header:
                     frame = zstandard.get_frame_parameters(unit)
@@ -114,11 +114,11 @@ def open_unpacked(place: str, limits: Limits = NO_LIMITS) -> IO[bytes]:
     A seek back reads a packed file from its start again.
     """
     file = places.open_input(place)
-    head = file.read(len(XZ_MAGIC))
+    head = file.read(len(_XZ_MAGIC))
     file.seek(0)
     if not is_packed(head):
         return file
-    unpackers = {GZIP_MAGIC: _gunzip, BZIP2_MAGIC: _bunzip2, XZ_MAGIC: _unxz}
+    unpackers = {_GZIP_MAGIC: _gunzip, _BZIP2_MAGIC: _bunzip2, _XZ_MAGIC: _unxz}
     unpack = next((unpack for magic, unpack in unpackers.items() if head.startswith(magic)), _unzstd)
     return io.BufferedReader(_Unpacked(file, unpack, limits), CHUNK_BYTES)
 
@@ -138,7 +138,7 @@ def _bunzip2(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _unxz(file: IO[bytes]) -> Iterator[bytes]:
-    return _streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, MAX_WINDOW_BYTES), "xz")
+    return _streams(file, lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, _MAX_WINDOW_BYTES), "xz")
 
 
 def _streams(
@@ -170,7 +170,7 @@ def _xz_dictionary(head: bytes) -> int:
     """The bytes of the dictionary that the first block of an xz file names (xz file format, sections 3.1 and 5.3.1)."""
     if len(head) < _LEAST_XZ_BYTES:
         return 0
-    at = len(XZ_MAGIC) + 6  # behind the stream's header: the size of the block's, its flags, sizes, filters
+    at = len(_XZ_MAGIC) + 6  # behind the stream's header: the size of the block's, its flags, sizes, filters
     flags, at = head[at + 1], at + 2
     for size_given in (flags & 0x40, flags & 0x80):
         while size_given and head[at] & 0x80:
@@ -180,13 +180,13 @@ def _xz_dictionary(head: bytes) -> int:
         kind, num_properties = head[at], head[at + 1]
         if kind == _LZMA2:
             bits = head[at + 2] & 0x3F
-            return min((2 | bits & 1) << (bits // 2 + 11), MAX_WINDOW_BYTES)
+            return min((2 | bits & 1) << (bits // 2 + 11), _MAX_WINDOW_BYTES)
         at += 2 + num_properties
     return 0
 
 
 def _unzstd(file: IO[bytes]) -> Iterator[bytes]:
-    decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+    decompressor = zstandard.ZstdDecompressor(max_window_size=_MAX_WINDOW_BYTES)
     for is_header, unit in _frame_units(file):
         if is_header:
             frame = decompressor.decompressobj()
@@ -205,7 +205,7 @@ def _frame_units(file: IO[bytes]) -> Iterator[tuple[bool, bytes]]:
             while left:
                 left -= len(_exactly(file, min(left, CHUNK_BYTES)))
             continue
-        if magic != ZSTD_MAGIC:
+        if magic != _ZSTD_MAGIC:
             raise DamageError("Zstandard: bytes behind a frame that begin no other")
         descriptor = _exactly(file, 1)
         flags = descriptor[0]
