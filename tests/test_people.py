@@ -210,13 +210,16 @@ def build_file(tmp_path: Path, lid_model: Path) -> Path:
     secret, remove_list = secrets(tmp_path)
     recipe = write(tmp_path / "recipe.yaml", yaml.safe_dump(RECIPE).encode())
     inputs = [
-        {"path": str(dump), "site": site if make is stack_exchange else None}
+        {
+            "path": str(dump), "site": site if make is stack_exchange else None,
+            "mapping": MAPPING if make is rows else None,
+        }
         for make, _ in DUMPS
         for site, dump in (
             (SITE, make(tmp_path / make.__name__)),
             (f"cut.{SITE}", cut_short(make(tmp_path / f"{make.__name__} cut"))),
         )
-    ]
+    ]  # fmt: skip
     build = {
         "output": str(tmp_path / "made" / "out"),
         "inputs": inputs,

@@ -28,7 +28,7 @@ def _recognise(head: bytes) -> bool:
 
 def _dump(names: Sequence[str]) -> list[str]:
     """The tables of the dump in a folder; where there is none, the archives."""
-    if any(map(_POSTS.fullmatch, names)):
+    if any(_POSTS.fullmatch(name) for name in names):
         return [name for name in names if _TABLE.fullmatch(name)]
     return [name for name in names if name.lower().endswith(".7z")]
 
