@@ -33,6 +33,7 @@ EVALUATION: dict[str, Any] = {
     "by_margin": {"11+": PART, "3-5": PART},
     "by_length": {"chosen longer": PART, "chosen shorter": PART | FEW_SHORTER},
 }
+RULE = {"name": "worldpm", "version": 1, "score": "score"}
 Counts = dict[str, dict[str, int]]
 
 
@@ -128,7 +129,7 @@ def whole_build(folder: Path) -> None:
         "threads": {"with-pairs": 3, "without-pairs": 1},
     }
     splits = {f"data/{split}-00000-of-00001.arrow": rows for split, rows in zip(SPLITS, (5, 1, 1), strict=True)}
-    dataset(folder / "pairs", "pairs", pairs, splits, parents=parents, settings={"rule": {"name": "worldpm"}})
+    dataset(folder / "pairs", "pairs", pairs, splits, parents=parents, settings={"rule": RULE})
     settings = {"vocab_size": 512}
     dataset(folder / "tokenizer", "tokenizer", {"sample_bytes": {"eng_Latn": 999}}, {}, settings=settings)
     fit = {"bytes_per_token": 3.21, "fertility": 1.5, "word_split": "space", "round_trip_rate": 1.0, "texts": 40}

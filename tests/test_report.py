@@ -64,6 +64,16 @@ def test_no_report_of_a_sound_build_calls_it_defective(tmp_path: Path, lid_model
         parts = sum(sum(fates.values()) for fates in (file.dropped, file.used, file.unused))
         assert file.rows == file.kept + parts, file.name
     assert sum(file.holds_marks for file in files) > 1
+    build = read_build(str(tmp_path))  # of everything that was dropped there is an example
+    rejected, unpaired = build.contents.rejected, build.contents.unpaired
+    assert {row.reason for row in rejected} == build.count("documents", "drop").keys() != set()
+    assert {row.reason for row in unpaired} == build.count("pairs", "candidates").keys() - {"kept"} != set()
+    for layer in ("language", "duplicates"):
+        reasons = {row.reason for row in build.contents.dropped if row.layer == layer}
+        assert reasons == build.count(layer, "drop").keys() != set()
+    assert all(row.excerpt for row in build.contents.dropped)
+    assert build.contents.pairs is not None
+    assert sum(bias.longer.pairs for bias in build.contents.pairs.by_split.values()) == build.datasets["pairs"].rows
 
 
 def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:

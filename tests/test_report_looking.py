@@ -16,12 +16,15 @@ from pipelines.report.examples import Rejected, read_dropped, read_rejects, reje
 from pipelines.report.looking import Look, Looked
 from pipelines.report.paired import read_pairs
 from pipelines.report.reading import Trouble
+from pipelines.report.replay import Unpaired, read_unpaired, unpaired_table
 from tests.small_build import HOSTILE, Page, assert_harmless, render, row_of, whole_build
 from tests.small_dataset import opened
 from transforms.datasets import shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS, PAIRS, REJECTS
+from transforms.layers.duplicates import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
+from transforms.pairs.rule import PairRule
 
 Tables = Mapping[str, pa.Table]
 
@@ -184,6 +187,64 @@ def test_a_document_of_each_reason_with_how_its_text_begins(tmp_path: Path) -> N
     assert [(row.reason, row.doc_id) for row in found] == [("language-unlisted", "2"), ("language-unsure", "1")]
     assert found[0].excerpt == f"2 {'y' * 158} … (502 characters)"
     assert troubles == []
+
+
+ANSWERS = [  # thread, kind, votes, accepted, text
+    ("1", "question", 9, None, "why"), ("1", "answer", 3, False, "a"), ("1", "answer", 3, False, "b"),
+    ("2", "question", 9, None, "why"), ("2", "answer", 1, True, "a"), ("2", "answer", 2, False, "b"),
+    ("2", "answer", 0, False, "c"),
+    ("3", "answer", 1, False, "a"), ("3", "answer", 2, False, "b"),
+    ("4", "question", 9, None, "why"), ("4", "answer", None, False, "a"), ("4", "answer", 2, False, "b"),
+    ("5", "question", 9, None, "why"), ("5", "answer", 7, False, "a"), ("5", "answer", 2, False, "dropped"),
+]  # fmt: skip
+
+
+def test_a_candidate_of_each_reason_as_the_rule_sees_it(tmp_path: Path) -> None:
+    path = "data/00000-of-00001.arrow"
+    posts = [
+        row_of("documents", path, row)
+        | {"thread_id": thread, "kind": kind, "score": votes, "accepted": accepted, "text": text, "ups": None}
+        for row, (thread, kind, votes, accepted, text) in enumerate(ANSWERS)
+    ]
+    keeps = [
+        row_of("duplicates", path, row) | {"keep": post["text"] != "dropped", "reason": "duplicate"}
+        for row, post in enumerate(posts)
+    ]
+    troubles: list[Trouble] = []
+    documents = look(tmp_path, "documents", DOCUMENTS, {path: table(DOCUMENTS, *posts)}, troubles)
+    layers = {"duplicates": look(tmp_path, "duplicates", DUPLICATES, {path: table(DUPLICATES, *keeps)}, troubles)}
+    rule = PairRule("r", 1, "score_plus_accepted", max_pairs_per_thread=1, max_answers_per_thread=2)
+    reasons = {"tie", "no-prompt", "missing-score", "duplicate-answer", "over-answer-cap", "over-cap"}
+    found = {row.reason: row for row in read_unpaired(documents, layers, rule, reasons)}
+    assert found.keys() == reasons - {"over-cap"}
+    assert found["tie"] == Unpaired("tie", "1", 3, "2", 3)
+    assert found["no-prompt"] == Unpaired("no-prompt", "7", 1, "8", 2)
+    assert found["missing-score"] == Unpaired("missing-score", "10", None, "11", 2)
+    assert found["duplicate-answer"] == Unpaired("duplicate-answer", "13", 7, "14", 2)
+    assert {found["over-answer-cap"].first_id, found["over-answer-cap"].second_id} < {"4", "5", "6"}
+    three = PairRule("r", 1, "score", max_pairs_per_thread=1)
+    assert [row.reason for row in read_unpaired(documents, layers, three, {"over-cap"})] == ["over-cap"]
+    assert unpaired_table([found["missing-score"]], {"missing-score": 4}).rows == [
+        ("missing-score", "4", "10", "–", "11", "2")
+    ]
+    assert troubles == []
+
+
+def test_a_layer_of_other_documents_is_told_and_replays_nothing(tmp_path: Path) -> None:
+    path = "data/00000-of-00001.arrow"
+    troubles: list[Trouble] = []
+    documents = look(tmp_path, "documents", DOCUMENTS, {path: table(DOCUMENTS, row_of("documents", path, 1))}, troubles)
+    layer = look(tmp_path, "duplicates", DUPLICATES, {path: table(DUPLICATES, row_of("duplicates", path, 2))}, troubles)
+    assert read_unpaired(documents, {"duplicates": layer}, PairRule("r", 1, "score"), {"tie"}) == []
+    assert "does not stand row for row beside the documents" in troubles[0].says
+
+
+def test_a_rule_that_is_none_is_told(tmp_path: Path) -> None:
+    whole_build(tmp_path)
+    shutil.rmtree(tmp_path / "pairs")
+    with opened(tmp_path / "pairs", DatasetSpec("pairs", {"rule": {"name": "x", "score": "likes"}})) as begun:
+        begun.commit([])
+    assert "settings.rule is a mapping of 2, and should be a pair rule" in Page(render(tmp_path)).text
 
 
 def test_what_a_dump_says_is_escaped_in_examples_and_figures(tmp_path: Path) -> None:

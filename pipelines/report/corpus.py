@@ -12,6 +12,7 @@ from pipelines.report.examples import dropped_table, rejects_table
 from pipelines.report.html import Bar, Column, Table, file_size, number, percent, share
 from pipelines.report.paired import bias_table, pairs_figures
 from pipelines.report.posts import posts_figures
+from pipelines.report.replay import unpaired_table
 from tokenizer.languages import language_name
 from transforms.layers.layer import CountGroup, Layer
 
@@ -52,6 +53,7 @@ def funnel_view(build: Build) -> View | None:
         "notes": [step.note for step in steps if step.note],
         "rejects": rejects_table(build.contents.rejected, build.count("documents", "drop")),
         "dropped": dropped_table(build.contents.dropped),
+        "unpaired": unpaired_table(build.contents.unpaired, build.count("pairs", "candidates")),
     }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from pipelines.report.contents import Contents
+from pipelines.report.contents import KEPT, Contents
 from pipelines.report.counting import FEW, Estimate
 from pipelines.report.html import counted
 from pipelines.report.reading import Trouble
@@ -18,7 +18,6 @@ from transforms.datasets.names import split_of
 from transforms.datasets.schema import SPLITS
 from transforms.layers.kinds import LAYERS
 
-KEPT = "kept"  # the fate of a candidate pair that became a pair
 USED = "used"  # the fate of a document that a curriculum may draw on
 
 View = Mapping[str, object]  # what a template shows, by name

@@ -22,11 +22,12 @@ from pipelines.report.data import (
     Part,
 )
 from pipelines.report.reading import FARTHEST, Found, Trouble, parsed
-from transforms.datasets import checks, places
+from transforms.datasets import checks, places, strict_yaml
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
 from transforms.layers.kinds import LAYERS
+from transforms.pairs.rule import PairRule
 
 # Role in the page: place below the build folder, kind of dataset; in the order of the flow.
 DATASETS: Mapping[str, tuple[str, str]] = {
@@ -98,6 +99,7 @@ def read_build(folder: str) -> Build:
             folder,
             DATASETS,
             {role: dataset.counts for role, dataset in datasets.items()},
+            _rule(pairs["rule"]) if pairs else None,
             evaluation.split if evaluation and _is_of(datasets, "evaluation", "data") else "",
             trained["sequence_tokens"].count() if trained and "sequence_tokens" in trained else 0,
             troubles,
@@ -233,6 +235,15 @@ def _time(folder: str, role: str, troubles: Troubles) -> tuple[float, float] | N
         troubles.append(Trouble(name, f"finished ({finished}) is before started ({started})"))
         return None
     return started, finished
+
+
+def _rule(found: Found) -> PairRule | None:
+    try:
+        rule: PairRule = strict_yaml.convert(PairRule, found.value, found.file, "settings.rule")
+    except ValueError:
+        found.tell("a pair rule")
+        return None
+    return rule
 
 
 def _fits(card: Found) -> dict[str, Fit]:

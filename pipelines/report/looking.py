@@ -93,6 +93,15 @@ class Look:
         except (ValueError, OSError, pa.ArrowException) as error:
             self._tell(path, error)
 
+    def rows(self, path: str) -> int:
+        """Of a shard, as the manifest says."""
+        return next(file.rows for file in self.files if file.path == path)
+
+    def table(self, path: str, columns: Sequence[str]) -> pa.Table | None:
+        """A whole shard; None where some of it cannot be read."""
+        batches = list(self.batches(path, columns))
+        return pa.Table.from_batches(batches) if batches and path not in self._told else None
+
     def tell(self, path: str, says: str) -> None:
         """Says once of a file what is wrong with it."""
         if path not in self._told:
