@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,7 +19,7 @@ from pipelines.report.paired import read_pairs
 from pipelines.report.reading import Trouble
 from pipelines.report.replay import Unpaired, read_unpaired, unpaired_table
 from tests.small_build import HOSTILE, Page, assert_harmless, render, row_of, whole_build
-from tests.small_dataset import opened
+from tests.small_dataset import opened, with_content
 from transforms.datasets import shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS, PAIRS, REJECTS
@@ -142,6 +143,19 @@ def test_a_report_changes_nothing_in_a_build(tmp_path: Path) -> None:
     before = digests()
     render(tmp_path)
     assert digests() == before
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_in_a_shard_there_is_a_harmless_page(tmp_path: Path, seed: int) -> None:
+    whole_build(tmp_path)
+    draw = random.Random(seed)
+    shard = draw.choice(sorted(tmp_path.rglob("*.arrow")))
+    data = bytearray(shard.read_bytes())
+    for _ in range(draw.choice([1, 3, 20])):
+        data[draw.randrange(len(data))] = draw.randrange(256)
+    folder = shard.parents[1]
+    with_content(folder, str(shard.relative_to(folder)), bytes(data))  # so that it is what its manifest says
+    assert_harmless(render(tmp_path))
 
 
 # ---------------------------------------------------------------------------------------------- examples

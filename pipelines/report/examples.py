@@ -8,6 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.report.html import Column, Table, number
 from pipelines.report.looking import Look
@@ -50,10 +55,12 @@ def read_rejects(documents: Look, rejects: Look, reasons: Collection[str]) -> li
         if not missing:
             break
         for batch in rejects.batches(path, REJECTS.names):
-            for row in batch.to_pylist() if missing else ():
-                if (reason := row["reason"]) in missing:
-                    found[reason] = Rejected(reason, row["file"], row["offset"], row["record_id"] or "", row["detail"])
-                    missing.discard(reason)
+            for row in _of(batch, missing):
+                reason = row["reason"]
+                found[reason] = Rejected(reason, row["file"], row["offset"], row["record_id"] or "", row["detail"])
+            missing -= found.keys()
+            if not missing:
+                break
     return [found[reason] for reason in sorted(found)]
 
 
@@ -65,12 +72,19 @@ def read_dropped(layer: str, look: Look, documents: Look, reasons: Collection[st
         if not missing:
             break
         for batch in look.batches(path, ("doc_id", "reason")):
-            for doc_id, reason in zip(*(batch.column(name).to_pylist() for name in ("doc_id", "reason")), strict=True):
-                if reason in missing:
-                    places[reason] = (path, doc_id)
-                    missing.discard(reason)
+            for row in _of(batch, missing):
+                places[row["reason"]] = (path, row["doc_id"])
+            missing -= places.keys()
+            if not missing:
+                break
     texts = _beginnings(documents, places.values())
     return [Dropped(layer, reason, doc_id, texts.get(doc_id, "")) for reason, (_, doc_id) in sorted(places.items())]
+
+
+def _of(batch: pa.RecordBatch, reasons: Collection[str]) -> list[dict[str, Any]]:
+    """The first row of each of these reasons; only those leave Arrow."""
+    rows = [pc.index(batch.column("reason"), pa.scalar(reason, pa.string())).as_py() for reason in sorted(reasons)]
+    return [batch.slice(row, 1).to_pylist()[0] for row in rows if row >= 0]
 
 
 def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[str, str]:
@@ -81,11 +95,10 @@ def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[st
         for batch in documents.batches(path, TEXT_COLUMNS):
             if not missing:
                 break
-            for row, doc_id in enumerate(batch.column("doc_id").to_pylist()):
-                if doc_id in missing:
-                    title, text = (batch.column(name)[row].as_py() for name in ("title", "text"))
-                    found[doc_id] = clipped(full_text(title, text), EXCERPT_CHARACTERS)
-                    missing.discard(doc_id)
+            for row in np.flatnonzero(pc.is_in(batch.column("doc_id"), pa.array(sorted(missing))).to_numpy(False)):
+                doc_id, title, text = (batch.column(name)[int(row)].as_py() for name in TEXT_COLUMNS)
+                found[doc_id] = clipped(full_text(title, text), EXCERPT_CHARACTERS)
+                missing.discard(doc_id)
     return found
 
 
