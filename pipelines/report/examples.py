@@ -105,7 +105,7 @@ def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[st
 def rejects_table(found: Sequence[Rejected], counts: Mapping[str, int]) -> Table:
     columns = [
         Column("reason", "reason"), Column("records"), Column("file", "name"), Column("offset"), Column("id", "code"),
-        Column("what is wrong", "name"),
+        Column("what is wrong", "text"),
     ]  # fmt: skip
     rows = [
         (row.reason, number(counts.get(row.reason, 0)), row.file, number(row.offset), row.record_id, row.detail)
@@ -116,5 +116,5 @@ def rejects_table(found: Sequence[Rejected], counts: Mapping[str, int]) -> Table
 
 
 def dropped_table(found: Sequence[Dropped]) -> Table:
-    columns = [Column("layer", "name"), Column("reason", "reason"), Column("document", "code"), Column("text", "name")]
+    columns = [Column("layer", "name"), Column("reason", "reason"), Column("document", "code"), Column("text", "text")]
     return Table(columns, [(row.layer, row.reason, row.doc_id, row.excerpt) for row in found])

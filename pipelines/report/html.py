@@ -95,10 +95,10 @@ def short_percent(share: float) -> str:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: numbers stand right, names and reasons left; a bar column takes the width that is left."""
+    """A column of a table: numbers stand right, words left; a bar column takes the width that is left."""
 
     title: str
-    kind: Literal["name", "number", "bar", "code", "reason"] = "number"
+    kind: Literal["name", "text", "number", "bar", "code", "reason"] = "number"
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,7 @@ def build_page(build: Build) -> str:
             Section(anchor, title, template, view) for anchor, title, template, view in found if view is not None
         ],
         missing=[title for _, title, _, view in found if view is None],
-        troubles=Table([Column("file", "name"), Column("what is wrong", "name")], troubles),
+        troubles=Table([Column("file", "name"), Column("what is wrong", "text")], troubles),
         unlisted=len(build.troubles) - len(troubles),
         times=times(build),
     )
