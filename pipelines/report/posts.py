@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.report.charts import Figure, bar_chart, histogram
+from pipelines.report.charts import TONES, Figure, bar_chart, histogram
 from pipelines.report.counting import LENGTHS, SMALL, YEARS, Counted, Numbers
 from pipelines.report.html import counted, percent, short_percent
 from pipelines.report.looking import Look, Looked
@@ -110,7 +110,7 @@ def _ordered(by_kind: dict[str, Counted]) -> list[tuple[str, Counted]]:
 
 
 def _scores(found: Posts) -> list[Figure]:
-    kinds = _ordered(found.score)[:6]
+    kinds = _ordered(found.score)[:TONES]  # there are four
     if not kinds:
         return []
     classes = [[counts.below, *counts.counts, counts.above] for _, counts in kinds]
