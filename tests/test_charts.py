@@ -17,6 +17,7 @@ from pipelines.report.charts import (
     Calibrated,
     Figure,
     Mark,
+    Panel,
     Scale,
     Series,
     bar_chart,
@@ -167,6 +168,16 @@ def test_a_figure_is_harmless_has_words_and_the_same_bytes(name: str) -> None:
     assert all(attributes["aria-hidden"] == "true" for attributes in labels)  # the words are in title and desc
 
 
+def test_a_path_is_nothing_but_numbers() -> None:
+    def figure(path: str) -> str:
+        return drawn("figure", Figure("t", "", (Panel("", (Mark("curve", path),), (), ()),)))
+
+    assert 'd="M0.5,0L1,1Z"' in figure("M0.5,0L1,1Z")
+    for path in ('M0,0L1,1"><script>', "M0,0 onload=x"):
+        with pytest.raises(ValueError, match="no path of numbers"):
+            figure(path)
+
+
 @given(st.lists(st.tuples(anything, anything, anything, anything), max_size=12), st.booleans(), st.booleans())
 def test_whatever_is_given_marks_stay_in_the_frame(rows: list[tuple[float, ...]], x_log: bool, y_log: bool) -> None:
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
@@ -296,7 +307,7 @@ def test_panels_of_a_histogram_share_axes_and_each_adds_up() -> None:
 def test_a_bin_without_a_place_on_the_axis_is_told() -> None:
     found = histogram("t", [-0.5, 0.5, 1.5, 2.5], [("", [7, 1, 1])], "x", x_log=True)
     assert found.notes[0].startswith("7 points are not drawn")
-    assert len(marks(found, "bar")) == 2
+    assert [mark.says for mark in marks(found, "bar")] == ["1: 1 of 2", "2: 1 of 2"]  # shares of what is shown
     assert histogram("t", [0.5, 1.5], [("", [0])], "x").panels == ()
     assert histogram("t", [], [], "x").panels == ()
 
