@@ -78,7 +78,8 @@ def figures() -> dict[str, Figure]:
 def test_linear_ticks_are_few_round_and_ascend(first: float, second: float, wanted: int, tight: bool) -> None:
     low, high = sorted((first, second))
     found = linear(low, high, wanted, tight=tight)
-    assert found.low <= low <= high <= found.high or tight
+    rounding = 1e-9 * (found.high - found.low)
+    assert found.low - rounding <= low <= high <= found.high + rounding
     assert 2 <= len(found.ticks) <= 2 * wanted + 3
     assert all(a < b for a, b in pairwise(found.ticks))
     assert all(found.low <= tick <= found.high for tick in found.ticks)
@@ -294,6 +295,17 @@ def test_a_histogram_has_bars_as_high_as_shares_between_their_edges() -> None:
     assert second == (pytest.approx(66.667, abs=1e-3), 100, 75, 100)
     assert [mark.says for mark in marks(found, "bar")] == ["2 to 3: 3 of 4", "4: 1 of 4"]
     assert [text for text, _ in found.panels[0].x] == ["2", "3", "4"]
+
+
+@given(st.lists(st.integers(0, 10**12), min_size=1, max_size=9), st.lists(anything, max_size=9), st.booleans())
+def test_bars_and_bins_stay_in_the_frame(counts: list[int], values: list[float], log: bool) -> None:
+    edges = [place - 1.5 for place in range(len(counts) + 1)]  # of which the first have no place on a logarithmic axis
+    names = [str(place) for place in range(len(values))]
+    bins = histogram("t", edges, [("a", counts), ("b", counts[::-1])], "x", x_log=log)
+    for mark in (*marks(bins, "bar"), *marks(bar_chart("t", names, [("a", values)], "x"), "bar")):
+        left, right, top, bottom = box(mark)
+        assert 0 <= left <= right <= 100, mark
+        assert 0 <= top <= bottom <= 100, mark
 
 
 def test_panels_of_a_histogram_share_axes_and_each_adds_up() -> None:
