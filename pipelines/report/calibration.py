@@ -35,6 +35,7 @@ class Calibration:
 
     @property
     def pairs(self) -> int:
+        """How many were read."""
         return sum(found.right.pairs for found in self.bins)
 
     def add(self, gaps: Numbers, prompts: Numbers) -> None:

@@ -183,6 +183,7 @@ class Series:
 
     @property
     def columns(self) -> tuple[Sequence[float], ...]:
+        """x and y, and low and high where there are intervals."""
         return (self.xs, self.ys, self.lows, self.highs) if self.lows else (self.xs, self.ys)
 
 
@@ -237,8 +238,7 @@ def line_chart(
     ys += [reference[0]] if reference else []
     x_axis = logarithmic(min(xs), max(xs), tight=True) if x_log else linear(min(0.0, *xs), max(xs), tight=True)
     y_axis = logarithmic(min(ys), max(ys), tick_format) if y_log else linear(min(ys), max(ys), 4, tick_format)
-    at = y_axis.at(reference[0]) if reference else 0.0
-    base = [Mark("reference", _line((0, at), (1, at)))] if reference else []
+    base = [Mark("reference", _line(*((x, y_axis.at(reference[0])) for x in (0, 1))))] if reference else []
     drawn = []
     for name, curves in found:
         marks = (mark for curve in curves for mark in _curve(curve, x_axis, y_axis, tones[curve.name], dots))
@@ -305,9 +305,7 @@ def histogram(
         return _nothing(title, notes)
     shown = range(filled[0], filled[-1] + 1)
     totals = [sum(counts[place] for place in shown) for _, counts in panels]
-    tallest = max(
-        max(counts[place] for place in shown) / (n or 1) for (_, counts), n in zip(panels, totals, strict=True)
-    )
+    tallest = max(counts[place] / (n or 1) for (_, counts), n in zip(panels, totals, strict=True) for place in shown)
     make = logarithmic if x_log else linear
     x_axis = make(edges[shown[0]], edges[shown[-1] + 1], label=x_label, tight=True)
     x_axis = replace(x_axis, ticks=tuple(tick for tick in x_axis.ticks if tick == int(tick)))

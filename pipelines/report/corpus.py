@@ -20,6 +20,7 @@ MOST_NAMES = 200  # of sites, in a table; the others are added up
 
 
 def funnel_view(build: Build) -> View | None:
+    """What became of the records of each step, with examples; None when no step has run."""
     steps = build.funnel
     if not steps:
         return None
@@ -67,6 +68,7 @@ def by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
 
 
 def documents_view(build: Build) -> View | None:
+    """The documents, what they are like, and the files that they came from."""
     if build.get("documents") is None:
         return None
     columns = [
@@ -152,6 +154,7 @@ def _ordered(names: Sequence[str], order: Callable[[str], Any]) -> list[str]:
 
 
 def pairs_view(build: Build) -> View | None:
+    """The pairs, where they come from and what they are like, with examples."""
     pairs = build.get("pairs")
     if pairs is None:
         return None

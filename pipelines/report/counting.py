@@ -55,20 +55,24 @@ class Counted:
         self.missing = 0
 
     def add(self, values: Numbers, missing: int = 0) -> None:
+        """Counts these; missing: how many more there are without a number."""
         places = np.searchsorted(self.edges, values, side="right")
         self._counts += np.bincount(places, minlength=len(self._counts))
         self.missing += missing
 
     @property
     def counts(self) -> list[int]:
+        """Of each bin."""
         return [int(count) for count in self._counts[1:-1]]
 
     @property
     def below(self) -> int:
+        """Less than the first edge."""
         return int(self._counts[0])
 
     @property
     def above(self) -> int:
+        """At the last edge or beyond."""
         return int(self._counts[-1])
 
     @property

@@ -18,6 +18,7 @@ _LEADING_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 def evaluation_view(build: Build) -> View | None:
+    """How right the model is, beside trivial rules, whole and in parts."""
     found = build.evaluation
     if found is None:
         return None

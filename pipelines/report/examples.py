@@ -103,6 +103,7 @@ def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[st
 
 
 def rejects_table(found: Sequence[Rejected], counts: Mapping[str, int]) -> Table:
+    """The examples with how many there are of each, and what is counted only."""
     columns = [
         Column("reason", "reason"), Column("records"), Column("file", "name"), Column("offset"), Column("id", "code"),
         Column("what is wrong", "text"),
@@ -116,5 +117,6 @@ def rejects_table(found: Sequence[Rejected], counts: Mapping[str, int]) -> Table
 
 
 def dropped_table(found: Sequence[Dropped]) -> Table:
+    """The examples by layer and reason."""
     columns = [Column("layer", "name"), Column("reason", "reason"), Column("document", "code"), Column("text", "text")]
     return Table(columns, [(row.layer, row.reason, row.doc_id, row.excerpt) for row in found])

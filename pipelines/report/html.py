@@ -71,6 +71,7 @@ def share(part: float, whole: float) -> float | None:
 
 
 def file_size(size_bytes: int) -> str:
+    """1500 -> '1.5 kB'."""
     size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
@@ -144,10 +145,12 @@ class Table:
 
     @property
     def first(self) -> Sequence[Sequence[object]]:
+        """The rows that are not folded away."""
         return self.rows[:SHOWN_ROWS]
 
     @property
     def rest(self) -> Sequence[Sequence[object]]:
+        """Those that are."""
         return self.rows[SHOWN_ROWS:]
 
 

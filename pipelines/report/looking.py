@@ -55,6 +55,7 @@ class Look:
 
     @property
     def files(self) -> Sequence[ShardFile]:
+        """The shards of the dataset, in order."""
         return self._dataset.manifest.data_files if self._dataset else ()
 
     @property

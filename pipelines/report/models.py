@@ -13,6 +13,7 @@ SKIPPED_SHOWN = 20  # steps by number; of more than that the page says how many
 
 
 def pretrain_view(build: Build) -> View | None:
+    """Steps and loss; None when there is no log."""
     rows = build.pretrain
     if not rows:
         return None
@@ -21,6 +22,7 @@ def pretrain_view(build: Build) -> View | None:
 
 
 def preference_view(build: Build) -> View | None:
+    """Steps, loss and accuracy; None when there is no log."""
     rows = build.preference
     if not rows:
         return None

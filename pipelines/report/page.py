@@ -75,6 +75,8 @@ def command(
 
 @dataclass(frozen=True)
 class Section:
+    """What is drawn: a template and what it shows."""
+
     anchor: str
     title: str
     template: str

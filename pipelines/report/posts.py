@@ -70,6 +70,7 @@ class _Threads:
         self._thread, self._waiting, self._of_forum = "", 0, False
 
     def add(self, batch: pa.RecordBatch) -> None:
+        """The next rows of the shard."""
         if not batch.num_rows:
             return
         ids, kinds = batch.column("thread_id"), batch.column("kind")

@@ -15,6 +15,7 @@ DEEPEST = 20  # of nested settings; no step has as many levels
 
 
 def provenance_view(build: Build) -> View | None:
+    """Each dataset with its parents, settings, counts and files."""
     digests = {dataset.digest: role for role, dataset in build.datasets.items()}
     return {"datasets": [_dataset(role, dataset, digests) for role, dataset in build.datasets.items()]}
 

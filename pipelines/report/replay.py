@@ -113,6 +113,7 @@ def _unpaired(reason: Reason, first: Answer, second: Answer, rule: PairRule) -> 
 
 
 def unpaired_table(found: Sequence[Unpaired], counts: Mapping[str, int]) -> Table:
+    """The examples with how many candidates there are of each reason."""
     columns = [
         Column("reason", "reason"), Column("candidates"), Column("an answer", "code"), Column("its score"),
         Column("another", "code"), Column("its score"),

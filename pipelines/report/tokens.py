@@ -11,6 +11,7 @@ from tokenizer.languages import language_name
 
 
 def tokenizer_view(build: Build) -> View | None:
+    """How the tokenizer fits each language."""
     if build.get("tokenizer") is None:
         return None
     sample = build.count("tokenizer", "sample_bytes")
@@ -47,6 +48,7 @@ def tokenizer_view(build: Build) -> View | None:
 
 
 def curriculum_view(build: Build) -> View | None:
+    """Each stage's mix beside its plan."""
     if build.get("curriculum") is None:
         return None
     capacity = build.count("curriculum", "capacity_tokens")
