@@ -1,4 +1,4 @@
-"""Charts as values: where each mark stands in its frame, in percent, and the words beside it. `chart.html` writes SVG.
+"""Charts as values: where each mark stands in its frame, in percent, and the words beside it. `draw.html` writes SVG.
 
 Lines stretch with the page, labels are HTML text that keeps its size. Not a plotting library's: the same numbers give
 the same bytes on every machine, colours follow the page's light or dark theme, and a chart stays readable at phone
