@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
     package_data={
         "tokenizer": ["*.tsv"],
-        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css"],
+        "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css", "report/templates/*.html"],
         "trainers": ["configs/*/*.yaml"],
     },
     install_requires=[
@@ -28,6 +28,7 @@ setup(
         "fasttext-community>=0.11.9",
         "ftfy>=6.3",
         "html-to-markdown>=3.21,<4",
+        "Jinja2>=3.1.6,<4",
         "py7zr>=1.1,<2",
         "orjson>=3.10",
         "sentencepiece>=0.2",

@@ -86,7 +86,7 @@ COMMANDS = {
     "report": Command(
         "pipelines.report.page",
         "command",
-        "Write one self-contained HTML page about a build, from its manifests and metrics.",
+        "Write one self-contained HTML page about a build, from its datasets and metrics.",
     ),
     "verify": Command(
         "pipelines.verify",

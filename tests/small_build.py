@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from pipelines.report import page as report
-from pipelines.report.html import VOID
+from pipelines.report.html import environment
 from tests.small_dataset import dataset_of
 from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.places import write_atomically
-from transforms.datasets.schema import SPLITS
+from transforms.datasets.schema import DOCUMENTS, PAIRS, SCORES, SPLITS, preference_schema
 from transforms.layers.kinds import LAYERS
 from transforms.layers.split import SCHEMA as SPLIT
 
@@ -32,19 +33,60 @@ EVALUATION: dict[str, Any] = {
     "by_margin": {"11+": PART, "3-5": PART},
     "by_length": {"chosen longer": PART, "chosen shorter": PART | FEW_SHORTER},
 }
+RULE = {"name": "worldpm", "version": 1, "score": "score"}
 Counts = dict[str, dict[str, int]]
 
 
 def dataset(place: Path, kind: str, counts: Counts, rows: dict[str, int], **spec: object) -> Manifest:
-    """A dataset with shards of these rows and these counts."""
+    """A dataset with shards of these rows, as its kind has them, and these counts. The first rows of a layer are those
+    that it drops."""
     settings = spec.get("settings", {"version": 1})
     parents, inputs = spec.get("parents", {}), spec.get("inputs", ())
     dataset_spec = DatasetSpec(kind, settings, parents, inputs)  # type: ignore[arg-type]
     tables = {}
+    reasons = [reason for reason, count in counts.get("drop", {}).items() for _ in range(count)]
     for path, number in rows.items():
-        found = [{"doc_id": f"{path}:{row}", "split": "train"} for row in range(number)]
-        tables[path] = pa.Table.from_pylist(found, schema=SPLIT)
-    return dataset_of(place, dataset_spec, tables, counts=counts)
+        schema = SCHEMAS.get(kind, SPLIT)
+        tables[path] = pa.Table.from_pylist([row_of(kind, path, row, reasons) for row in range(number)], schema=schema)
+    return dataset_of(place, dataset_spec, tables, "doc_id" if kind in IDENTIFIED else None, counts)
+
+
+SCHEMAS = {
+    "documents": DOCUMENTS,
+    "pairs": PAIRS,
+    "preference": preference_schema(pa.uint16()),
+    "evaluation": SCORES,
+    **{name: layer.schema for name, layer in LAYERS.items()},
+}
+IDENTIFIED = {"documents", *LAYERS}
+_DEFAULTS = {
+    pa.string(): "x", pa.bool_(): True, pa.int64(): 1, pa.float32(): 1.0, pa.list_(pa.string()): [], pa.int32(): 0,
+}  # fmt: skip
+
+
+def row_of(kind: str, path: str, row: int, reasons: Sequence[str] = ()) -> dict[str, Any]:
+    """A row of a kind of dataset: four questions with six answers; pairs of them, each of a prompt of its own."""
+    values = {field.name: _DEFAULTS.get(field.type) for field in SCHEMAS.get(kind, SPLIT)}
+    values |= {"doc_id": f"{row}", "group_id": f"{path}:{row}", "pair_id": f"{path}:{row}"}
+    if kind == "documents":
+        values |= {"kind": "answer" if row % 5 > 1 else "question", "thread_id": f"{row // 2}", "score": row - 3}
+        values |= {"text": f"text {row}", "created": YEAR_2020 + row}
+    if kind in LAYERS and LAYERS[kind].keep:
+        values |= {"keep": row >= len(reasons), "reason": reasons[row] if row < len(reasons) else None}
+    if kind == "pairs":
+        for side, text in (("prompt", "why"), ("chosen", "because"), ("rejected", "no")):
+            values |= {side: [{"role": "user", "content": f"{text} {row}"}], f"{side}_chars": len(text)}
+        values |= {"margin": row + 1, "chosen_created": YEAR_2020, "rejected_created": YEAR_2020 + 1}
+    if kind == "preference":
+        response = {"tokens": [1] * 400, "score": 1, "chars": 9, "created": None, "accepted": False}
+        values |= {"prompt_tokens": [1] * 200, "responses": [response | {"post_id": "a"}, response | {"post_id": "b"}]}
+        values |= {"pairs": [{"chosen": 0, "rejected": 1, "target": 1.0, "margin": 1, "weight": 1.0}]}
+    if kind == "evaluation":
+        values |= {"post_id": "ab"[row % 2], "reward": 0.5 - row % 2}
+    return values
+
+
+YEAR_2020 = 1_577_836_800_000  # ms since 1970
 
 
 VOTES = {
@@ -87,12 +129,14 @@ def whole_build(folder: Path) -> None:
         "threads": {"with-pairs": 3, "without-pairs": 1},
     }
     splits = {f"data/{split}-00000-of-00001.arrow": rows for split, rows in zip(SPLITS, (5, 1, 1), strict=True)}
-    dataset(folder / "pairs", "pairs", pairs, splits, parents=parents, settings={"rule": {"name": "worldpm"}})
+    dataset(folder / "pairs", "pairs", pairs, splits, parents=parents, settings={"rule": RULE})
     settings = {"vocab_size": 512}
     dataset(folder / "tokenizer", "tokenizer", {"sample_bytes": {"eng_Latn": 999}}, {}, settings=settings)
     fit = {"bytes_per_token": 3.21, "fertility": 1.5, "word_split": "space", "round_trip_rate": 1.0, "texts": 40}
     save(folder / "tokenizer/card.json", {"validation": {"eng_Latn": fit}})
     dataset(folder / "tokens", "tokens", {}, {"data/00000-of-00001.arrow": 10})
+    held_out = {"data/train-00000-of-00001.arrow": 3, "data/holdout-00000-of-00001.arrow": 2}
+    preference = dataset(folder / "preference", "preference", {}, held_out)
     mix = {"first/eng_Latn": 60, "first/fra_Latn": 40, "second/fra_Latn": 50}
     curriculum = {
         "planned_tokens": mix,
@@ -110,15 +154,17 @@ def whole_build(folder: Path) -> None:
         lines = "".join(json.dumps(row) + "\n" for row in [*train, seen])
         write_atomically(str(folder / name / "metrics.jsonl"), lines.encode())
         dataset(folder / name / "export", "model", {"cuts": {"prompts_cut": 2}}, {})
-    dataset(folder / "evaluation", "evaluation", {}, {})
+    data = {"data": preference.digest}
+    dataset(folder / "evaluation", "evaluation", {}, {"data/scores.arrow": 4}, parents=data)
     save(folder / "evaluation/evaluation.json", EVALUATION)
 
 
 # All that a page is made of: whatever else stands in one came out of a dump.
 _ELEMENTS = """html head meta title style body main header footer nav section a p h1 h2 h3 b i bdi code pre span div
-    table thead tbody tr th td dl dt dd details summary figure figcaption svg line polyline"""
-_ATTRIBUTES = """lang charset name content id class style href scope tabindex role aria-label aria-hidden viewbox open
-    preserveaspectratio points x1 x2 y1 y2"""
+    table thead tbody tr th td dl dt dd details summary figure figcaption svg path desc article h4 blockquote br"""
+_ATTRIBUTES = """lang dir charset name content id class style href scope tabindex role aria-label aria-hidden viewbox
+    preserveaspectratio d"""
+VOID = {"meta", "br"}
 ELEMENTS, ATTRIBUTES = set(_ELEMENTS.split()), set(_ATTRIBUTES.split())
 
 
@@ -156,6 +202,11 @@ class Page(HTMLParser):
 def render(folder: Path) -> str:
     report.run(str(folder), str(folder / "report.html"))
     return (folder / "report.html").read_text(encoding="utf-8")
+
+
+def drawn(macro: str, value: object) -> str:
+    """What a macro of draw.html makes of a value."""
+    return environment.from_string(f'{{% import "draw.html" as d %}}{{{{ d.{macro}(value) }}}}').render(value=value)
 
 
 def assert_harmless(html: str) -> None:

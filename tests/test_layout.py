@@ -41,6 +41,7 @@ ONLY_IN = {
     "ftfy": {"transforms/text/clean.py"},
     "py7zr": {"transforms/sources/streams/archives.py"},
     "datasketch": {"transforms/layers/minhash.py"},
+    "jinja2": {"pipelines/report/html.py"},
 }
 
 

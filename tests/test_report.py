@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 import pytest
+from jinja2 import UndefinedError
 
 from pipelines.report import page as report
-from pipelines.report.charts import MAX_POINTS, Series, axis, line_chart, thinned
 from pipelines.report.folder import read_build
-from pipelines.report.html import Column, escape, file_size, long_table, number, percent, table, tag
+from pipelines.report.html import CSS, TEMPLATES, Column, Table, environment, file_size, fill, number, percent
 from tests import golden_forum
-from tests.small_build import Page, assert_harmless, corpus, dataset, render, save, whole_build
+from tests.conftest import ROOT
+from tests.small_build import Page, assert_harmless, corpus, dataset, drawn, render, save, whole_build
 
 
 def test_whole_build(tmp_path: Path) -> None:
@@ -63,6 +64,16 @@ def test_no_report_of_a_sound_build_calls_it_defective(tmp_path: Path, lid_model
         parts = sum(sum(fates.values()) for fates in (file.dropped, file.used, file.unused))
         assert file.rows == file.kept + parts, file.name
     assert sum(file.holds_marks for file in files) > 1
+    build = read_build(str(tmp_path))  # of everything that was dropped there is an example
+    rejected, unpaired = build.contents.rejected, build.contents.unpaired
+    assert {row.reason for row in rejected} == build.count("documents", "drop").keys() != set()
+    assert {row.reason for row in unpaired} == build.count("pairs", "candidates").keys() - {"kept"} != set()
+    for layer in ("language", "duplicates"):
+        reasons = {row.reason for row in build.contents.dropped if row.layer == layer}
+        assert reasons == build.count(layer, "drop").keys() != set()
+    assert all(row.excerpt for row in build.contents.dropped)
+    assert build.contents.pairs is not None
+    assert sum(bias.longer.pairs for bias in build.contents.pairs.by_split.values()) == build.datasets["pairs"].rows
 
 
 def test_lost_records_raise_an_alarm(tmp_path: Path) -> None:
@@ -117,35 +128,9 @@ def test_same_build_same_page(tmp_path: Path) -> None:
     assert first == second
 
 
-def test_escape_is_idempotent_on_our_own_html_only() -> None:
-    assert tag("p", tag("b", "<")) == "<p><b>&lt;</b></p>"
-    assert tag("p", "<b>") == "<p>&lt;b&gt;</p>"
-    assert tag("a", "x", title='"><script>') == '<a title="&quot;&gt;&lt;script&gt;">x</a>'
-    assert escape("नमस्ते\nمرحبا") == "नमस्ते\nمرحبا"
-
-
 def test_table_refuses_a_row_of_another_width() -> None:
     with pytest.raises(ValueError, match="1 cells in a table of 2"):
-        table([Column("a"), Column("b")], [("1",)])
-
-
-@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.69, 0.7), (3.0, 3.0), (-2e-6, 5e-6), (1e3, 9.7e6)])
-def test_axis_covers_its_range_with_round_ticks(low: float, high: float) -> None:
-    found = axis(low, high, 4)
-    assert found.low <= low <= high <= found.high
-    assert 2 <= len(found.ticks) <= 12
-    assert list(found.ticks) == sorted(set(found.ticks))
-
-
-def test_thinned_keeps_the_mean_shape_and_the_last_point() -> None:
-    series = thinned(Series("loss", range(10_001), [float("nan") if x == 5 else float(x) for x in range(10_001)]))
-    assert len(series.xs) <= MAX_POINTS + 1
-    assert (series.xs[-1], series.ys[-1]) == (10_000, 10_000)
-    assert all(abs(x - y) < 1 for x, y in zip(series.xs, series.ys, strict=True))
-
-
-def test_a_chart_of_nothing_is_nothing() -> None:
-    assert line_chart("Loss", [Series("train", [1.0], [float("inf")])], "step", str) == ""
+        Table([Column("a"), Column("b")], [("1",)])
 
 
 def test_numbers() -> None:
@@ -165,21 +150,40 @@ def test_no_share_is_rounded_to_none_or_to_all() -> None:
 
 
 def test_a_long_table_has_all_its_rows_and_says_how_many_are_folded() -> None:
-    page = Page(long_table([Column("name", "name")], [(f"row {index}",) for index in range(1_027)]))
+    page = Page(drawn("table", Table([Column("name", "name")], [(f"row {index}",) for index in range(1_027)])))
     assert [f"row {index}" in page.words for index in range(1_027)] == [True] * 1_027
     assert page.words.index("row 24") < page.words.index("1,002 more") < page.words.index("row 25")
 
 
-def test_a_curve_of_means_says_so() -> None:
-    def drawn(length: int) -> str:
-        return Page(line_chart("Loss", [Series("train", range(length), [1.0] * length)], "step", str)).text
+def test_whatever_a_template_prints_is_visible_and_escaped() -> None:
+    text = '"><script>\u202e\x00' + "x" * 3_000
+    page = environment.from_string('<p title="{{ text }}">{{ text }}</p>{{ [text] }}').render(text=text)
+    assert page.count("&#34;&gt;&lt;script&gt;\ufffd\ufffd") == 2
+    assert page.count("(3,012 characters)") == 2
+    assert not re.search("<script|[\u202e\x00]", page)
+    assert environment.from_string("{{ text }}").render(text="नमस्ते\nمرحبا") == "नमस्ते\nمرحبا"
 
-    assert "each point the mean of up to 3" in drawn(3 * MAX_POINTS)
-    assert "mean" not in drawn(MAX_POINTS)
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.iterdir()), ids=lambda path: path.name)
+def test_no_template_goes_around_escaping(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.search(r"\|\s*safe|autoescape|=\{\{|='| on\w+=|<script", text)  # attributes stand in double quotes
 
 
-def test_a_curve_has_all_its_points() -> None:
-    curve = Series("train", range(MAX_POINTS), [float(x % 7) for x in range(MAX_POINTS)])
-    (drawn,) = re.findall(r'points="([^"]*)"', line_chart("Loss", [curve], "step", str))
-    assert len(drawn.split()) == MAX_POINTS
-    assert "…" not in drawn
+def test_what_a_template_needs_and_has_not_is_an_error() -> None:
+    with pytest.raises(UndefinedError):
+        fill("funnel.html", view={})
+
+
+def test_templates_and_style_are_installed() -> None:
+    patterns = re.search(r'"pipelines": \[(.*?)\]', (ROOT / "setup.py").read_text(encoding="utf-8"))
+    assert patterns
+    shipped = {found for pattern in re.findall(r'"(.*?)"', patterns[1]) for found in (ROOT / "pipelines").glob(pattern)}
+    assert {CSS, *TEMPLATES.iterdir()} <= shipped
+
+
+def test_a_row_has_a_cell_for_each_column(tmp_path: Path) -> None:
+    whole_build(tmp_path)
+    for table in re.findall(r"<table>.*?</table>", render(tmp_path), re.DOTALL):
+        widths = {len(re.findall(r"<t[hd] ", row)) for row in table.split("<tr")[1:]}
+        assert len(widths) == 1, table

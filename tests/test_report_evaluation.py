@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.report.data import FEW, wilson
+from pipelines.report.counting import FEW, wilson
 from tests.small_build import CHANCE, ESTIMATE, EVALUATION, FEW_SHORTER, PART, Page, dataset, render, save
 
 AHEAD = {"value": 0.1, "low": 0.02, "high": 0.18}

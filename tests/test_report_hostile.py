@@ -17,6 +17,7 @@ from pipelines.report import folder as report_folder
 from pipelines.report import page as report
 from tests.small_build import EVALUATION, PART, Page, assert_harmless, corpus, render, save, whole_build
 from tests.small_dataset import opened
+from transforms.datasets import dataset as datasets_dataset
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile
 from transforms.datasets.names import MANIFEST
 
@@ -55,12 +56,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def build(sound: Path, tmp_path: Path) -> Path:
-    """All that a report reads of a sound build."""
-    for path in (*sound.rglob("*.json"), *sound.rglob("*.jsonl")):
-        target = tmp_path / "build" / path.relative_to(sound)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
-    return tmp_path / "build"
+    """A copy of a sound build."""
+    return Path(shutil.copytree(sound, tmp_path / "build"))
 
 
 @pytest.fixture
@@ -75,7 +72,8 @@ def trusting(monkeypatch: pytest.MonkeyPatch) -> None:
         except (TypeError, KeyError) as error:
             raise ValueError(str(error)) from error
 
-    monkeypatch.setattr(report_folder, "load_manifest", load)
+    for reader in (report_folder, datasets_dataset):
+        monkeypatch.setattr(reader, "load_manifest", load)
 
 
 def edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -233,7 +231,9 @@ def test_a_size_that_is_none_of_the_layer_s_stands_last(build: Path, trusting: N
 def test_a_name_that_nobody_knows_is_shown(build: Path, trusting: None) -> None:
     def rename(values: Any) -> None:
         values["counts"]["candidates"] = {"kept": 7, SCRIPT: 3}
+        named = values["files"][0]["path"]
         values["files"][0]["path"] = "data/secret-00000-of-00001.arrow"
+        (build / "pairs" / named).rename(build / "pairs/data/secret-00000-of-00001.arrow")
 
     edit(build / "pairs/manifest.json", rename)
     page = Page(render(build))

@@ -6,27 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from pipelines.report.data import Build, InputFile, Step
-from pipelines.report.html import (
-    Column,
-    Html,
-    bar,
-    counted,
-    file_size,
-    join,
-    long_table,
-    number,
-    paragraph,
-    percent,
-    share,
-    table,
-    tag,
-)
+from pipelines.report.cuts import cuts_table
+from pipelines.report.data import Build, InputFile, Step, View
+from pipelines.report.examples import dropped_table, rejects_table
+from pipelines.report.html import Bar, Column, Table, file_size, number, percent, share
+from pipelines.report.paired import bias_table, pairs_figures
+from pipelines.report.posts import posts_figures
+from pipelines.report.replay import unpaired_table
 from tokenizer.languages import language_name
 from transforms.layers.layer import CountGroup, Layer
 
+MOST_NAMES = 200  # of sites, in a table; the others are added up
 
-def funnel_section(build: Build) -> Html | None:
+
+def funnel_view(build: Build) -> View | None:
+    """What became of the records of each step, with examples; None when no step has run."""
     steps = build.funnel
     if not steps:
         return None
@@ -36,7 +30,7 @@ def funnel_section(build: Build) -> Html | None:
             number(step.came_in),
             number(step.kept),
             number(step.dropped),
-            bar(share(step.kept, step.came_in)),
+            Bar(share(step.kept, step.came_in)),
             percent(share(step.kept, step.came_in)),
         )
         for step in steps
@@ -46,36 +40,22 @@ def funnel_section(build: Build) -> Html | None:
         Column("share kept"),
     ]  # fmt: skip
     reasons = [
-        (step.name if first == 0 else "", tag("code", reason), number(count), percent(share(count, step.came_in), 2))
+        (step.name if first == 0 else "", reason, number(count), percent(share(count, step.came_in), 2))
         for step in steps
         for first, (reason, count) in enumerate(by_size(step.reasons))
     ]
-    reason_columns = [Column("step", "name"), Column("reason", "name"), Column("dropped"), Column("of those in")]
-    return join(
-        [
-            *_verdict(steps),
-            table(columns, rows),
-            tag("h3", "Reasons"),
-            long_table(reason_columns, reasons) if reasons else paragraph("Nothing was dropped."),
-            *(paragraph(step.note, class_="note") for step in steps if step.note),
-        ]
-    )
-
-
-def _verdict(steps: Sequence[Step]) -> list[Html]:
-    """Whether every record is accounted for; not to be said of steps whose counts could not all be read."""
+    reason_columns = [Column("step", "name"), Column("reason", "reason"), Column("dropped"), Column("of those in")]
     wrong = [step for step in steps if step.came_in != step.kept + step.dropped]
-    lost, unsure = [step for step in wrong if step.sure], [step for step in wrong if not step.sure]
-    found = [
-        paragraph(start, "; ".join(map(_sum, some)), end, class_="alarm")
-        for start, some, end in (
-            ("Not all records are accounted for: ", lost, ". This is a defect; please report it."),
-            ("Not all counts can be read, so that this may be right or wrong: ", unsure, "."),
-        )
-        if some
-    ]
-    all_are = "In every step, what came in is what was kept plus what was dropped for a stated reason."
-    return found or [paragraph(all_are)]
+    return {
+        "lost": [_sum(step) for step in wrong if step.sure],
+        "unsure": [_sum(step) for step in wrong if not step.sure],  # counts that could not all be read prove nothing
+        "steps": Table(columns, rows),
+        "reasons": Table(reason_columns, reasons),
+        "notes": [step.note for step in steps if step.note],
+        "rejects": rejects_table(build.contents.rejected, build.count("documents", "drop")),
+        "dropped": dropped_table(build.contents.dropped),
+        "unpaired": unpaired_table(build.contents.unpaired, build.count("pairs", "candidates")),
+    }
 
 
 def _sum(step: Step) -> str:
@@ -87,10 +67,10 @@ def by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def documents_section(build: Build) -> Html | None:
+def documents_view(build: Build) -> View | None:
+    """The documents, what they are like, and the files that they came from."""
     if build.get("documents") is None:
         return None
-    kinds = build.count("documents", "kind")
     columns = [
         Column("file", "name"), Column("size"), Column("rows"), Column("documents"), Column("joined to posts"),
         Column("dropped"),
@@ -99,15 +79,14 @@ def documents_section(build: Build) -> Html | None:
         (file.name, file_size(file.bytes), *map(number, (file.rows, file.kept, _total(file.used), _left_out(file))))
         for file in build.inputs
     ]
-    accepted = build.count("documents", "accepted").get("answer")
-    return join(
-        [
-            count_table("kind", kinds, "{}s".format),
-            paragraph(f"{number(accepted)} answers were accepted by the asker.") if accepted else "",
-            tag("h3", "Input files"),
-            long_table(columns, files),
-        ]
-    )
+    posts = build.contents.posts
+    return {
+        "kinds": count_table("kind", build.count("documents", "kind"), "{}s".format),
+        "accepted": build.count("documents", "accepted").get("answer", 0),
+        "figures": posts_figures(posts),
+        "looked": posts.looked.says("the documents") if posts else "",
+        "files": Table(columns, files),
+    }
 
 
 def _left_out(file: InputFile) -> int:
@@ -118,31 +97,33 @@ def _total(counts: Mapping[str, int]) -> int:
     return sum(counts.values())
 
 
-def count_table(what: str, counts: Mapping[str, int], label: Callable[[str], str] = str, ordered: bool = False) -> Html:
+def count_table(
+    what: str, counts: Mapping[str, int], label: Callable[[str], str] = str, ordered: bool = False
+) -> Table:
     """Names with counts, shares and bars; largest first unless the order of `counts` has a meaning."""
     whole = sum(counts.values())
     most = max(counts.values(), default=0)
     rows = [
-        (label(name), number(count), percent(share(count, whole)), bar(share(count, most)))
+        (label(name), number(count), percent(share(count, whole)), Bar(share(count, most)))
         for name, count in (counts.items() if ordered else by_size(counts))
     ]
-    return long_table([Column(what, "name"), Column("count"), Column("share"), Column("", "bar")], rows)
+    return Table([Column(what, "name"), Column("count"), Column("share"), Column("", "bar")], rows)
 
 
-def layer_section(layer: Layer[Any, Any], build: Build) -> Html | None:
+def layer_view(layer: Layer[Any, Any], build: Build) -> View | None:
     """A layer as its own value describes it: what it is, what it keeps, and its counts."""
     if build.get(layer.name) is None:
         return None
     fates = build.count(layer.name, "documents")
-    kept = layer.keep and paragraph(
-        f"{number(fates.get('kept', 0))} of {number(fates.get('in', 0))} documents are {layer.keep.documents}; the "
-        "others are left out of the curriculum"
-        + (", and their answers are not paired." if layer.keep.unpaired else " and kept for preference pairs.")
-    )
-    return join([paragraph(layer.says), kept or "", *(_count_group(group, layer, build) for group in layer.groups)])
+    return {
+        "layer": layer,
+        "kept": fates.get("kept", 0),
+        "came_in": fates.get("in", 0),
+        "groups": [_count_group(group, layer, build) for group in layer.groups],
+    }
 
 
-def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Html:
+def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Table:
     counts = build.count(layer.name, group.name)
     whole, most = sum(counts.values()), max(counts.values(), default=0)
     names = [name for name, _ in by_size(counts)]
@@ -152,15 +133,15 @@ def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Htm
     rows = [
         (
             group.label(name),
-            *([tag("code", name)] if coded else []),
+            *([name] if coded else []),
             number(counts[name]),
             percent(share(counts[name], whole)),
-            bar(share(counts[name], most)),
+            Bar(share(counts[name], most)),
         )
         for name in names
     ]
     columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column(group.counted)]
-    return long_table([*columns, Column("share"), Column("", "bar")], rows)
+    return Table([*columns, Column("share"), Column("", "bar")], rows)
 
 
 def _ordered(names: Sequence[str], order: Callable[[str], Any]) -> list[str]:
@@ -172,23 +153,35 @@ def _ordered(names: Sequence[str], order: Callable[[str], Any]) -> list[str]:
     return sorted(places, key=lambda name: places[name]) + [name for name in names if name not in places]
 
 
-def pairs_section(build: Build) -> Html | None:
+def pairs_view(build: Build) -> View | None:
+    """The pairs, where they come from and what they are like, with examples."""
     pairs = build.get("pairs")
     if pairs is None:
         return None
     threads = build.count("pairs", "threads")
-    candidates = sum(build.count("pairs", "candidates_in").values())
-    languages = build.count("pairs", "pairs_by_language")
-    return join(
-        [
-            paragraph(
-                "Rule ",
-                tag("bdi", build.rule),
-                f": {number(candidates)} candidate pairs of answers under the same question, "
-                f"{number(pairs.rows)} kept, from {counted(threads.get('with-pairs', 0), 'thread')}. Another "
-                f"{counted(threads.get('without-pairs', 0), 'thread')} had candidates and gave no pair.",
-            ),
-            count_table("language of the question", languages, language_name),
-            count_table("split", build.pairs_by_split, ordered=True),
-        ]
-    )
+    found, cuts = build.contents.pairs, build.contents.cuts
+    looked = [found.looked.says("the pairs") if found else "", cuts.looked.says("the preference data") if cuts else ""]
+    return {
+        "rule": build.rule,
+        "candidates": sum(build.count("pairs", "candidates_in").values()),
+        "kept": pairs.rows,
+        "giving": threads.get("with-pairs", 0),
+        "without": threads.get("without-pairs", 0),
+        "languages": count_table("language of the question", build.count("pairs", "pairs_by_language"), language_name),
+        "splits": count_table("split", build.pairs_by_split, ordered=True),
+        "sites": count_table("site", _most(found.sites) if found else {}, ordered=True),
+        "sources": count_table("source", found.sources if found else {}),
+        "figures": pairs_figures(found),
+        "biases": bias_table(found),
+        "cuts": cuts_table(cuts, build.contents.trained_length),
+        "looked": [says for says in looked if says],
+        "examples": found.examples if found else (),
+    }
+
+
+def _most(counts: Mapping[str, int]) -> dict[str, int]:
+    """The largest MOST_NAMES counts, and the sum of the others."""
+    ordered = by_size(counts)
+    rest = ordered[MOST_NAMES:]
+    others = {f"{number(len(rest))} others": sum(count for _, count in rest)} if rest else {}
+    return dict(ordered[:MOST_NAMES]) | others

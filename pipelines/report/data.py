@@ -1,14 +1,16 @@
 """What a build folder says about itself, as values that a page can draw: checked, and nothing computed anew.
 
-`folder.read_build` makes them. A step that has not run is absent (None or empty), and so is what cannot be read.
+`folder.read_build` makes them, and `contents` what is counted out of shards. A step that has not run is absent (None or
+empty), and so is what cannot be read.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipelines.report.contents import KEPT, Contents
+from pipelines.report.counting import FEW, Estimate
 from pipelines.report.html import counted
 from pipelines.report.reading import Trouble
 from transforms.datasets.manifest import ShardFile
@@ -16,30 +18,9 @@ from transforms.datasets.names import split_of
 from transforms.datasets.schema import SPLITS
 from transforms.layers.kinds import LAYERS
 
-KEPT = "kept"  # the fate of a candidate pair that became a pair
 USED = "used"  # the fate of a document that a curriculum may draw on
 
-FEW = 30  # fewer independent observations show little: they are drawn grey
-_Z = 1.959964  # of a 95% interval
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean with its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-def wilson(value: float, number: int) -> Estimate:
-    """A share of `number` independent observations with Wilson's interval, which holds for few of them as well."""
-    if not number:
-        return Estimate(value, 0.0, 1.0)
-    square = _Z * _Z / number
-    centre = (value + square / 2) / (1 + square)
-    half = math.sqrt(value * (1 - value) * square + square * square / 4) / (1 + square)
-    return Estimate(value, max(0.0, centre - half), min(1.0, centre + half))
+View = Mapping[str, object]  # what a template shows, by name
 
 
 @dataclass(frozen=True)
@@ -190,6 +171,7 @@ class Build:
     preference: Sequence[Line] = ()
     evaluation: Evaluation | None = None
     times: Sequence[tuple[float, float]] = ()  # when steps began and ended, in seconds since 1970
+    contents: Contents = field(default_factory=Contents)
     troubles: Sequence[Trouble] = ()
 
     def get(self, role: str) -> Dataset | None:

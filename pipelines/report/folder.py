@@ -1,7 +1,7 @@
-"""Reads a build folder: manifests, run.json, the tokenizer's card, training logs, the evaluation. Nothing else.
+"""Reads a build folder: manifests, run.json, the tokenizer's card, training logs, the evaluation. Shards: `contents`.
 
-The only file of the report that knows names of files, and keys in them. What cannot be read is a trouble of the build,
-never an error: a page is written of the rest.
+The only file of the report that knows the names of other files than shards, and keys in them. What cannot be read is a
+trouble of the build, never an error: a page is written of the rest.
 """
 
 from __future__ import annotations
@@ -9,24 +9,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields
 
+from pipelines.report.contents import read_contents
+from pipelines.report.counting import Estimate, wilson
 from pipelines.report.data import (
     Baseline,
     Build,
     Dataset,
-    Estimate,
     Evaluation,
     Fit,
     InputFile,
     Line,
     Part,
-    wilson,
 )
 from pipelines.report.reading import FARTHEST, Found, Trouble, parsed
-from transforms.datasets import checks, places
+from transforms.datasets import checks, places, strict_yaml
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.manifest import Manifest, ShardFile, load_manifest
 from transforms.datasets.names import MANIFEST, RUN
 from transforms.layers.kinds import LAYERS
+from transforms.pairs.rule import PairRule
 
 # Role in the page: place below the build folder, kind of dataset; in the order of the flow.
 DATASETS: Mapping[str, tuple[str, str]] = {
@@ -76,10 +77,14 @@ def read_build(folder: str) -> Build:
     }
     _tell_other_parents(datasets, troubles)
     for role in ("tokenizer", "evaluation"):  # their figures are in files beside the manifest
-        if role in manifests:
+        if role in datasets:
             _tell_damage(folder, DATASETS[role][0], manifests[role], troubles)
     settings = {role: _values(role, manifests[role], troubles)["settings"] for role in datasets}
+    evaluation = (
+        _evaluation(_json(folder, "evaluation/evaluation.json", troubles)) if "evaluation" in datasets else None
+    )
     pairs, tokenizer, curriculum = (settings.get(role) for role in ("pairs", "tokenizer", "curriculum"))
+    trained = settings.get("preference model")
     return Build(
         name=places.name(folder),
         datasets=datasets,
@@ -89,8 +94,15 @@ def read_build(folder: str) -> Build:
         stages=[stage["name"].text() for stage in curriculum["recipe"]["stages"].entries()] if curriculum else (),
         pretrain=_log(folder, "pretrain/metrics.jsonl", troubles),
         preference=_log(folder, "preference_model/metrics.jsonl", troubles),
-        evaluation=(
-            _evaluation(_json(folder, "evaluation/evaluation.json", troubles)) if "evaluation" in datasets else None
+        evaluation=evaluation,
+        contents=read_contents(
+            folder,
+            DATASETS,
+            {role: dataset.counts for role, dataset in datasets.items()},
+            _rule(pairs["rule"]) if pairs else None,
+            evaluation.split if evaluation and _is_of(datasets, "evaluation", "data") else "",
+            trained["sequence_tokens"].count() if trained and "sequence_tokens" in trained else 0,
+            troubles,
         ),
         times=[time for role in roles if (time := _time(folder, role, troubles)) is not None],
         troubles=troubles,
@@ -133,7 +145,8 @@ def dataset_of(role: str, manifest: Manifest, troubles: Troubles) -> Dataset | N
     fingerprint = found["fingerprint"].text()
     for file in manifest.files:
         values = Found(_fields(file), _file(role), troubles, "files")
-        _ = values["path"].text(), values["sha256"].text(), values["rows"].count(), values["bytes"].count()
+        _ = [values[key].text() for key in ("path", "sha256", "xxh3")]
+        _ = [values[key].count() for key in ("rows", "bytes")]
     if len(troubles) > before:
         return None
     counts = {group: values.counts() for group, values in found["counts"].items().items()}
@@ -180,6 +193,12 @@ def _tell_other_parents(datasets: Mapping[str, Dataset], troubles: Troubles) -> 
                 troubles.append(Trouble(_file(role), f"{says}: their figures do not belong together"))
 
 
+def _is_of(datasets: Mapping[str, Dataset], role: str, parent: str) -> bool:
+    """Whether the parent that a dataset names is the one that stands here."""
+    here = datasets.get(_TRAINERS_PARENTS[role, parent])
+    return here is not None and datasets[role].parents.get(parent) == here.digest
+
+
 def _tell_damage(folder: str, name: str, manifest: Manifest, troubles: Troubles) -> None:
     for file in manifest.files:
         if file.path.endswith(".json"):
@@ -216,6 +235,15 @@ def _time(folder: str, role: str, troubles: Troubles) -> tuple[float, float] | N
         troubles.append(Trouble(name, f"finished ({finished}) is before started ({started})"))
         return None
     return started, finished
+
+
+def _rule(found: Found) -> PairRule | None:
+    try:
+        rule: PairRule = strict_yaml.convert(PairRule, found.value, found.file, "settings.rule")
+    except ValueError:
+        found.tell("a pair rule")
+        return None
+    return rule
 
 
 def _fits(card: Found) -> dict[str, Fit]:

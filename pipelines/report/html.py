@@ -1,18 +1,23 @@
-"""HTML by construction: every value is escaped on its way into the page unless this module made it.
+"""How values become a page: templates that escape all that is put into them, and the words and tables they show.
 
-A report shows names, languages and reasons that came out of a dump, so a page is never put together by pasting strings:
-`tag` escapes all its children except `Html`, the type only this module's functions return.
+A report shows names, languages and reasons that came out of a dump. Whatever a template prints is made visible and
+escaped on its way (`fill`), in text and in attributes alike; only the template itself is HTML.
 """
 
 from __future__ import annotations
 
-import html
+import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-VOID = frozenset({"meta"})
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+FOLDER = Path(__file__).parent
+TEMPLATES, CSS = FOLDER / "templates", FOLDER / "report.css"
 
 MOST_CHARACTERS = 2000  # of one text; of a longer one the page says how many there are
 SHOWN_ROWS = 25  # of a long table; the others are one click away
@@ -20,18 +25,8 @@ SHOWN_ROWS = 25  # of a long table; the others are one click away
 # Characters without a shape of their own are shown as U+FFFD: some of them reorder the text around them. Of those that
 # only format, the joiners and the Arabic signs belong to the spelling of words.
 _SPELLING = frozenset(map(chr, (0x200C, 0x200D, 0xAD, *range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2)))
+_PATH = re.compile(r"[MLZh0-9.,]*")
 _NO_SHAPE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
-
-
-class Html(str):
-    """A string that is HTML already."""
-
-    __slots__ = ()
-
-
-def escape(value: object) -> Html:
-    """Value as text of a page, safe in element content and in quoted attributes. Html passes unchanged."""
-    return value if isinstance(value, Html) else Html(html.escape(visible(str(value)), quote=True))
 
 
 def visible(text: str) -> str:
@@ -44,19 +39,6 @@ def visible(text: str) -> str:
 def _visible(char: str) -> str:
     seen = char in "\n\t" or char in _SPELLING or unicodedata.category(char) not in _NO_SHAPE
     return char if seen else "\ufffd"
-
-
-def tag(name: str, /, *children: object, **attributes: object) -> Html:
-    """One element. Attribute names: a trailing underscore is dropped, others become dashes; None leaves it out."""
-    given = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
-    pairs = "".join(f' {key}="{escape(value)}"' for key, value in given.items())
-    if name in VOID:
-        return Html(f"<{name}{pairs}>")
-    return Html(f"<{name}{pairs}>{join(children)}</{name}>")
-
-
-def join(parts: Iterable[object], separator: str = "") -> Html:
-    return Html(escape(separator).join(escape(part) for part in parts))
 
 
 def number(value: float | int | None, digits: int = 0) -> str:
@@ -89,6 +71,7 @@ def share(part: float, whole: float) -> float | None:
 
 
 def file_size(size_bytes: int) -> str:
+    """1500 -> '1.5 kB'."""
     size = float(size_bytes)
     for unit in ("B", "kB", "MB", "GB"):
         if size < 1000:
@@ -97,12 +80,46 @@ def file_size(size_bytes: int) -> str:
     return f"{size:,.1f} TB"
 
 
+def compact(value: float) -> str:
+    """1234 -> '1,234', 25000 -> '25k', 3e6 -> '3M', 0.25 -> '0.25': a tick of an axis."""
+    size = abs(value)
+    for unit, factor in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if size >= factor and size >= 1e4:
+            return f"{value / factor:,.6g}{unit}"
+    return f"{value:,.0f}" if value == int(value) else f"{value:.4g}"
+
+
+def short_percent(share: float) -> str:
+    """0.25 -> '25%': a tick of an axis."""
+    return f"{100 * share:.6g}%"
+
+
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: numbers stand right, names left; a bar column takes the width that is left."""
+    """A column of a table: numbers stand right, words left; a bar column takes the width that is left."""
 
     title: str
-    kind: Literal["name", "number", "bar", "code"] = "number"
+    kind: Literal["name", "text", "number", "bar", "code", "reason"] = "number"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A cell: a bar of `fraction` of the width, with a tick at `plan`, where there is one. Both in [0, 1]."""
+
+    fraction: float | None
+    plan: float | None = None
+    tone: Literal["main", "grey"] = "main"
+
+
+@dataclass(frozen=True)
+class Whisker:
+    """A cell: a point with its interval on a line from 0 to 1, with a faint line at `reference`."""
+
+    value: float
+    low: float
+    high: float
+    reference: float | None = None
+    tone: Literal["main", "grey"] = "main"
 
 
 class Few(tuple[object, ...]):
@@ -111,79 +128,71 @@ class Few(tuple[object, ...]):
     __slots__ = ()
 
 
-def table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> Html:
-    """A table that scrolls sideways on a narrow screen.
+@dataclass(frozen=True)
+class Table:
+    """What a table shows; rows past SHOWN_ROWS are folded away. A cell of a bar column is a Bar or a Whisker.
 
-    Raises:
-        ValueError: a row has another number of cells than there are columns.
+    Raises ValueError when a row has another number of cells than there are columns.
     """
-    head = tag("tr", *(tag("th", column.title, class_=column.kind, scope="col") for column in columns))
-    body = [tag("tr", *_cells(columns, row), class_="few" if isinstance(row, Few) else None) for row in rows]
-    return tag("div", tag("table", tag("thead", head), tag("tbody", *body)), class_="scroll", tabindex="0")
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[object]]
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise ValueError(f"a row of {len(row)} cells in a table of {len(self.columns)} columns: {row!r}")
+
+    @property
+    def first(self) -> Sequence[Sequence[object]]:
+        """The rows that are not folded away."""
+        return self.rows[:SHOWN_ROWS]
+
+    @property
+    def rest(self) -> Sequence[Sequence[object]]:
+        """Those that are."""
+        return self.rows[SHOWN_ROWS:]
 
 
-def long_table(columns: Sequence[Column], rows: Sequence[Sequence[object]]) -> Html:
-    """A table whose rows past SHOWN_ROWS are folded away; it says how many."""
-    first, rest = rows[:SHOWN_ROWS], rows[SHOWN_ROWS:]
-    return join([table(columns, first), details(f"{len(rest):,} more", table(columns, rest)) if rest else Html("")])
+def fill(template: str, **values: object) -> str:
+    """A template's text with these values in it. Raises UndefinedError for a value that it needs and has not."""
+    return environment.get_template(template).render(values)
 
 
-def _cells(columns: Sequence[Column], row: Sequence[object]) -> list[Html]:
-    if len(row) != len(columns):
-        raise ValueError(f"a row of {len(row)} cells in a table of {len(columns)} columns: {row!r}")
-    return [
-        tag("th" if index == 0 else "td", tag("bdi", cell) if column.kind == "name" else cell, class_=column.kind)
-        for index, (column, cell) in enumerate(zip(columns, row, strict=True))
-    ]
+def style() -> Markup:
+    """The style sheet: our own file, which goes into a page as it is."""
+    return Markup(CSS.read_text(encoding="utf-8"))
 
 
-def bar(fraction: float | None, plan: float | None = None, tone: str = "main") -> Html:
-    """A bar of `fraction` of the width, with a tick at `plan`. Both in [0, 1]."""
-    marks = [tag("span", class_=f"fill {tone}", style=f"width:{_place(fraction or 0.0)}")]
-    if plan is not None:
-        marks.append(tag("span", class_="tick", style=f"left:{_place(plan)}"))
-    return tag("span", *marks, class_="bar", aria_hidden="true")
+def _shown(value: object) -> object:
+    """What is printed of a value, before it is escaped; what a macro printed is HTML already."""
+    return value if isinstance(value, Markup) else visible(str(value))
 
 
-def whisker(value: float, low: float, high: float, reference: float | None = None, tone: str = "main") -> Html:
-    """A point with its interval on a line from 0 to 1, with a faint line at `reference`."""
-    marks = [
-        tag("span", class_=f"interval {tone}", style=f"left:{_place(low)};width:{_place(high - low)}"),
-        tag("span", class_=f"point {tone}", style=f"left:{_place(value)}"),
-    ]
-    if reference is not None:
-        marks.insert(0, tag("span", class_="tick faint", style=f"left:{_place(reference)}"))
-    return tag("span", *marks, class_="bar whisker", aria_hidden="true")
+def _width(fraction: float | None) -> str:
+    return f"{100 * min(1.0, max(0.0, fraction or 0.0)):.2f}%"
 
 
-def _place(fraction: float) -> str:
-    return f"{100 * min(1.0, max(0.0, fraction)):.2f}%"
+def _path(text: str) -> Markup:
+    """The data of an SVG path: of any length, since nothing but numbers can be in it. Raises ValueError otherwise."""
+    if not _PATH.fullmatch(text):
+        raise ValueError(f"no path of numbers: {text[:80]!r}")
+    return Markup(text)
 
 
-def paragraph(*children: object, class_: str | None = None) -> Html:
-    return tag("p", *children, class_=class_)
-
-
-def details(summary: object, *children: object, open_: bool = False) -> Html:
-    return tag("details", tag("summary", summary), *children, open="" if open_ else None)
-
-
-def facts(rows: Iterable[tuple[str, object]]) -> Html:
-    """Names and values side by side; one above the other on a narrow screen."""
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in rows))
-
-
-def page(title: str, css: str, body: Iterable[object]) -> str:
-    """The whole document; css is our own file and goes in as it is."""
-    head = join(
-        [
-            tag("meta", charset="utf-8"),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("meta", name="color-scheme", content="light dark"),
-            tag("title", title),
-            tag("style", Html(css)),
-        ],
-        "\n",
-    )
-    document = tag("html", Html(f"<head>\n{head}\n</head>"), tag("body", tag("main", *body)), lang="en")
-    return f"<!doctype html>\n{document}\n"
+environment = Environment(
+    loader=FileSystemLoader(TEMPLATES),
+    autoescape=True,
+    undefined=StrictUndefined,
+    finalize=_shown,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    auto_reload=False,
+)
+environment.filters |= {
+    "number": number, "counted": counted, "percent": percent, "width": _width, "path": _path,
+}  # fmt: skip
+environment.tests |= {
+    "few": lambda row: isinstance(row, Few),
+    "whisker": lambda cell: isinstance(cell, Whisker),
+}
