@@ -43,8 +43,8 @@ from transforms.text.markup import to_markdown
 from transforms.text.math_spans import find_math
 
 SLOW_S = 2.0  # for an input of some kilobytes
-LIMIT = 1 << 20
-PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
+_LIMIT = 1 << 20
+_PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
 
 _HARD = [
     *(b"<", b">", b"&", b"&amp;", b"&#x", b"&#0;", b"&lt;", b'"', b"'", b"/>", b"<row ", b"</posts>", b"<!--", b"]]>"),
@@ -108,7 +108,7 @@ def _by_offset(table: pa.Table) -> pa.Table:
     return table.sort_by([("offset", "ascending"), ("reason", "ascending")])
 
 
-def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
+def _check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
     """Every record can be stored, and there are as many outcomes as rows (None: not known)."""
     records, drops = _records_and_drops(found)
     to_table("fuzz", records, drops, 4)  # fails for text that is not Unicode and numbers beyond 64 bits
@@ -117,12 +117,12 @@ def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
         assert rows == num_rows, f"{num_rows} rows gave {rows} outcomes"
 
 
-def fuzz_stackexchange(data: bytes) -> None:
+def _fuzz_stackexchange(data: bytes) -> None:
     """Any bytes as a Posts.xml, whole and in two ranges: the same outcomes."""
-    dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None)
+    dump = stackexchange.Dump("fuzz", "fuzz.example.org", _LIMIT, None)
     text = b"<posts>" + data + b"</posts>"
     whole = list(post_rows.read_posts(io.BytesIO(text), 0, None, dump))
-    check_records(whole, None)
+    _check_records(whole, None)
     cut = len(text) // 2
     parts = [
         *post_rows.read_posts(io.BytesIO(text), 0, cut, dump),
@@ -130,14 +130,14 @@ def fuzz_stackexchange(data: bytes) -> None:
     ]
     assert parts == whole, "two ranges gave other rows than the whole file"
     by_record = to_table("fuzz", *_records_and_drops(whole), 4)
-    found = list(post_tables.read_tables(io.BytesIO(text), 0, None, dump, 4, 3, LIMIT))
+    found = list(post_tables.read_tables(io.BytesIO(text), 0, None, dump, 4, 3, _LIMIT))
     others = [item for item in found if not isinstance(item, pa.Table)]
     tables = [item for item in found if isinstance(item, pa.Table)]
     by_table = pa.concat_tables([*tables, to_table("fuzz", *_records_and_drops(others), 4)])
     assert _by_offset(by_table) == _by_offset(by_record), "tables hold other rows than records"
 
 
-def fuzz_xml_rows(data: bytes) -> None:
+def _fuzz_xml_rows(data: bytes) -> None:
     """Plain rows are read as the grammar reads them, or not at all."""
     rows = data.split(b"<")[1:]
     for row, plain in zip(rows, read_plain(rows), strict=True):
@@ -148,21 +148,21 @@ def fuzz_xml_rows(data: bytes) -> None:
         assert plain is None or plain.attributes() == exact, "a plain row differs from the grammar"
 
 
-def fuzz_jsonl(data: bytes) -> None:
+def _fuzz_jsonl(data: bytes) -> None:
     """Any bytes as lines of JSON: as many outcomes as lines that are not blank."""
-    rows = RowSet("fuzz", "fuzz", LIMIT, jsonl.PLAIN, None)
+    rows = RowSet("fuzz", "fuzz", _LIMIT, jsonl.PLAIN, None)
     found = list(jsonl.read_rows(io.BytesIO(data), 0, None, rows))
-    check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
+    _check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
-def fuzz_reddit(data: bytes) -> None:
-    found = list(reddit.read_posts(io.BytesIO(data), 0, None, reddit.Dump("fuzz", LIMIT, None)))
-    check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
+def _fuzz_reddit(data: bytes) -> None:
+    found = list(reddit.read_posts(io.BytesIO(data), 0, None, reddit.Dump("fuzz", _LIMIT, None)))
+    _check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
-def fuzz_marks(data: bytes) -> None:
+def _fuzz_marks(data: bytes) -> None:
     """Any bytes as a Votes.xml: the fast way through it gives what the strict one gives, and two ranges the whole."""
-    dump = stackexchange.Dump("fuzz", "fuzz.example.org", LIMIT, None, stackexchange.Table.VOTES)
+    dump = stackexchange.Dump("fuzz", "fuzz.example.org", _LIMIT, None, stackexchange.Table.VOTES)
     text = b"<votes>" + data + b"</votes>"
     cut = len(text) // 2
     strict = _marks(marks._strictly(marks._Bytes(text), None, dump, 0))
@@ -177,13 +177,13 @@ def _marks(items: Iterable[marks.Columns | Drop]) -> tuple[list[tuple[int, ...]]
     return rows, [item for item in found if isinstance(item, Drop)]
 
 
-def fuzz_mapping(data: bytes) -> None:
+def _fuzz_mapping(data: bytes) -> None:
     """Any bytes as rows with nested answers: every outcome can be stored."""
-    rows = RowSet("fuzz", "fuzz", LIMIT, PREFERENCES, b"key")
-    check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
+    rows = RowSet("fuzz", "fuzz", _LIMIT, _PREFERENCES, b"key")
+    _check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
 
 
-def fuzz_markup(data: bytes) -> None:
+def _fuzz_markup(data: bytes) -> None:
     """Any HTML gives text of bounded length; mathematics is found once and in order."""
     body = data.decode(errors="replace")
     spans = find_math(body)
@@ -193,7 +193,7 @@ def fuzz_markup(data: bytes) -> None:
     assert len(text) <= 40 * len(body) + 1000, f"{len(body)} characters became {len(text)}"
 
 
-def fuzz_clean(data: bytes) -> None:
+def _fuzz_clean(data: bytes) -> None:
     """The quick repair gives what ftfy gives."""
     text = data.decode(errors="replace")
     repair(text).encode()
@@ -259,14 +259,14 @@ def _reddit() -> list[bytes]:
 
 
 TARGETS = {
-    "stackexchange": Target(fuzz_stackexchange, _xml),
-    "marks": Target(fuzz_marks, _votes),
-    "mapping": Target(fuzz_mapping, _preferences),
-    "xml-rows": Target(fuzz_xml_rows, _xml),
-    "jsonl": Target(fuzz_jsonl, _documents),
-    "reddit": Target(fuzz_reddit, _reddit),
-    "markup": Target(fuzz_markup, _bodies),
-    "clean": Target(fuzz_clean, _bodies),
+    "stackexchange": Target(_fuzz_stackexchange, _xml),
+    "marks": Target(_fuzz_marks, _votes),
+    "mapping": Target(_fuzz_mapping, _preferences),
+    "xml-rows": Target(_fuzz_xml_rows, _xml),
+    "jsonl": Target(_fuzz_jsonl, _documents),
+    "reddit": Target(_fuzz_reddit, _reddit),
+    "markup": Target(_fuzz_markup, _bodies),
+    "clean": Target(_fuzz_clean, _bodies),
 }
 
 
@@ -291,7 +291,7 @@ def fuzz(name: str, num_inputs: int, seed: int) -> list[str]:
     return findings
 
 
-def cover(name: str, seconds: int) -> None:
+def _cover(name: str, seconds: int) -> None:
     """The same target, guided by coverage; needs `atheris`, which is no dependency of ours. Ends the process."""
     if importlib.util.find_spec("atheris") is None:
         raise SystemExit("--coverage needs atheris; install it into an environment of its own: pip install atheris")
@@ -312,7 +312,7 @@ def main() -> None:
     parser.add_argument("--coverage", type=int, help="seconds")
     arguments = parser.parse_args()
     if arguments.coverage:
-        cover(arguments.target or "markup", arguments.coverage)
+        _cover(arguments.target or "markup", arguments.coverage)
         return
     names = [arguments.target] if arguments.target else [*TARGETS]
     found = 0

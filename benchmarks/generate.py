@@ -28,7 +28,7 @@ SAMPLE = ROOT / "examples" / "forum"
 
 TABLES = ("Posts", "Comments", "Votes", "PostLinks")
 ID_STEP = 10_000_000  # between two copies; larger than any id of the dumps read here
-EXCHANGED = 0.6
+_EXCHANGED = 0.6
 
 _ROW = re.compile(r"<row [^<]*/>")
 _ID = re.compile(r'\b(Id|ParentId|AcceptedAnswerId|PostId|RelatedPostId)="(\d+)"')
@@ -75,7 +75,7 @@ class Words:
                     for word in _WORD.findall(part):
                         self._by_script.setdefault(_script(word), []).append(word)
 
-    def exchange(self, text: str, chance: random.Random, exchanged: float = EXCHANGED) -> str:
+    def exchange(self, text: str, chance: random.Random, exchanged: float = _EXCHANGED) -> str:
         """Text or HTML with this share of the words outside of tags, links and entities replaced."""
         parts = _MARKUP.split(text)
         parts[::2] = [_WORD.sub(lambda match: self._draw(match[0], chance, exchanged), part) for part in parts[::2]]

@@ -33,7 +33,7 @@ _TEXT = "the a of to malt hops water yeast and beer but mash is boil for glass v
 _WORDS = _TEXT.split()
 
 
-def base36(number: int) -> str:
+def _base36(number: int) -> str:
     digits = ""
     while number:
         number, digit = divmod(number, 36)
@@ -59,7 +59,7 @@ def submissions(number: int) -> Iterator[bytes]:
     templates = _templates("test_submissions.json", "selftext")
     for index in range(number):
         row = dict(templates[index % len(templates)])
-        name = base36(_FIRST_SUBMISSION + index)
+        name = _base36(_FIRST_SUBMISSION + index)
         row |= {"id": name, "name": f"t3_{name}", "created_utc": _START + index, "title": f"Question {index}",
                 "removed_by_category": None}  # fmt: skip
         yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -72,13 +72,13 @@ def comments(number: int, num_submissions: int) -> Iterator[bytes]:
         chance = random.Random(keyed_hash("benchmark-reddit", str(index)))
         row = dict(templates[index % len(templates)])
         thread = index % num_submissions
-        link = f"t3_{base36(_FIRST_SUBMISSION + thread)}"
+        link = f"t3_{_base36(_FIRST_SUBMISSION + thread)}"
         turn = index // num_submissions
         reply = turn and chance.random() < 0.5
         above = _FIRST_COMMENT + thread + num_submissions * chance.randrange(turn) if reply else 0
-        name = base36(_FIRST_COMMENT + index)
+        name = _base36(_FIRST_COMMENT + index)
         words = " ".join(chance.choices(_WORDS, k=12))
-        parent = f"t1_{base36(above)}" if reply else link
+        parent = f"t1_{_base36(above)}" if reply else link
         row |= {"id": name, "name": f"t1_{name}", "link_id": link, "parent_id": parent,
                 "created_utc": _START + num_submissions + index, "score": chance.randrange(-5, 100),
                 "author": f"user{chance.randrange(10**6)}", "body": f"{row['body']} {words}"}  # fmt: skip

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
+_RESULTS = Path(__file__).parent / "results"
 PREFIX = "BENCH "
 
 
@@ -145,7 +145,7 @@ def write_result(
     slug = "".join(char if char.isalnum() else "-" for char in machine.lower()).strip("-")
     while "--" in slug:
         slug = slug.replace("--", "-")
-    path = RESULTS / f"{subject}_{slug}_{now:%Y%m}.md"
+    path = _RESULTS / f"{subject}_{slug}_{now:%Y%m}.md"
     head = [
         f"# {title}",
         "",
@@ -154,7 +154,7 @@ def write_result(
         f"- versions: {', '.join([*(f'{package} {version(package)}' for package in packages), *peers])}",
         "",
     ]
-    RESULTS.mkdir(exist_ok=True)
+    _RESULTS.mkdir(exist_ok=True)
     path.write_text("\n".join([*head, *body]) + "\n", encoding="utf-8")
     print(path)
     return path

@@ -39,12 +39,12 @@ KEYS = {
     "bare loop: html-to-markdown, ftfy": "bare-ftfy",
     "bare loop: our conversion and repair": "bare-ours",
 }
-JUICER = {
+_JUICER = {
     "data-juicer: script, then its mappers": "process",
     "data-juicer: script with their work inline": "inline",
     "data-juicer: script alone": "script",
 }
-REPAIR, FTFY = "our repair", "ftfy"
+_REPAIR, _FTFY = "our repair", "ftfy"
 
 
 def bodies(posts: Path) -> Iterator[str]:
@@ -68,7 +68,7 @@ def stock(body: str) -> str:
     return (converted if isinstance(converted, str) else converted.content) or ""
 
 
-def stock_repaired(body: str) -> str:
+def _stock_repaired(body: str) -> str:
     return ftfy.fix_text(stock(body), CONFIG)
 
 
@@ -84,7 +84,7 @@ def run_ours(posts: Path) -> None:
     announce(timer, posts.stat().st_size, sum(file["rows"] for file in manifest.inputs))
 
 
-def run_repair(posts: Path, repair_text: Callable[[str], str]) -> None:
+def _run_repair(posts: Path, repair_text: Callable[[str], str]) -> None:
     texts = [to_markdown(body).text for body in bodies(posts)]
     with timed() as timer:
         for text in texts:
@@ -102,9 +102,9 @@ def compare(megabytes: float, rounds: int, folder: Path) -> Path:
     lines, caches = str(folder / "juicer" / "threads.jsonl"), str(folder / "caches")
     environment = {"HF_HOME": caches, "DATA_JUICER_CACHE_HOME": caches}
     script = [peer_python(), "benchmarks/peer_data_juicer.py", str(posts), lines]
-    juicer = [Contender(name, [*script, key], environment) for name, key in JUICER.items()]
+    juicer = [Contender(name, [*script, key], environment) for name, key in _JUICER.items()]
     runs = alternate([*(own(name, key) for name, key in KEYS.items()), *juicer], rounds)
-    repairs = alternate([own(REPAIR, "repair"), own(FTFY, "ftfy")], rounds)
+    repairs = alternate([own(_REPAIR, "repair"), own(_FTFY, "ftfy")], rounds)
     body = [
         f"Posts.xml of {posts.stat().st_size / 1e6:.1f} MB, {num_rows:,} rows; one worker; {rounds} rounds in turn,",
         "medians (CPU s: least–most). The bare loops write nothing, check nothing and join nothing. data-juicer's",
@@ -115,7 +115,7 @@ def compare(megabytes: float, rounds: int, folder: Path) -> Path:
         "",
         "Unicode repair alone, over the converted text:",
         "",
-        *comparison(repairs, REPAIR),
+        *comparison(repairs, _REPAIR),
     ]
     return write_result("ingest", "Ingest", body, ["apache-beam", "pyarrow", "html-to-markdown", "ftfy"])
 
@@ -130,9 +130,9 @@ def main() -> None:
     if arguments.run == "ours":
         run_ours(arguments.posts)
     elif arguments.run in ("repair", "ftfy"):
-        run_repair(arguments.posts, repair if arguments.run == "repair" else lambda text: ftfy.fix_text(text, CONFIG))
+        _run_repair(arguments.posts, repair if arguments.run == "repair" else lambda text: ftfy.fix_text(text, CONFIG))
     elif arguments.run:
-        run_bare(arguments.posts, {"bare": stock, "bare-ftfy": stock_repaired, "bare-ours": ours}[arguments.run])
+        run_bare(arguments.posts, {"bare": stock, "bare-ftfy": _stock_repaired, "bare-ours": ours}[arguments.run])
     else:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
             compare(arguments.megabytes, arguments.rounds, Path(folder))

@@ -35,7 +35,7 @@ _QUICKLY = [{"id": py7zr.FILTER_LZMA2, "preset": 1}]
 KINDS = ("dump", "7z", "reddit")
 
 
-def make_input(kind: str, folder: Path, num_bytes: int) -> int:
+def _make_input(kind: str, folder: Path, num_bytes: int) -> int:
     """Writes an input of this kind, alone in `folder`; returns its unpacked bytes."""
     if kind == "reddit":
         return write_month(folder, num_bytes // _REDDIT_ROW_BYTES)
@@ -50,7 +50,7 @@ def make_input(kind: str, folder: Path, num_bytes: int) -> int:
     return size
 
 
-def resident_bytes(root: int) -> int:
+def _resident_bytes(root: int) -> int:
     """Of a process and all below it."""
     total, waiting = 0, [Path("/proc") / str(root)]
     while waiting:
@@ -72,7 +72,7 @@ def watch(command: list[str]) -> tuple[int, float, str]:
 
     def sample() -> None:
         while not done.wait(_EVERY_S):
-            peak[0] = max(peak[0], resident_bytes(process.pid))
+            peak[0] = max(peak[0], _resident_bytes(process.pid))
 
     watcher = threading.Thread(target=sample, daemon=True)
     watcher.start()
@@ -114,7 +114,7 @@ def main() -> None:
     for kind in arguments.kinds:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
             dump = Path(folder) / "input"
-            size = make_input(kind, dump, int(arguments.gigabytes * 1e9))
+            size = _make_input(kind, dump, int(arguments.gigabytes * 1e9))
             for bound in arguments.bounds:
                 memory, _, workers = bound.partition(":")
                 lines.append(measure(kind, dump, size, memory, int(workers)))

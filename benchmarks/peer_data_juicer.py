@@ -59,7 +59,7 @@ def clean(text: str) -> str:
     return ftfy.fix_text(LexborHTMLParser(text).text(), normalization="NFC")
 
 
-def run_script(posts: Path, output: Path, convert: Callable[[str], str]) -> None:
+def _run_script(posts: Path, output: Path, convert: Callable[[str], str]) -> None:
     with output.open("w", encoding="utf-8") as file:
         for thread in list(threads(posts)):  # the script holds them all, too
             file.write(json.dumps({**thread, "text": convert(str(thread["text"]))}) + "\n")
@@ -82,7 +82,7 @@ def main() -> None:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)  # what a run before has cached
     output.parent.mkdir()
     with timed() as timer:
-        run_script(posts, output, clean if how == "inline" else str)
+        _run_script(posts, output, clean if how == "inline" else str)
         if how == "process":
             process(output)
     sys.stdout = sys.__stdout__  # data-juicer has made a log of it

@@ -23,10 +23,10 @@ from pipelines import ingest
 from transforms.sources.inputs import Input
 from transforms.sources.streams.unpack import open_unpacked
 
-OURS, BARE = "Agora ingest", "unpack and parse alone"
-KEYS = {OURS: "ours", BARE: "bare"}
-PEER_PER_S = 1634
-WANTED = 5
+OURS, _BARE = "Agora ingest", "unpack and parse alone"
+KEYS = {OURS: "ours", _BARE: "bare"}
+_PEER_PER_S = 1634
+_WANTED = 5
 
 
 def run_ours(dumps: Path) -> None:
@@ -64,8 +64,8 @@ def compare(num_comments: int, rounds: int, folder: Path) -> Path:
         "",
         *comparison(runs, OURS),
         "",
-        f"{rate:,.0f} rows a CPU second: {rate / PEER_PER_S:.1f} times PolyAI's published {PEER_PER_S:,} comments a",
-        f"second and vCPU (wanted: {WANTED}). Theirs was measured on Dataflow and includes making examples.",
+        f"{rate:,.0f} rows a CPU second: {rate / _PEER_PER_S:.1f} times PolyAI's published {_PEER_PER_S:,} comments a",
+        f"second and vCPU (wanted: {_WANTED}). Theirs was measured on Dataflow and includes making examples.",
     ]
     return write_result("reddit", "Ingest of Reddit", body, ["apache-beam", "pyarrow", "orjson", "zstandard"])
 

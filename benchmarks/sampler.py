@@ -18,7 +18,7 @@ from types import FrameType
 
 ROOT = Path(__file__).parent.parent
 OURS = tuple(str(ROOT / name) + "/" for name in ("pipelines", "transforms", "tokenizer", "trainers"))
-INTERVAL_S = 0.004
+_INTERVAL_S = 0.004
 _WAITING = frozenset({"wait", "select", "poll", "acquire", "get", "channel_spin"})
 
 
@@ -31,7 +31,7 @@ class Samples:
 
     def _run(self) -> None:
         own = threading.get_ident()
-        while not self._stop.wait(INTERVAL_S):
+        while not self._stop.wait(_INTERVAL_S):
             for ident, frame in sys._current_frames().items():
                 if ident != own and not _waits(frame):
                     self.places[_place(frame)] += 1

@@ -30,7 +30,7 @@ def _row(**fields: object) -> bytes:
     return json.dumps({"id": 1, "text": "text", **fields}).encode()
 
 
-LINES: Mapping[str, bytes] = {
+_LINES: Mapping[str, bytes] = {
     "a list 50,000 deep": b'{"id": 1, "text": "x", "tags": ' + b"[" * DEEP + b"]" * DEEP + b"}",
     "a mapping 50,000 deep": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
     "an integer of 5,000 digits": b'{"id": ' + b"9" * 5000 + b', "text": "x"}',
@@ -81,7 +81,7 @@ XML: Mapping[str, bytes] = {
 
 def hostile(forum: Forum, seed: int) -> Tries:
     """A hostile row between two good ones; packed files that are cut or damaged; hostile XML; files that are none."""
-    for name, line in LINES.items():
+    for name, line in _LINES.items():
         content = b"\n".join([GOOD, line, GOOD.replace(b"good", b"fine"), b""])
         yield _of_file(forum, name, "rows.jsonl", content, good=2)
     chance = random.Random(seed)

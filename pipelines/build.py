@@ -37,8 +37,8 @@ from transforms.layers.layer import Layer
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
-NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
-EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
+_NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
+_EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 TRAINERS = Path(__file__).parents[1] / "trainers"
 
 
@@ -85,7 +85,7 @@ class Build:
         if not self.inputs:
             raise ValueError("inputs is empty: name at least one dump")
         layers = self.layers
-        for name in NEEDED if self.pairs or self.tokenizer else ():
+        for name in _NEEDED if self.pairs or self.tokenizer else ():
             if name not in layers:
                 how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"
                 raise ValueError(
@@ -133,7 +133,7 @@ def one(name: str, output: str, run: Callable[[], object]) -> Step:
     return Step(name, {name: output}, run)
 
 
-def check_files(build: Build) -> None:
+def _check_files(build: Build) -> None:
     """Raises ValueError for a file that a later step would miss, before any step runs."""
     secret = build.ingest.author_secret
     if secret is not None and not places.exists(secret):
@@ -150,7 +150,7 @@ def check_files(build: Build) -> None:
                 f"does not name it; add `{name}` to the section annotate, or remove the folder"
             )
     for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
-        train_arguments(step, name)
+        _train_arguments(step, name)
 
 
 def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
@@ -164,7 +164,7 @@ def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
 
 def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
     """The steps of a build in order. Each reads what those before it wrote."""
-    check_files(build)
+    _check_files(build)
     documents, layers = build.place("documents"), build.place("layers")
     tokenizer_place, settings = build.place("tokenizer"), build.layers
     found = [
@@ -256,7 +256,7 @@ def _process(
 
     def run() -> None:
         stamp = build.place(f"steps/{name}.json")
-        settings = train_arguments(step, name)
+        settings = _train_arguments(step, name)
         parents = {role: load_manifest(place).digest for role, place in reads.items()}
         wanted = fingerprint([name, settings, (MODEL if step else EVALUATION).versions(), parents])
         if _is_done(stamp, wanted, shown):
@@ -269,7 +269,7 @@ def _process(
     return Step(name, {name: shown}, run, speaks=True)
 
 
-def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
+def _train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
     """A step's arguments, and the text of the configuration they name, which decides as well what is trained."""
     if step is None:
         return {"arguments": [], "config": []}
@@ -348,9 +348,9 @@ def command(
 
 def demo(workers: Workers = 1) -> None:
     """Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report."""
-    if not EXAMPLE.exists():
-        raise ValueError(f"the sample is part of the repository and not at {EXAMPLE}: run this from a checkout")
-    run(load_build(str(EXAMPLE)), console, workers)
+    if not _EXAMPLE.exists():
+        raise ValueError(f"the sample is part of the repository and not at {_EXAMPLE}: run this from a checkout")
+    run(load_build(str(_EXAMPLE)), console, workers)
 
 
 if __name__ == "__main__":

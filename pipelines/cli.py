@@ -97,7 +97,7 @@ COMMANDS = {
 }
 
 
-def application(called: str) -> typer.Typer:
+def _application(called: str) -> typer.Typer:
     """All commands by name and help; only the one that is called is loaded."""
     app = typer.Typer(
         name="agora",
@@ -133,7 +133,7 @@ def main() -> None:
     try:
         if called in COMMANDS:
             limits.check_address_space()
-        app = application(called)
+        app = _application(called)
     except KeyboardInterrupt:  # while Beam is imported
         raise SystemExit(128 + signal.SIGINT) from None
     except ValueError as error:

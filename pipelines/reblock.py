@@ -27,7 +27,7 @@ from transforms.sources.streams import archives
 from transforms.sources.streams.pieces import read_chunk
 from transforms.sources.streams.unpack import Limits, open_unpacked
 
-BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES = 64 << 20
 _HEAD_BYTES = 1 << 10  # in which a format shows
 _LEVEL = 3
 _FORMATS = {archives.MAGIC: "a .7z archive", parquet.MAGIC: "Parquet"}
@@ -42,7 +42,7 @@ class Reblocked:
     damage: str
 
 
-def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
+def run(source: str, output: str, block_bytes: int = _BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
     """Writes `source` as files of at least block_bytes of whole lines into the new folder `output`.
 
     The folder appears when all of it is written. Raises ValueError when `output` is there, is not local, or `source` is
@@ -112,7 +112,7 @@ def _cut(chunks: Iterable[bytes], block_bytes: int) -> Iterator[tuple[int, bytes
 def command(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines: plain, .zst, .gz, .bz2 or .xz.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to make.")],
-    block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = BLOCK_BYTES,
+    block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = _BLOCK_BYTES,
     max_unpack_ratio: Annotated[
         float, typer.Option(help="Stop where the file unpacks to more than so many times its size.")
     ] = Limits.max_ratio,

@@ -30,8 +30,8 @@ from transforms.datasets.schema import SCORES
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import EVALUATION, MODEL, Wanted, make_one
 
-REPORT = "evaluation.json"
-SCORES_FILE = "data/scores.arrow"
+_REPORT = "evaluation.json"
+_SCORES_FILE = "data/scores.arrow"
 
 
 def run(config: EvaluateConfig) -> Manifest:
@@ -53,7 +53,7 @@ def run(config: EvaluateConfig) -> Manifest:
         report = metrics.summary(scored_pairs(groups, rewards), config.bootstrap, config.seed)
         _write(build, groups, rewards, {**settings, **report})
 
-    wanted = Wanted(config.output, spec, [SCORES_FILE, REPORT], [config.model, config.data])
+    wanted = Wanted(config.output, spec, [_SCORES_FILE, _REPORT], [config.model, config.data])
     return make_one(wanted, Existing.of(config.replace, config.keep), write)
 
 
@@ -75,9 +75,9 @@ def _write(build: Build, groups: Sequence[Group], rewards: Sequence[np.ndarray],
     pairs = sum(len(group.chosen) for group in groups)
     counts = {"evaluation": {"pairs": pairs, "groups": len(groups), "responses": responses}}
     table = _scores(groups, rewards)
-    shards.write_shard(build, SCORES_FILE, SCORES, [table], counts=counts)
+    shards.write_shard(build, _SCORES_FILE, SCORES, [table], counts=counts)
     text = json.dumps({**report, "responses": responses}, indent=1, sort_keys=True, ensure_ascii=False)
-    build.write_file(REPORT, text.encode() + b"\n")
+    build.write_file(_REPORT, text.encode() + b"\n")
 
 
 def _scores(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> pa.Table:
@@ -102,7 +102,7 @@ def main() -> int:
     except (ValueError, RuntimeError, OSError) as error:
         print(shown.message(f"evaluate: {error}"), file=sys.stderr)
         return 1
-    report = json.loads(places.read_bytes(places.join(config.output, REPORT)))
+    report = json.loads(places.read_bytes(places.join(config.output, _REPORT)))
     print(describe(report), file=sys.stderr)
     return 0
 

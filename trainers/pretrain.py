@@ -25,7 +25,7 @@ from trainers.launch import Job
 from trainers.parallel import Ranks
 
 
-class PretrainTask:
+class _PretrainTask:
     """Next-token cross-entropy within each document."""
 
     names = ("loss_sum",)
@@ -77,7 +77,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
     return Job(
         name="pretrain",
         loader=loader,
-        task=PretrainTask(open_loader(config.validation) if config.validation else None),
+        task=_PretrainTask(open_loader(config.validation) if config.validation else None),
         data=loader.dataset,
         build_model=lambda: model.language_model(
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init

@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 NO_TARGET = -100  # in labels: nothing is predicted here
-ROW_MULTIPLE = 8  # rows are padded to a multiple, which tensor cores and attention kernels like
+_ROW_MULTIPLE = 8  # rows are padded to a multiple, which tensor cores and attention kernels like
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def pad(rows: Sequence[Row], pad_token: int) -> Rows:
     """Stacks rows of any length. Without rows it is one empty one, so that a rank has something to run."""
     num_rows = max(1, len(rows))
     longest = max((len(row.tokens) for row in rows), default=1)
-    width = -(-longest // ROW_MULTIPLE) * ROW_MULTIPLE
+    width = -(-longest // _ROW_MULTIPLE) * _ROW_MULTIPLE
     tokens = np.full((num_rows, width), pad_token, np.int64)
     positions = np.zeros((num_rows, width), np.int64)
     groups = np.full((num_rows, width), PADDING_GROUP, np.int64)

@@ -19,7 +19,7 @@ from transforms.datasets.ids import keyed_hash
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MARGINS: Sequence[tuple[str, int, int]] = (("1-2", 1, 2), ("3-5", 3, 5), ("6-10", 6, 10), ("11+", 11, 1 << 62))
+_MARGINS: Sequence[tuple[str, int, int]] = (("1-2", 1, 2), ("3-5", 3, 5), ("6-10", 6, 10), ("11+", 11, 1 << 62))
 """Score differences in votes, in the buckets of WorldPM A.2."""
 _CHUNK = 64  # resamples drawn at a time: bounds memory at 64 x G counts
 
@@ -92,7 +92,7 @@ def summary(pairs: ScoredPairs, resamples: int, seed: int) -> dict[str, object]:
             name: {"accuracy": found[2 + i], "difference": found[2 + len(names) + i]} for i, name in enumerate(names)
         },
         "by_language": parts({code: language == code for code in sorted(set(pairs.language))}),
-        "by_margin": parts({name: (pairs.margin >= low) & (pairs.margin <= high) for name, low, high in MARGINS}),
+        "by_margin": parts({name: (pairs.margin >= low) & (pairs.margin <= high) for name, low, high in _MARGINS}),
         "by_length": parts({"chosen longer": longer > 0, "chosen shorter": longer < 0, "equal length": longer == 0}),
     }
 

@@ -102,7 +102,7 @@ class Opened:
         places.write_atomically(self.build.at(MANIFEST), manifest.to_json())
         if self._beside:
             take_place(self.place)
-        sweep(self.place, manifest)
+        _sweep(self.place, manifest)
         self._lease.end()
         return manifest
 
@@ -206,7 +206,7 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     if not is_known(manifest, spec):  # it is kept, and says so from now on
         manifest = replace(manifest, kept_with=(*manifest.kept_with, dict(sorted(spec.versions.items()))))
         places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
-    sweep(place, manifest)
+    _sweep(place, manifest)
     lease.end()
     return manifest
 
@@ -268,7 +268,7 @@ def strays(place: str, manifest: Manifest) -> list[str]:
     return [path for path in places.list_files(place) if path not in named and is_ours(path)]
 
 
-def sweep(place: str, manifest: Manifest) -> None:
+def _sweep(place: str, manifest: Manifest) -> None:
     """Removes what a build left that is not in the manifest, but for the lease."""
     for path in strays(place, manifest):
         if not path.startswith(f"{BUILDING}/"):
