@@ -42,7 +42,7 @@ from transforms.text.clean import CONFIG, repair
 from transforms.text.markup import to_markdown
 from transforms.text.math_spans import find_math
 
-SLOW_S = 2.0  # for an input of some kilobytes
+_SLOW_S = 2.0  # for an input of some kilobytes
 _LIMIT = 1 << 20
 _PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
 
@@ -201,7 +201,7 @@ def _fuzz_clean(data: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Target:
+class _Fuzzed:
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
 
@@ -259,14 +259,14 @@ def _reddit() -> list[bytes]:
 
 
 TARGETS = {
-    "stackexchange": Target(_fuzz_stackexchange, _xml),
-    "marks": Target(_fuzz_marks, _votes),
-    "mapping": Target(_fuzz_mapping, _preferences),
-    "xml-rows": Target(_fuzz_xml_rows, _xml),
-    "jsonl": Target(_fuzz_jsonl, _documents),
-    "reddit": Target(_fuzz_reddit, _reddit),
-    "markup": Target(_fuzz_markup, _bodies),
-    "clean": Target(_fuzz_clean, _bodies),
+    "stackexchange": _Fuzzed(_fuzz_stackexchange, _xml),
+    "marks": _Fuzzed(_fuzz_marks, _votes),
+    "mapping": _Fuzzed(_fuzz_mapping, _preferences),
+    "xml-rows": _Fuzzed(_fuzz_xml_rows, _xml),
+    "jsonl": _Fuzzed(_fuzz_jsonl, _documents),
+    "reddit": _Fuzzed(_fuzz_reddit, _reddit),
+    "markup": _Fuzzed(_fuzz_markup, _bodies),
+    "clean": _Fuzzed(_fuzz_clean, _bodies),
 }
 
 
@@ -286,7 +286,7 @@ def fuzz(name: str, num_inputs: int, seed: int) -> list[str]:
             kinds[kind] += 1
             if kinds[kind] <= 3:
                 findings.append(f"{name} input {number} of seed {seed}: {kind}; {data[:2000]!r}")
-        if (seconds := time.process_time() - started) > SLOW_S:
+        if (seconds := time.process_time() - started) > _SLOW_S:
             findings.append(f"{name} input {number} of seed {seed}: took {seconds:.1f} s for {len(data)} bytes")
     return findings
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "forums" / "stackexchange"
 SAMPLE = ROOT / "examples" / "forum"
 
-TABLES = ("Posts", "Comments", "Votes", "PostLinks")
+_TABLES = ("Posts", "Comments", "Votes", "PostLinks")
 ID_STEP = 10_000_000  # between two copies; larger than any id of the dumps read here
 _EXCHANGED = 0.6
 
@@ -139,7 +139,7 @@ def repeat(output: Path, num_rows: int) -> None:
 def repeat_dump(folder: Path, size_bytes: int) -> int:
     """Writes Posts, Comments, Votes and PostLinks of the largest dump, repeated with other ids; returns their bytes."""
     source = max(source_files(), key=lambda file: file.stat().st_size).parent
-    tables = {name: (source / f"{name}.xml").read_text(encoding="utf-8-sig") for name in TABLES}
+    tables = {name: (source / f"{name}.xml").read_text(encoding="utf-8-sig") for name in _TABLES}
     num_copies = max(1, round(size_bytes / sum(len(text.encode()) for text in tables.values())))
     for name, text in tables.items():
         rows = _ROW.findall(text)

@@ -21,9 +21,9 @@ import zstandard
 
 from transforms.datasets.ids import keyed_hash
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "forums" / "reddit-modern"
+_SHARED = Path(__file__).parents[2] / "shared" / "data" / "forums" / "reddit-modern"
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST_SUBMISSION = 36**6
@@ -41,9 +41,9 @@ def _base36(number: int) -> str:
     return digits or "0"
 
 
-def _templates(name: str, field: str) -> list[Row]:
+def _templates(name: str, field: str) -> list[_Row]:
     """Rows that would be kept: with a text, not withdrawn."""
-    path = SHARED / name
+    path = _SHARED / name
     if path.exists():
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return [row for row in rows if row.get(field) and not row[field].startswith("[")]

@@ -24,7 +24,7 @@ from transforms.sources.inputs import Input
 _START_POSTS = 100
 
 
-def run(posts: Path, workers: int) -> None:
+def _run(posts: Path, workers: int) -> None:
     output = posts.parent / "documents"
     shutil.rmtree(output, ignore_errors=True)
     with timed() as timer:
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        run(arguments.run, arguments.workers[0])
+        _run(arguments.run, arguments.workers[0])
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
         _grow(arguments.posts, arguments.workers, Path(folder))

@@ -125,7 +125,7 @@ def comparison(runs: Mapping[str, Sequence[Run]], ours: str) -> list[str]:
     return lines
 
 
-def processor() -> str:
+def _processor() -> str:
     """Model name of the processor and the number of cores this process may use."""
     names = [line.split(":", 1)[1] for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return f"{names[0].strip() if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
@@ -141,7 +141,7 @@ def write_result(
 ) -> Path:
     """results/<subject>_<hardware>_<yyyymm>.md: title, machine, versions, load while it ran, then the body."""
     now, load = datetime.now(UTC), os.getloadavg()[0]
-    machine = processor()
+    machine = _processor()
     slug = "".join(char if char.isalnum() else "-" for char in machine.lower()).strip("-")
     while "--" in slug:
         slug = slug.replace("--", "-")

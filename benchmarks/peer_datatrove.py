@@ -67,7 +67,7 @@ def _run_stages(documents: Path, scratch: Path, config: MinhashConfig, language:
     )
 
 
-def clusters(documents: Path, scratch: Path) -> list[list[str]]:
+def _clusters(documents: Path, scratch: Path) -> list[list[str]]:
     """Ids by cluster, read from the (document number, cluster) pairs of stage 3."""
     ids = [json.loads(line)["id"] for line in documents.open(encoding="utf-8")]
     pairs = memoryview((scratch / "clusters" / "000000.clusters").read_bytes()).cast("I").tolist()
@@ -89,7 +89,7 @@ def main() -> None:
     with timed() as timer:
         _run_stages(documents, scratch, config, language)
     num_records = sum(1 for _ in documents.open("rb"))
-    (scratch / "clusters.json").write_text(json.dumps(clusters(documents, scratch)))
+    (scratch / "clusters.json").write_text(json.dumps(_clusters(documents, scratch)))
     announce(timer, documents.stat().st_size, num_records)
 
 

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).parent.parent
-OURS = tuple(str(ROOT / name) + "/" for name in ("pipelines", "transforms", "tokenizer", "trainers"))
+_ROOT = Path(__file__).parent.parent
+_OURS = tuple(str(_ROOT / name) + "/" for name in ("pipelines", "transforms", "tokenizer", "trainers"))
 _INTERVAL_S = 0.004
 _WAITING = frozenset({"wait", "select", "poll", "acquire", "get", "channel_spin"})
 
@@ -51,8 +51,8 @@ def _place(frame: FrameType) -> str:
     inner = frame
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(OURS):
-            return f"{Path(file).relative_to(ROOT)} {frame.f_code.co_qualname}"
+        if file.startswith(_OURS):
+            return f"{Path(file).relative_to(_ROOT)} {frame.f_code.co_qualname}"
         frame = frame.f_back  # type: ignore[assignment]
     library = Path(inner.f_code.co_filename)
     parts = library.parts

@@ -186,7 +186,7 @@ def test_no_pair_is_an_error() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = write_all(tmp_path_factory.mktemp("evaluate"))
     config = configs.load(PreferenceConfig, "preference", arguments(place, place / "pm", "preference", epochs=3))
-    assert launch.run(config, preference.build) == 0
+    assert launch.run(config, preference.make_job) == 0
     return place
 
 

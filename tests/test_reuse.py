@@ -213,7 +213,7 @@ def test_a_shard_in_parts_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest
     dump = write(tmp_path / "Posts.xml", posts(*rows))
     ingest(tmp_path / "whole", dump, settings=settings())
     plan = pipeline.memory.MemoryPlan(1, 3000, spill_bytes=4000, batch_chars=500, num_parts=8, run_bytes=300)
-    monkeypatch.setattr(pipeline.memory, "plan", lambda *given: plan)
+    monkeypatch.setattr(pipeline.memory, "plan_memory", lambda *given: plan)
     ingest(tmp_path / "parts", dump, settings=settings(memory="300MB"))
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "parts")
     conserved(tmp_path / "parts")

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from tokenizer.encoder import Encoder
 from trainers import launch, model, parallel
-from trainers.configs import PretrainConfig, RunConfig
+from trainers.configs import PretrainConfig
 from trainers.data.curriculum import CurriculumLoader
 from trainers.data.rows import NO_TARGET, SequenceBatch
 from trainers.launch import Job
@@ -51,7 +51,6 @@ class _PretrainTask:
             for step in range(self._validation.steps):
                 batch = self._validation.batch(step, ranks.rank, ranks.world)
                 for micro_batch in batch.micro_batches:
-                    assert isinstance(micro_batch, SequenceBatch)
                     total += float(self.loss(language_model, micro_batch, ranks)[0])
                 count += batch.count
         return {"loss": ranks.sum([total])[0] / count, "targets": count}
@@ -66,9 +65,8 @@ def outputs(
     return language_model(tokens, positions, groups, branches, labels)
 
 
-def build(encoder: Encoder, config: RunConfig) -> Job:
+def make_job(encoder: Encoder, config: PretrainConfig) -> Job[SequenceBatch]:
     """Data, loss and model of a pretraining run."""
-    assert isinstance(config, PretrainConfig)
 
     def open_loader(place: str) -> CurriculumLoader:
         return CurriculumLoader(place, config.global_sequences, config.micro_sequences, encoder.pad, encoder.vocab_size)
@@ -89,7 +87,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
 
 
 def main() -> int:
-    return launch.main(sys.argv[1:], __doc__, PretrainConfig, "pretrain", build)
+    return launch.main(sys.argv[1:], __doc__, PretrainConfig, "pretrain", make_job)
 
 
 if __name__ == "__main__":

@@ -62,7 +62,7 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
-def plan(
+def plan_memory(
     memory: str | None,
     workers: int,
     range_bytes: int,

@@ -15,7 +15,7 @@ from trainers.data.rows import NO_TARGET, GlobalBatch, Ints, Row, SequenceBatch,
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 
-COLUMNS = ("tokens", "doc_tokens", "position")
+_COLUMNS = ("tokens", "doc_tokens", "position")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CurriculumLoader:
             "data": self.dataset.digest,
         }
 
-    def batch(self, step: int, rank: int, world: int) -> GlobalBatch:
+    def batch(self, step: int, rank: int, world: int) -> GlobalBatch[SequenceBatch]:
         """This rank's part of a step. Raises IndexError outside 0 <= step < steps."""
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} is not in a schedule of {self.steps} steps")
@@ -121,7 +121,7 @@ class CurriculumLoader:
     def _open(self, shard: int) -> tuple[np.ndarray, list[_Chunk]]:
         """Maps a shard, and checks that it holds the part of the schedule that its place says."""
         file = self.dataset.manifest.data_files[shard]
-        chunks = [_views(batch) for batch in shards.iter_batches(self.dataset, file.path, COLUMNS)]
+        chunks = [_views(batch) for batch in shards.iter_batches(self.dataset, file.path, _COLUMNS)]
         chunks = [chunk for chunk in chunks if len(chunk.token_bounds) > 1]
         starts = np.cumsum([0] + [len(chunk.token_bounds) - 1 for chunk in chunks])
         if starts[-1] != file.rows or (chunks and chunks[0].first_position != self._starts[shard]):

@@ -12,7 +12,7 @@ import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -69,28 +69,33 @@ class PairBatch:
     responses: Ints  # [R] its index within the group
 
 
+Micro = TypeVar("Micro")  # a trainer's micro-batch: SequenceBatch or PairBatch
+
+
 @dataclass(frozen=True)
-class GlobalBatch:
+class GlobalBatch(Generic[Micro]):
     """One rank's part of a step. count, tokens and ids are of the whole global batch, on every rank.
 
     count: what the loss is divided by (target tokens, or pairs). ids: what to name when the step goes wrong.
     """
 
     step: int
-    micro_batches: Sequence[SequenceBatch] | Sequence[PairBatch]
+    micro_batches: Sequence[Micro]
     count: int
     tokens: int
     ids: Sequence[str]
 
 
-class Loader(Protocol):
-    """Random access by step, so that resuming costs nothing."""
+class Loader(Protocol[Micro]):
+    """Random access by step, so that resuming costs nothing. steps: of the whole run."""
 
     steps: int
 
-    def batch(self, step: int, rank: int, world: int) -> GlobalBatch: ...
+    def batch(self, step: int, rank: int, world: int) -> GlobalBatch[Micro]:
+        """The part of a rank, of `world`, in the global batch of a step, 0 <= step < steps."""
 
-    def state(self, step: int) -> Mapping[str, object]: ...
+    def state(self, step: int) -> Mapping[str, object]:
+        """What a run that goes on from a step must find unchanged: the data, and what its order hangs on."""
 
 
 def pad(rows: Sequence[Row], pad_token: int) -> Rows:

@@ -149,11 +149,11 @@ class Opened:
             kind=spec.kind,
             schema_version=SCHEMA_VERSION,
             fingerprint=spec.fingerprint,
-            settings=plain(spec.settings),  # type: ignore[arg-type]
+            settings=plain(spec.settings),
             versions=dict(sorted(spec.versions.items())),
             kept_with=(),
             parents=dict(sorted(spec.parents.items())),
-            inputs=tuple(sorted(map(_plain, account), key=lambda item: json.dumps(item, sort_keys=True))),
+            inputs=tuple(sorted(map(plain, account), key=lambda item: json.dumps(item, sort_keys=True))),
             files=tuple(files),
             counts=tally.to_dict(),
             whole=whole.to_dict(),
@@ -164,12 +164,6 @@ class Opened:
         stamps = {file.path: checks.stamp(self.build.at(file.path)) for file in manifest.files}
         run = {**more, "started": self._lease.marker.started, "finished": time.time(), STAMPS: stamps, **host}
         places.write_atomically(self.build.at(RUN), json.dumps(run, sort_keys=True).encode())
-
-
-def _plain(item: Mapping[str, object]) -> dict[str, object]:
-    values = plain(item)
-    assert isinstance(values, dict)
-    return values
 
 
 def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -> Manifest | Opened:
