@@ -43,6 +43,7 @@ def _cpu_s() -> float:
 
 @contextmanager
 def timed() -> Iterator[Timer]:
+    """Measures the block: wall and CPU seconds, children that have ended included."""
     timer = Timer()
     wall, cpu = time.perf_counter(), _cpu_s()
     yield timer
@@ -73,6 +74,8 @@ class Contender:
 
 @dataclass(frozen=True)
 class Run:
+    """One run of a contender. bytes and records: of its input; peak_mb: resident memory."""
+
     wall_s: float
     cpu_s: float
     bytes: int
@@ -104,6 +107,7 @@ def alternate(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Ru
 
 
 def median(values: Sequence[float]) -> float:
+    """The median of figures of several runs."""
     return float(statistics.median(values))
 
 

@@ -47,11 +47,13 @@ class Planted:
 
 
 def shingle_set(text: str) -> frozenset[tuple[str, ...]]:
+    """The word n-grams of a text, in small letters."""
     words = _WORD.findall(text.lower())
     return frozenset(zip(*(words[start:] for start in range(_NGRAM)), strict=False))
 
 
 def jaccard(first: str, second: str) -> float:
+    """The share of shingles that two texts have in common; of texts without any, whether they are equal."""
     a, b = shingle_set(first), shingle_set(second)
     return len(a & b) / len(a | b) if a or b else float(first == second)
 
@@ -88,6 +90,7 @@ def _twin(doc_id: str, text: str, words: Words) -> list[tuple[str, str]]:
 
 
 def write_jsonl(found: Sequence[tuple[str, str]], path: Path) -> None:
+    """One document a line: id and text."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({"id": doc_id, "text": text}, ensure_ascii=False) + "\n" for doc_id, text in found)
 

@@ -61,6 +61,7 @@ def _place(frame: FrameType) -> str:
 
 @contextmanager
 def sampled() -> Iterator[Samples]:
+    """Samples this process's threads while the block runs."""
     samples = Samples()
     thread = threading.Thread(target=samples._run, daemon=True)
     thread.start()

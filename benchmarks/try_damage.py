@@ -36,6 +36,7 @@ def _damages(data: bytes, chance: random.Random) -> Iterator[tuple[str, bytes | 
 
 @contextmanager
 def damaged(file: Path, data: bytes | None) -> Iterator[None]:
+    """A file holds these bytes, or is not there (None), while the block runs."""
     before = file.read_bytes()
     try:
         file.unlink() if data is None else file.write_bytes(data)

@@ -44,11 +44,15 @@ _TRAINERS = Path(__file__).parents[1] / "trainers"
 
 @dataclass(frozen=True)
 class PairsSection:
+    """What pairs are made by."""
+
     rule: str = "worldpm"  # a rule shipped by name, or a YAML file
 
 
 @dataclass(frozen=True)
 class CurriculumSection:
+    """What a curriculum is made by."""
+
     recipe: str  # a recipe shipped by name, or a YAML file
 
 
@@ -63,6 +67,8 @@ class TrainRun:
 
 @dataclass(frozen=True)
 class TrainSection:
+    """The models to train; those left out are not."""
+
     pretrain: TrainRun | None = None
     preference: TrainRun | None = None
 
@@ -106,6 +112,7 @@ class BuildFile:
         return kinds.settings_of(self.annotate, "annotate")
 
     def place(self, name: str) -> str:
+        """Of a part of the build, below its output."""
         return places.join(self.output, name)
 
 

@@ -124,6 +124,7 @@ def _not_called() -> None:
 
 
 def main() -> None:
+    """Runs what was typed. Ends by SystemExit with the command's status."""
     handler = logging.StreamHandler()
     handler.setFormatter(shown.Formatter(logging.BASIC_FORMAT))
     logging.basicConfig(

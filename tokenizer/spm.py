@@ -26,6 +26,8 @@ _TOO_SMALL = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
 
 
 class PieceKind(StrEnum):
+    """What a piece stands for; BYTE is one byte of a character that has no piece."""
+
     NORMAL = "normal"
     UNKNOWN = "unknown"
     CONTROL = "control"

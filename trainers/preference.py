@@ -39,6 +39,7 @@ class PreferenceTask:
         self._validation_pairs = int(validation.num_pairs.sum())
 
     def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        """See `loop.Task`: summed over the pairs, weighted, in nats; and the sums in the order of `names`."""
         reward_R = rewards(reward_model, micro_batch, ranks)
         chosen_P = reward_R[ranks.put(micro_batch.chosen)]
         rejected_P = reward_R[ranks.put(micro_batch.rejected)]
@@ -57,6 +58,7 @@ class PreferenceTask:
         return loss, numbers
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """Means a pair (loss, accuracy, gap) and a response (reward); count: pairs."""
         responses = max(1.0, sums["responses"])
         mean = sums["reward"] / responses
         return {

@@ -34,12 +34,14 @@ class _PretrainTask:
         self._validation = validation
 
     def loss(self, language_model: nn.Module, micro_batch: SequenceBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        """See `loop.Task`: the sum over the micro-batch's targets, in nats."""
         rows = micro_batch.rows
         arrays = (rows.tokens, rows.positions, rows.groups, rows.branches, micro_batch.labels)
         loss = language_model(*(ranks.put(array) for array in arrays)).sum()
         return loss, [loss]
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """The mean loss a target token; count: tokens."""
         return {"loss": sums["loss_sum"] / count}
 
     def evaluate(self, language_model: nn.Module, ranks: Ranks) -> dict[str, Any]:

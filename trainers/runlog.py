@@ -48,6 +48,7 @@ class RunLog:
         self._started = time.monotonic()
 
     def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
+        """Appends a line of JSON to metrics.jsonl, on the rank that speaks."""
         if self._speak:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n")

@@ -79,7 +79,10 @@ class CurriculumLoader:
         return GlobalBatch(step, micro_batches, max(1, targets), tokens, ids)
 
     def row(self, position: int) -> tuple[Row, Ints]:
-        """A sequence of the schedule and its labels [T]; the last token of a document predicts nothing."""
+        """A sequence of the schedule and its labels [T]; the last token of a document predicts nothing.
+
+        Raises ValueError where documents and tokens of the shard do not agree.
+        """
         chunk, row = self._locate(position)
         tokens = chunk.tokens[chunk.token_bounds[row] : chunk.token_bounds[row + 1]].astype(np.int64)
         lengths = chunk.doc_tokens[chunk.doc_bounds[row] : chunk.doc_bounds[row + 1]].astype(np.int64)

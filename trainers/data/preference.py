@@ -127,7 +127,10 @@ class PreferenceLoader:
         }
 
     def groups_of(self, step: int) -> Ints:
-        """The groups of a global batch, in shuffled order; the same for every number of ranks."""
+        """The groups of a global batch, in shuffled order; the same for every number of ranks.
+
+        Raises IndexError outside 0 <= step < steps.
+        """
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} is not in a run of {self.steps} steps")
         epoch, number = divmod(step, self.steps_per_epoch)

@@ -32,7 +32,10 @@ def load_model(place: str, encoder: Encoder, ranks: Ranks) -> RewardModel:
 def score(
     reward_model: RewardModel, data: PreferenceData, lengths: Lengths, pad: int, ranks: Ranks
 ) -> list[np.ndarray]:
-    """The reward of every response: one array for each group, in the order of its responses."""
+    """The reward of every response: one array for each group, in the order of its responses.
+
+    Raises RuntimeError when one is not a number.
+    """
     rewards = [np.full(len(data.lengths(index)[1]), np.nan) for index in range(len(data))]
     parts, _ = plan_parts(data, range(len(data)), lengths)
     for batch in pair_batches(data, parts, lengths, 0, 1, _ROWS_AT_ONCE, pad):
