@@ -77,7 +77,7 @@ _HARD = [
 ]
 
 
-def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
+def _mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
     """One input: a seed, now and then spliced with another, with one to eight changes."""
     data = bytearray(chance.choice(seeds))
     if chance.random() < 0.2:
@@ -277,7 +277,7 @@ def fuzz(name: str, num_inputs: int, seed: int) -> list[str]:
     findings: list[str] = []
     kinds: Counter[str] = Counter()
     for number in range(num_inputs):
-        data = mutated(seeds, random.Random(f"{name}:{seed}:{number}"))
+        data = _mutated(seeds, random.Random(f"{name}:{seed}:{number}"))
         started = time.process_time()
         try:
             target.run(data)

@@ -54,7 +54,7 @@ def _templates(name: str, field: str) -> list[_Row]:
     return [made_up]
 
 
-def submissions(number: int) -> Iterator[bytes]:
+def _submissions(number: int) -> Iterator[bytes]:
     """The lines of `number` submissions."""
     templates = _templates("test_submissions.json", "selftext")
     for index in range(number):
@@ -93,7 +93,7 @@ def write_month(folder: Path, num_comments: int, per_thread: int = 14, pack: boo
     folder.mkdir(parents=True, exist_ok=True)
     num_submissions = max(1, num_comments // per_thread)
     num_bytes = 0
-    for name, lines in (("RS", submissions(num_submissions)), ("RC", comments(num_comments, num_submissions))):
+    for name, lines in (("RS", _submissions(num_submissions)), ("RC", comments(num_comments, num_submissions))):
         with open(folder / f"{name}_2024-01{'.zst' if pack else ''}", "wb") as file:
             long_window = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
             sink = zstandard.ZstdCompressor(compression_params=long_window).stream_writer(file) if pack else file
