@@ -24,16 +24,16 @@ from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.layers.duplicates import MinHashSpec
 
-SPEC = MinHashSpec()
-OURS = "Agora"
+_SPEC = MinHashSpec()
+_OURS = "Agora"
 
 
-def run_ours(folder: Path) -> None:
+def _run_ours(folder: Path) -> None:
     """One timed run of ours, in a process of its own; leaves clusters.json."""
     documents, layers = folder / "documents", folder / "ours"
     shutil.rmtree(layers, ignore_errors=True)
     with timed() as timer:
-        manifest = annotate.run(str(documents), str(layers), {"duplicates": SPEC})["duplicates"]
+        manifest = annotate.run(str(documents), str(layers), {"duplicates": _SPEC})["duplicates"]
     members: dict[str, list[str]] = {}
     for file in manifest.data_files:
         table = shards.read_shard(Dataset.open(str(layers / "duplicates")), file.path, ["doc_id", "cluster"])
@@ -44,20 +44,20 @@ def run_ours(folder: Path) -> None:
     announce(timer, (folder / "documents.jsonl").stat().st_size, manifest.rows)
 
 
-def compare(megabytes: float, rounds: int, folder: Path) -> Path:
+def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
     found, twins = planted.documents(int(megabytes * 1e6))
     jsonl = folder / "documents.jsonl"
     planted.write_jsonl(found, jsonl)
     planted.write_dataset(found, str(folder / "documents"), num_shards=4)
-    numbers = [str(SPEC.bands), str(SPEC.rows), str(SPEC.ngram)]
+    numbers = [str(_SPEC.bands), str(_SPEC.rows), str(_SPEC.ngram)]
     names = {"plain": "datatrove, words by regular expression", "spacy": "datatrove, stock English (spaCy)"}
     peers = [
         Contender(name, [peer_python(), "benchmarks/peer_datatrove.py", str(jsonl), str(folder / key), *numbers, key])
         for key, name in names.items()
     ]
-    ours = Contender(OURS, [sys.executable, "-m", "benchmarks.dedup", "--ours", str(folder)])
+    ours = Contender(_OURS, [sys.executable, "-m", "benchmarks.dedup", "--ours", str(folder)])
     runs = alternate([ours, *peers], rounds)
-    answers = {OURS: folder / "ours.json", **{name: folder / key / "clusters.json" for key, name in names.items()}}
+    answers = {_OURS: folder / "ours.json", **{name: folder / key / "clusters.json" for key, name in names.items()}}
     bins = [f"{low:g}–{high:g}" if low < 1 else "the same text" for low, high in planted.BINS]
     quality = [
         f"| contender | {' | '.join(bins)} | precision |",
@@ -67,10 +67,10 @@ def compare(megabytes: float, rounds: int, folder: Path) -> Path:
         quality.append(f"| {name} | {' | '.join(planted.judge(found, twins, json.loads(path.read_text())))} |")
     body = [
         f"{len(found):,} documents, {jsonl.stat().st_size / 1e6:.1f} MB, {len(twins):,} planted twins; "
-        f"{SPEC.bands} bands of {SPEC.rows} rows, {SPEC.ngram}-word shingles; one worker; {rounds} rounds in turn, "
+        f"{_SPEC.bands} bands of {_SPEC.rows} rows, {_SPEC.ngram}-word shingles; one worker; {rounds} rounds in turn, "
         "medians (CPU s: least–most).",
         "",
-        *comparison(runs, OURS),
+        *comparison(runs, _OURS),
         "",
         "Recall of planted twins by their exact Jaccard similarity, and precision: of the documents put in a cluster",
         f"with others, the share that has one of at least {planted.TRUE_FROM} there. 14 bands of 8 rows find 0.92 of",
@@ -91,10 +91,10 @@ def main() -> None:
     parser.add_argument("--ours", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.ours:
-        run_ours(arguments.ours)
+        _run_ours(arguments.ours)
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        compare(arguments.megabytes, arguments.rounds, Path(folder))
+        _compare(arguments.megabytes, arguments.rounds, Path(folder))
 
 
 if __name__ == "__main__":

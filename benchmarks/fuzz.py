@@ -42,9 +42,9 @@ from transforms.text.clean import CONFIG, repair
 from transforms.text.markup import to_markdown
 from transforms.text.math_spans import find_math
 
-SLOW_S = 2.0  # for an input of some kilobytes
-LIMIT = 1 << 20
-PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
+_SLOW_S = 2.0  # for an input of some kilobytes
+_LIMIT = 1 << 20
+_PREFERENCES = strict_yaml.load(RowMapping, str(ROOT / "examples" / "mappings" / "stack-exchange-preferences.yaml"))
 
 _HARD = [
     *(b"<", b">", b"&", b"&amp;", b"&#x", b"&#0;", b"&lt;", b'"', b"'", b"/>", b"<row ", b"</posts>", b"<!--", b"]]>"),
@@ -77,7 +77,7 @@ _HARD = [
 ]
 
 
-def mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
+def _mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
     """One input: a seed, now and then spliced with another, with one to eight changes."""
     data = bytearray(chance.choice(seeds))
     if chance.random() < 0.2:
@@ -108,7 +108,7 @@ def _by_offset(table: pa.Table) -> pa.Table:
     return table.sort_by([("offset", "ascending"), ("reason", "ascending")])
 
 
-def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
+def _check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
     """Every record can be stored, and there are as many outcomes as rows (None: not known)."""
     records, drops = _records_and_drops(found)
     to_table("fuzz", records, drops, 4)  # fails for text that is not Unicode and numbers beyond 64 bits
@@ -117,12 +117,12 @@ def check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:
         assert rows == num_rows, f"{num_rows} rows gave {rows} outcomes"
 
 
-def fuzz_stackexchange(data: bytes) -> None:
+def _fuzz_stackexchange(data: bytes) -> None:
     """Any bytes as a Posts.xml, whole and in two ranges: the same outcomes."""
-    dump = Reading("fuzz", "fuzz.example.org", LIMIT)
+    dump = Reading("fuzz", "fuzz.example.org", _LIMIT)
     text = b"<posts>" + data + b"</posts>"
     whole = list(post_rows.read_posts(io.BytesIO(text), 0, None, dump))
-    check_records(whole, None)
+    _check_records(whole, None)
     cut = len(text) // 2
     parts = [
         *post_rows.read_posts(io.BytesIO(text), 0, cut, dump),
@@ -131,7 +131,7 @@ def fuzz_stackexchange(data: bytes) -> None:
     assert parts == whole, "two ranges gave other rows than the whole file"
 
 
-def fuzz_xml_rows(data: bytes) -> None:
+def _fuzz_xml_rows(data: bytes) -> None:
     """Plain rows are read as the grammar reads them, or not at all."""
     rows = data.split(b"<")[1:]
     for row, plain in zip(rows, read_plain(rows), strict=True):
@@ -142,20 +142,20 @@ def fuzz_xml_rows(data: bytes) -> None:
         assert plain is None or plain == exact, "a plain row differs from the grammar"
 
 
-def fuzz_jsonl(data: bytes) -> None:
+def _fuzz_jsonl(data: bytes) -> None:
     """Any bytes as lines of JSON: as many outcomes as lines that are not blank."""
-    found = list(jsonl.read_rows(io.BytesIO(data), 0, None, Reading("fuzz", "fuzz", LIMIT)))
-    check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
+    found = list(jsonl.read_rows(io.BytesIO(data), 0, None, Reading("fuzz", "fuzz", _LIMIT)))
+    _check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
-def fuzz_reddit(data: bytes) -> None:
-    found = list(reddit.read_posts(io.BytesIO(data), 0, None, Reading("fuzz", None, LIMIT)))
-    check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
+def _fuzz_reddit(data: bytes) -> None:
+    found = list(reddit.read_posts(io.BytesIO(data), 0, None, Reading("fuzz", None, _LIMIT)))
+    _check_records(found, sum(bool(line.strip()) for line in data.split(b"\n")))
 
 
-def fuzz_marks(data: bytes) -> None:
+def _fuzz_marks(data: bytes) -> None:
     """Any bytes as a Votes.xml: the fast way through it gives what the strict one gives, and two ranges the whole."""
-    dump = Reading("fuzz", "fuzz.example.org", LIMIT, holds=Holds.VOTES)
+    dump = Reading("fuzz", "fuzz.example.org", _LIMIT, holds=Holds.VOTES)
     text = b"<votes>" + data + b"</votes>"
     cut = len(text) // 2
     strict = _marks(vote_rows._strictly(vote_rows._Bytes(text), None, dump, 0))
@@ -170,13 +170,13 @@ def _marks(items: Iterable[Marks | Drop]) -> tuple[list[tuple[int, ...]], list[D
     return rows, [item for item in found if isinstance(item, Drop)]
 
 
-def fuzz_mapping(data: bytes) -> None:
+def _fuzz_mapping(data: bytes) -> None:
     """Any bytes as rows with nested answers: every outcome can be stored."""
-    rows = Reading("fuzz", "fuzz", LIMIT, b"key", mapping=PREFERENCES)
-    check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
+    rows = Reading("fuzz", "fuzz", _LIMIT, b"key", mapping=_PREFERENCES)
+    _check_records(list(jsonl.read_rows(io.BytesIO(data), 0, None, rows)), None)
 
 
-def fuzz_markup(data: bytes) -> None:
+def _fuzz_markup(data: bytes) -> None:
     """Any HTML gives text of bounded length; mathematics is found once and in order."""
     body = data.decode(errors="replace")
     spans = find_math(body)
@@ -186,7 +186,7 @@ def fuzz_markup(data: bytes) -> None:
     assert len(text) <= 40 * len(body) + 1000, f"{len(body)} characters became {len(text)}"
 
 
-def fuzz_clean(data: bytes) -> None:
+def _fuzz_clean(data: bytes) -> None:
     """The quick repair gives what ftfy gives."""
     text = data.decode(errors="replace")
     repair(text).encode()
@@ -194,7 +194,7 @@ def fuzz_clean(data: bytes) -> None:
 
 
 @dataclass(frozen=True)
-class Target:
+class _Fuzzed:
     run: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]
 
@@ -252,14 +252,14 @@ def _reddit() -> list[bytes]:
 
 
 TARGETS = {
-    "stackexchange": Target(fuzz_stackexchange, _xml),
-    "marks": Target(fuzz_marks, _votes),
-    "mapping": Target(fuzz_mapping, _preferences),
-    "xml-rows": Target(fuzz_xml_rows, _xml),
-    "jsonl": Target(fuzz_jsonl, _documents),
-    "reddit": Target(fuzz_reddit, _reddit),
-    "markup": Target(fuzz_markup, _bodies),
-    "clean": Target(fuzz_clean, _bodies),
+    "stackexchange": _Fuzzed(_fuzz_stackexchange, _xml),
+    "marks": _Fuzzed(_fuzz_marks, _votes),
+    "mapping": _Fuzzed(_fuzz_mapping, _preferences),
+    "xml-rows": _Fuzzed(_fuzz_xml_rows, _xml),
+    "jsonl": _Fuzzed(_fuzz_jsonl, _documents),
+    "reddit": _Fuzzed(_fuzz_reddit, _reddit),
+    "markup": _Fuzzed(_fuzz_markup, _bodies),
+    "clean": _Fuzzed(_fuzz_clean, _bodies),
 }
 
 
@@ -270,7 +270,7 @@ def fuzz(name: str, num_inputs: int, seed: int) -> list[str]:
     findings: list[str] = []
     kinds: Counter[str] = Counter()
     for number in range(num_inputs):
-        data = mutated(seeds, random.Random(f"{name}:{seed}:{number}"))
+        data = _mutated(seeds, random.Random(f"{name}:{seed}:{number}"))
         started = time.process_time()
         try:
             target.run(data)
@@ -279,12 +279,12 @@ def fuzz(name: str, num_inputs: int, seed: int) -> list[str]:
             kinds[kind] += 1
             if kinds[kind] <= 3:
                 findings.append(f"{name} input {number} of seed {seed}: {kind}; {data[:2000]!r}")
-        if (seconds := time.process_time() - started) > SLOW_S:
+        if (seconds := time.process_time() - started) > _SLOW_S:
             findings.append(f"{name} input {number} of seed {seed}: took {seconds:.1f} s for {len(data)} bytes")
     return findings
 
 
-def cover(name: str, seconds: int) -> None:
+def _cover(name: str, seconds: int) -> None:
     """The same target, guided by coverage; needs `atheris`, which is no dependency of ours. Ends the process."""
     if importlib.util.find_spec("atheris") is None:
         raise SystemExit("--coverage needs atheris; install it into an environment of its own: pip install atheris")
@@ -305,7 +305,7 @@ def main() -> None:
     parser.add_argument("--coverage", type=int, help="seconds")
     arguments = parser.parse_args()
     if arguments.coverage:
-        cover(arguments.target or "markup", arguments.coverage)
+        _cover(arguments.target or "markup", arguments.coverage)
         return
     names = [arguments.target] if arguments.target else [*TARGETS]
     found = 0

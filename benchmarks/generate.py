@@ -26,9 +26,9 @@ ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data" / "forums" / "stackexchange"
 SAMPLE = ROOT / "examples" / "forum"
 
-TABLES = ("Posts", "Comments", "Votes", "PostLinks")
+_TABLES = ("Posts", "Comments", "Votes", "PostLinks")
 ID_STEP = 10_000_000  # between two copies; larger than any id of the dumps read here
-EXCHANGED = 0.6
+_EXCHANGED = 0.6
 
 _ROW = re.compile(r"<row [^<]*/>")
 _ID = re.compile(r'\b(Id|ParentId|AcceptedAnswerId|PostId|RelatedPostId)="(\d+)"')
@@ -75,7 +75,7 @@ class Words:
                     for word in _WORD.findall(part):
                         self._by_script.setdefault(_script(word), []).append(word)
 
-    def exchange(self, text: str, chance: random.Random, exchanged: float = EXCHANGED) -> str:
+    def exchange(self, text: str, chance: random.Random, exchanged: float = _EXCHANGED) -> str:
         """Text or HTML with this share of the words outside of tags, links and entities replaced."""
         parts = _MARKUP.split(text)
         parts[::2] = [_WORD.sub(lambda match: self._draw(match[0], chance, exchanged), part) for part in parts[::2]]
@@ -139,7 +139,7 @@ def repeat(output: Path, num_rows: int) -> None:
 def repeat_dump(folder: Path, size_bytes: int) -> int:
     """Writes Posts, Comments, Votes and PostLinks of the largest dump, repeated with other ids; returns their bytes."""
     source = max(source_files(), key=lambda file: file.stat().st_size).parent
-    tables = {name: (source / f"{name}.xml").read_text(encoding="utf-8-sig") for name in TABLES}
+    tables = {name: (source / f"{name}.xml").read_text(encoding="utf-8-sig") for name in _TABLES}
     num_copies = max(1, round(size_bytes / sum(len(text.encode()) for text in tables.values())))
     for name, text in tables.items():
         rows = _ROW.findall(text)

@@ -21,9 +21,9 @@ import zstandard
 
 from transforms.datasets.ids import keyed_hash
 
-SHARED = Path(__file__).parents[2] / "shared" / "data" / "forums" / "reddit-modern"
+_SHARED = Path(__file__).parents[2] / "shared" / "data" / "forums" / "reddit-modern"
 
-Row = dict[str, Any]
+_Row = dict[str, Any]
 
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _FIRST_SUBMISSION = 36**6
@@ -33,7 +33,7 @@ _TEXT = "the a of to malt hops water yeast and beer but mash is boil for glass v
 _WORDS = _TEXT.split()
 
 
-def base36(number: int) -> str:
+def _base36(number: int) -> str:
     digits = ""
     while number:
         number, digit = divmod(number, 36)
@@ -41,9 +41,9 @@ def base36(number: int) -> str:
     return digits or "0"
 
 
-def _templates(name: str, field: str) -> list[Row]:
+def _templates(name: str, field: str) -> list[_Row]:
     """Rows that would be kept: with a text, not withdrawn."""
-    path = SHARED / name
+    path = _SHARED / name
     if path.exists():
         rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
         return [row for row in rows if row.get(field) and not row[field].startswith("[")]
@@ -54,12 +54,12 @@ def _templates(name: str, field: str) -> list[Row]:
     return [made_up]
 
 
-def submissions(number: int) -> Iterator[bytes]:
+def _submissions(number: int) -> Iterator[bytes]:
     """The lines of `number` submissions."""
     templates = _templates("test_submissions.json", "selftext")
     for index in range(number):
         row = dict(templates[index % len(templates)])
-        name = base36(_FIRST_SUBMISSION + index)
+        name = _base36(_FIRST_SUBMISSION + index)
         row |= {"id": name, "name": f"t3_{name}", "created_utc": _START + index, "title": f"Question {index}",
                 "removed_by_category": None}  # fmt: skip
         yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
@@ -72,13 +72,13 @@ def comments(number: int, num_submissions: int) -> Iterator[bytes]:
         chance = random.Random(keyed_hash("benchmark-reddit", str(index)))
         row = dict(templates[index % len(templates)])
         thread = index % num_submissions
-        link = f"t3_{base36(_FIRST_SUBMISSION + thread)}"
+        link = f"t3_{_base36(_FIRST_SUBMISSION + thread)}"
         turn = index // num_submissions
         reply = turn and chance.random() < 0.5
         above = _FIRST_COMMENT + thread + num_submissions * chance.randrange(turn) if reply else 0
-        name = base36(_FIRST_COMMENT + index)
+        name = _base36(_FIRST_COMMENT + index)
         words = " ".join(chance.choices(_WORDS, k=12))
-        parent = f"t1_{base36(above)}" if reply else link
+        parent = f"t1_{_base36(above)}" if reply else link
         row |= {"id": name, "name": f"t1_{name}", "link_id": link, "parent_id": parent,
                 "created_utc": _START + num_submissions + index, "score": chance.randrange(-5, 100),
                 "author": f"user{chance.randrange(10**6)}", "body": f"{row['body']} {words}"}  # fmt: skip
@@ -93,7 +93,7 @@ def write_month(folder: Path, num_comments: int, per_thread: int = 14, pack: boo
     folder.mkdir(parents=True, exist_ok=True)
     num_submissions = max(1, num_comments // per_thread)
     num_bytes = 0
-    for name, lines in (("RS", submissions(num_submissions)), ("RC", comments(num_comments, num_submissions))):
+    for name, lines in (("RS", _submissions(num_submissions)), ("RC", comments(num_comments, num_submissions))):
         with open(folder / f"{name}_2024-01{'.zst' if pack else ''}", "wb") as file:
             long_window = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
             sink = zstandard.ZstdCompressor(compression_params=long_window).stream_writer(file) if pack else file

@@ -4,7 +4,7 @@
 
 The posts of the larger dumps are those of the smaller ones again with other ids, so that a post is as long in each.
 Beam needs most of a second of CPU to start, so the cost per post is given with and without the cost of a dump of
-START_POSTS posts.
+_START_POSTS posts.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pipelines import ingest
 from pipelines.local import nursery
 from transforms.sources.inputs import Input
 
-START_POSTS = 100
+_START_POSTS = 100
 
 
-def run(posts: Path, workers: int) -> None:
+def _run(posts: Path, workers: int) -> None:
     output = posts.parent / "documents"
     shutil.rmtree(output, ignore_errors=True)
     with timed() as timer:
@@ -34,13 +34,13 @@ def run(posts: Path, workers: int) -> None:
     shutil.rmtree(output)
 
 
-def grow(sizes: list[int], workers: list[int], folder: Path) -> Path:
+def _grow(sizes: list[int], workers: list[int], folder: Path) -> Path:
     lines = [
         "| posts | MB | workers | CPU s | wall s | µs of CPU a post | without start | peak MB of a process |",
         "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     start: dict[int, float] = {}
-    for size in [START_POSTS, *sizes]:
+    for size in [_START_POSTS, *sizes]:
         posts = folder / "Posts.xml"
         repeat(posts, size)
         for number in workers:
@@ -63,10 +63,10 @@ def main() -> None:
     parser.add_argument("--run", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run:
-        run(arguments.run, arguments.workers[0])
+        _run(arguments.run, arguments.workers[0])
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        grow(arguments.posts, arguments.workers, Path(folder))
+        _grow(arguments.posts, arguments.workers, Path(folder))
 
 
 if __name__ == "__main__":

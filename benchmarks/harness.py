@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-RESULTS = Path(__file__).parent / "results"
+_RESULTS = Path(__file__).parent / "results"
 PREFIX = "BENCH "
 
 
@@ -43,6 +43,7 @@ def _cpu_s() -> float:
 
 @contextmanager
 def timed() -> Iterator[Timer]:
+    """Measures the block: wall and CPU seconds, children that have ended included."""
     timer = Timer()
     wall, cpu = time.perf_counter(), _cpu_s()
     yield timer
@@ -73,6 +74,8 @@ class Contender:
 
 @dataclass(frozen=True)
 class Run:
+    """One run of a contender. bytes and records: of its input; peak_mb: resident memory."""
+
     wall_s: float
     cpu_s: float
     bytes: int
@@ -104,6 +107,7 @@ def alternate(contenders: Sequence[Contender], rounds: int) -> dict[str, list[Ru
 
 
 def median(values: Sequence[float]) -> float:
+    """The median of figures of several runs."""
     return float(statistics.median(values))
 
 
@@ -125,7 +129,7 @@ def comparison(runs: Mapping[str, Sequence[Run]], ours: str) -> list[str]:
     return lines
 
 
-def processor() -> str:
+def _processor() -> str:
     """Model name of the processor and the number of cores this process may use."""
     names = [line.split(":", 1)[1] for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     return f"{names[0].strip() if names else platform.machine()}, {len(os.sched_getaffinity(0))} cores"
@@ -141,11 +145,11 @@ def write_result(
 ) -> Path:
     """results/<subject>_<hardware>_<yyyymm>.md: title, machine, versions, load while it ran, then the body."""
     now, load = datetime.now(UTC), os.getloadavg()[0]
-    machine = processor()
+    machine = _processor()
     slug = "".join(char if char.isalnum() else "-" for char in machine.lower()).strip("-")
     while "--" in slug:
         slug = slug.replace("--", "-")
-    path = RESULTS / f"{subject}_{slug}_{now:%Y%m}.md"
+    path = _RESULTS / f"{subject}_{slug}_{now:%Y%m}.md"
     head = [
         f"# {title}",
         "",
@@ -154,7 +158,7 @@ def write_result(
         f"- versions: {', '.join([*(f'{package} {version(package)}' for package in packages), *peers])}",
         "",
     ]
-    RESULTS.mkdir(exist_ok=True)
+    _RESULTS.mkdir(exist_ok=True)
     path.write_text("\n".join([*head, *body]) + "\n", encoding="utf-8")
     print(path)
     return path

@@ -32,22 +32,22 @@ from transforms.sources.inputs import Input
 from transforms.text.clean import CONFIG, repair
 from transforms.text.markup import to_markdown
 
-OURS = "Agora ingest"
-KEYS = {
-    OURS: "ours",
+_OURS = "Agora ingest"
+_KEYS = {
+    _OURS: "ours",
     "bare loop: html-to-markdown": "bare",
     "bare loop: html-to-markdown, ftfy": "bare-ftfy",
     "bare loop: our conversion and repair": "bare-ours",
 }
-JUICER = {
+_JUICER = {
     "data-juicer: script, then its mappers": "process",
     "data-juicer: script with their work inline": "inline",
     "data-juicer: script alone": "script",
 }
-REPAIR, FTFY = "our repair", "ftfy"
+_REPAIR, _FTFY = "our repair", "ftfy"
 
 
-def bodies(posts: Path) -> Iterator[str]:
+def _bodies(posts: Path) -> Iterator[str]:
     """The bodies of a Posts.xml in constant memory."""
     events = ElementTree.iterparse(posts, events=("start", "end"))
     _, root = next(events)
@@ -57,26 +57,26 @@ def bodies(posts: Path) -> Iterator[str]:
             root.clear()
 
 
-def run_bare(posts: Path, convert: Callable[[str], str]) -> None:
+def _run_bare(posts: Path, convert: Callable[[str], str]) -> None:
     with timed() as timer:
-        num_records = sum(1 for body in bodies(posts) if convert(body) is not None)
+        num_records = sum(1 for body in _bodies(posts) if convert(body) is not None)
     announce(timer, posts.stat().st_size, num_records)
 
 
-def stock(body: str) -> str:
+def _stock(body: str) -> str:
     converted = html_to_markdown.convert(body)
     return (converted if isinstance(converted, str) else converted.content) or ""
 
 
-def stock_repaired(body: str) -> str:
-    return ftfy.fix_text(stock(body), CONFIG)
+def _stock_repaired(body: str) -> str:
+    return ftfy.fix_text(_stock(body), CONFIG)
 
 
-def ours(body: str) -> str:
+def _ours(body: str) -> str:
     return to_markdown(body, repair).text
 
 
-def run_ours(posts: Path) -> None:
+def _run_ours(posts: Path) -> None:
     output = posts.parent / "documents"
     shutil.rmtree(output, ignore_errors=True)
     with timed() as timer:
@@ -84,15 +84,15 @@ def run_ours(posts: Path) -> None:
     announce(timer, posts.stat().st_size, sum(file["rows"] for file in manifest.inputs))
 
 
-def run_repair(posts: Path, repair_text: Callable[[str], str]) -> None:
-    texts = [to_markdown(body).text for body in bodies(posts)]
+def _run_repair(posts: Path, repair_text: Callable[[str], str]) -> None:
+    texts = [to_markdown(body).text for body in _bodies(posts)]
     with timed() as timer:
         for text in texts:
             repair_text(text)
     announce(timer, sum(len(text.encode()) for text in texts), len(texts))
 
 
-def compare(megabytes: float, rounds: int, folder: Path) -> Path:
+def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
     posts = folder / "Posts.xml"
     num_rows = enlarge(posts, int(megabytes * 1e6))
 
@@ -102,20 +102,20 @@ def compare(megabytes: float, rounds: int, folder: Path) -> Path:
     lines, caches = str(folder / "juicer" / "threads.jsonl"), str(folder / "caches")
     environment = {"HF_HOME": caches, "DATA_JUICER_CACHE_HOME": caches}
     script = [peer_python(), "benchmarks/peer_data_juicer.py", str(posts), lines]
-    juicer = [Contender(name, [*script, key], environment) for name, key in JUICER.items()]
-    runs = alternate([*(own(name, key) for name, key in KEYS.items()), *juicer], rounds)
-    repairs = alternate([own(REPAIR, "repair"), own(FTFY, "ftfy")], rounds)
+    juicer = [Contender(name, [*script, key], environment) for name, key in _JUICER.items()]
+    runs = alternate([*(own(name, key) for name, key in _KEYS.items()), *juicer], rounds)
+    repairs = alternate([own(_REPAIR, "repair"), own(_FTFY, "ftfy")], rounds)
     body = [
         f"Posts.xml of {posts.stat().st_size / 1e6:.1f} MB, {num_rows:,} rows; one worker; {rounds} rounds in turn,",
         "medians (CPU s: least–most). The bare loops write nothing, check nothing and join nothing. data-juicer's",
         "script (its algorithm in our words; the mappers are its own) checks nothing, keeps no dates, ids of answers,",
         "authors or Markdown.",
         "",
-        *comparison(runs, OURS),
+        *comparison(runs, _OURS),
         "",
         "Unicode repair alone, over the converted text:",
         "",
-        *comparison(repairs, REPAIR),
+        *comparison(repairs, _REPAIR),
     ]
     return write_result("ingest", "Ingest", body, ["apache-beam", "pyarrow", "html-to-markdown", "ftfy"])
 
@@ -124,18 +124,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--run", choices=[*KEYS.values(), "repair", "ftfy"], help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=[*_KEYS.values(), "repair", "ftfy"], help=argparse.SUPPRESS)
     parser.add_argument("--posts", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run == "ours":
-        run_ours(arguments.posts)
+        _run_ours(arguments.posts)
     elif arguments.run in ("repair", "ftfy"):
-        run_repair(arguments.posts, repair if arguments.run == "repair" else lambda text: ftfy.fix_text(text, CONFIG))
+        _run_repair(arguments.posts, repair if arguments.run == "repair" else lambda text: ftfy.fix_text(text, CONFIG))
     elif arguments.run:
-        run_bare(arguments.posts, {"bare": stock, "bare-ftfy": stock_repaired, "bare-ours": ours}[arguments.run])
+        _run_bare(arguments.posts, {"bare": _stock, "bare-ftfy": _stock_repaired, "bare-ours": _ours}[arguments.run])
     else:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-            compare(arguments.megabytes, arguments.rounds, Path(folder))
+            _compare(arguments.megabytes, arguments.rounds, Path(folder))
 
 
 if __name__ == "__main__":

@@ -30,10 +30,10 @@ from transforms.sources.stackexchange.xml_rows import read_row
 from transforms.text.markup import to_markdown
 from transforms.text.math_spans import find_math
 
-OURS = "Agora"
-PEERS = ("html-to-markdown", "resiliparse", "selectolax", "markdownify", "html2text")
-READER = MarkdownIt("commonmark").enable("table")
-KINDS = ("code blocks", "code languages", "links", "list items", "tables", "quotes", "images", "mathematics", "text")
+_OURS = "Agora"
+_PEERS = ("html-to-markdown", "resiliparse", "selectolax", "markdownify", "html2text")
+_READER = MarkdownIt("commonmark").enable("table")
+_KINDS = ("code blocks", "code languages", "links", "list items", "tables", "quotes", "images", "mathematics", "text")
 
 _CODE = re.compile(r"<pre([^<>]*)><code([^<>]*)>([^<]*)</code></pre>")
 _LINK = re.compile(r'<a [^<>]*href="([^"]+)"')
@@ -41,7 +41,7 @@ _IMAGE = re.compile(r'<img [^<>]*alt="([^"]+)"')
 _LANGUAGE = re.compile(r"lang(?:uage)?-([\w+#-]+)")
 _WORD = re.compile(r"\w{3,}")
 # Bodies that dumps of other sites are full of; the dumps at hand have little code and no mathematics.
-SAMPLES = [
+_SAMPLES = [
     '<pre class="lang-py prettyprint-override"><code>def f(x):\n    return `x` ** 2  # &lt;b&gt; &amp;amp;\n\n\n'
     "x_y = 1\n</code></pre>",
     "<ul>\n<li><p>one</p>\n\n<pre><code>a  b\n    c\n</code></pre></li>\n<li>two</li>\n</ul>",
@@ -55,7 +55,7 @@ SAMPLES = [
 ]
 
 
-def wanted(body: str) -> Counter[tuple[str, str]]:
+def _wanted(body: str) -> Counter[tuple[str, str]]:
     """What stands in the HTML, as (kind, text) with how often."""
     found: Counter[tuple[str, str]] = Counter()
     for pre, code, text in _CODE.findall(body):
@@ -75,10 +75,10 @@ def wanted(body: str) -> Counter[tuple[str, str]]:
     return found
 
 
-def kept(markdown: str) -> Counter[tuple[str, str]]:
+def _kept(markdown: str) -> Counter[tuple[str, str]]:
     """The same of Markdown, as a reader finds it (mathematics is looked for in the text itself)."""
     found: Counter[tuple[str, str]] = Counter()
-    tokens = READER.parse(markdown)
+    tokens = _READER.parse(markdown)
     for token in [*tokens, *itertools.chain.from_iterable(token.children or [] for token in tokens)]:
         if token.type in ("fence", "code_block"):
             found["code blocks", token.content.rstrip("\n")] += 1
@@ -93,13 +93,13 @@ def kept(markdown: str) -> Counter[tuple[str, str]]:
     return found
 
 
-def judge(pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
+def _judge(pairs: Sequence[tuple[str, str]]) -> dict[str, tuple[int, int]]:
     """(kept, wanted) by kind, over pairs of a body and what it became."""
-    totals = {kind: [0, 0] for kind in KINDS}
+    totals = {kind: [0, 0] for kind in _KINDS}
     for body, markdown in pairs:
-        there = kept(markdown)
+        there = _kept(markdown)
         addresses = {_plain_address(address) for kind, address in there if kind == "links"}
-        for (kind, text), number in wanted(body).items():
+        for (kind, text), number in _wanted(body).items():
             if kind == "mathematics":
                 got = min(number, markdown.count(text))
             elif kind == "links":
@@ -119,7 +119,7 @@ def _plain_address(address: str) -> str:
     return re.sub(r"%[0-9A-Fa-f]{2}|[^\w/.:?=&#-]", "", address)
 
 
-def convert_ours(source: Path, output: Path) -> None:
+def _convert_ours(source: Path, output: Path) -> None:
     """Converts every body of a JSONL file to a line of Markdown; `peer_markup.py` does it for the peers."""
     bodies = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     with timed() as timer:
@@ -130,34 +130,34 @@ def convert_ours(source: Path, output: Path) -> None:
 
 def _contender(name: str, source: Path, output: Path) -> Contender:
     files = ["--source", str(source), "--output", str(output)]
-    if name == OURS:
+    if name == _OURS:
         return Contender(name, [sys.executable, "-m", "benchmarks.markup", *files])
     return Contender(name, [peer_python(), "-m", "benchmarks.peer_markup", "--converter", name, *files])
 
 
-def compare(megabytes: float, rounds: int, folder: Path) -> Path:
+def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
     enlarge(folder / "Posts.xml", int(megabytes * 1e6))
     sources = {name: folder / f"{name}.jsonl" for name in ("real", "samples", "large")}
     real = [row["Body"] for row in map(_attributes, read_rows(source_files())) if row.get("Body")]
-    for name, bodies in (("real", real), ("samples", SAMPLES), ("large", _bodies(folder / "Posts.xml"))):
+    for name, bodies in (("real", real), ("samples", _SAMPLES), ("large", _bodies(folder / "Posts.xml"))):
         sources[name].write_text("".join(json.dumps(body) + "\n" for body in bodies), encoding="utf-8")
     judged: dict[str, dict[str, dict[str, tuple[int, int]]]] = {}
-    for name in (OURS, *PEERS):
+    for name in (_OURS, *_PEERS):
         judged[name] = {}
-        for source, bodies in (("real", real), ("samples", SAMPLES)):
+        for source, bodies in (("real", real), ("samples", _SAMPLES)):
             output = folder / f"{source}-{name}.jsonl"
             run_once(_contender(name, sources[source], output))
             texts = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
-            judged[name][source] = judge(list(zip(bodies, texts, strict=True)))
-    runs = alternate([_contender(name, sources["large"], folder / "out.jsonl") for name in (OURS, *PEERS)], rounds)
+            judged[name][source] = _judge(list(zip(bodies, texts, strict=True)))
+    runs = alternate([_contender(name, sources["large"], folder / "out.jsonl") for name in (_OURS, *_PEERS)], rounds)
     body = [
-        f"Fidelity over {len(real):,} bodies of the real dumps and {len(SAMPLES)} written for what those lack (second",
+        f"Fidelity over {len(real):,} bodies of the real dumps and {len(_SAMPLES)} written for what those lack (second",
         "figure); speed over generated ones. A share of what stands in the HTML that a CommonMark reader finds in what",
         "the converter wrote. Neither conversion repairs Unicode here.",
         "",
         *_table(judged),
         "",
-        *comparison(runs, OURS),
+        *comparison(runs, _OURS),
     ]
     return write_result("markup", "HTML to Markdown", body, ["html-to-markdown", "markdown-it-py"], _versions())
 
@@ -172,18 +172,18 @@ def _bodies(posts: Path) -> Iterator[str]:
 
 def _table(judged: Mapping[str, Mapping[str, Mapping[str, tuple[int, int]]]]) -> list[str]:
     lines = [f"| | {' | '.join(judged)} |", f"| --- |{' ---: |' * len(judged)}"]
-    for kind in KINDS:
+    for kind in _KINDS:
         cells = []
         for name in judged:
             shares = [judged[name][source][kind] for source in ("real", "samples")]
             cells.append(" / ".join(f"{got / number:.1%}" if number else "-" for got, number in shares))
-        numbers = " + ".join(str(judged[OURS][source][kind][1]) for source in ("real", "samples"))
+        numbers = " + ".join(str(judged[_OURS][source][kind][1]) for source in ("real", "samples"))
         lines.append(f"| {kind} ({numbers}) | {' | '.join(cells)} |")
     return lines
 
 
 def _versions() -> list[str]:
-    return [f"{name} {peer_version(name.removesuffix(' (default)'))}" for name in PEERS]
+    return [f"{name} {peer_version(name.removesuffix(' (default)'))}" for name in _PEERS]
 
 
 def main() -> None:
@@ -194,10 +194,10 @@ def main() -> None:
     parser.add_argument("--output", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.source:
-        convert_ours(arguments.source, arguments.output)
+        _convert_ours(arguments.source, arguments.output)
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        compare(arguments.megabytes, arguments.rounds, Path(folder))
+        _compare(arguments.megabytes, arguments.rounds, Path(folder))
 
 
 if __name__ == "__main__":

@@ -32,10 +32,10 @@ _EVERY_S = 0.05
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _REDDIT_ROW_BYTES = 1500  # of a generated row, about
 _QUICKLY = [{"id": py7zr.FILTER_LZMA2, "preset": 1}]
-KINDS = ("dump", "7z", "reddit")
+_KINDS = ("dump", "7z", "reddit")
 
 
-def make_input(kind: str, folder: Path, num_bytes: int) -> int:
+def _make_input(kind: str, folder: Path, num_bytes: int) -> int:
     """Writes an input of this kind, alone in `folder`; returns its unpacked bytes."""
     if kind == "reddit":
         return write_month(folder, num_bytes // _REDDIT_ROW_BYTES)
@@ -50,7 +50,7 @@ def make_input(kind: str, folder: Path, num_bytes: int) -> int:
     return size
 
 
-def resident_bytes(root: int) -> int:
+def _resident_bytes(root: int) -> int:
     """Of a process and all below it."""
     total, waiting = 0, [Path("/proc") / str(root)]
     while waiting:
@@ -64,7 +64,7 @@ def resident_bytes(root: int) -> int:
     return total
 
 
-def watch(command: list[str]) -> tuple[int, float, str]:
+def _watch(command: list[str]) -> tuple[int, float, str]:
     """Runs a command; returns peak resident bytes, seconds, and what it printed. Raises RuntimeError when it fails."""
     started = time.monotonic()
     peak, done = [0], threading.Event()
@@ -72,7 +72,7 @@ def watch(command: list[str]) -> tuple[int, float, str]:
 
     def sample() -> None:
         while not done.wait(_EVERY_S):
-            peak[0] = max(peak[0], resident_bytes(process.pid))
+            peak[0] = max(peak[0], _resident_bytes(process.pid))
 
     watcher = threading.Thread(target=sample, daemon=True)
     watcher.start()
@@ -84,12 +84,12 @@ def watch(command: list[str]) -> tuple[int, float, str]:
     return peak[0], time.monotonic() - started, output
 
 
-def measure(kind: str, dump: Path, size: int, memory: str, workers: int) -> str:
+def _measure(kind: str, dump: Path, size: int, memory: str, workers: int) -> str:
     """A line of the table: one ingestion."""
     output = dump.parent / "documents"
     command = [sys.executable, "-m", "pipelines.cli", "ingest", str(dump), "--output", str(output)]
     command += ["--workers", str(workers), "--memory", memory, "--max-drop-rate", "1"]
-    peak, seconds, _ = watch(command + ([] if kind == "reddit" else ["--site", "bench.example.org"]))
+    peak, seconds, _ = _watch(command + ([] if kind == "reddit" else ["--site", "bench.example.org"]))
     rows = sum(file["rows"] for file in load_manifest(str(output)).inputs)
     shutil.rmtree(output)
     bound = parse_size(memory)
@@ -102,7 +102,7 @@ def measure(kind: str, dump: Path, size: int, memory: str, workers: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--gigabytes", type=float, default=5.6)
-    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=list(KINDS))
+    parser.add_argument("--kinds", nargs="+", choices=_KINDS, default=list(_KINDS))
     parser.add_argument("--bounds", nargs="+", default=["1GB:1", "1.1GB:2"])
     arguments = parser.parse_args()
     lines = [
@@ -114,10 +114,10 @@ def main() -> None:
     for kind in arguments.kinds:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
             dump = Path(folder) / "input"
-            size = make_input(kind, dump, int(arguments.gigabytes * 1e9))
+            size = _make_input(kind, dump, int(arguments.gigabytes * 1e9))
             for bound in arguments.bounds:
                 memory, _, workers = bound.partition(":")
-                lines.append(measure(kind, dump, size, memory, int(workers)))
+                lines.append(_measure(kind, dump, size, memory, int(workers)))
                 print(lines[-1], file=sys.stderr, flush=True)
     write_result("memory", "Ingest in bounded memory", lines, ["apache-beam", "pyarrow"])
 

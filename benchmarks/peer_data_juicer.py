@@ -30,7 +30,7 @@ from selectolax.lexbor import LexborHTMLParser
 from benchmarks.harness import announce, timed
 
 
-def rows(posts: Path) -> Iterator[dict[str, str]]:
+def _rows(posts: Path) -> Iterator[dict[str, str]]:
     with posts.open(encoding="utf-8-sig") as lines:
         num_lines = sum(1 for _ in lines)
     with posts.open(encoding="utf-8-sig") as lines:
@@ -39,12 +39,12 @@ def rows(posts: Path) -> Iterator[dict[str, str]]:
                 yield dict(ElementTree.fromstring(line).attrib)
 
 
-def threads(posts: Path) -> Iterator[dict[str, object]]:
+def _threads(posts: Path) -> Iterator[dict[str, object]]:
     answers: dict[str, list[tuple[str, str]]] = {}
-    for row in rows(posts):
+    for row in _rows(posts):
         if "ParentId" in row:
             answers.setdefault(row["ParentId"], []).append((row["Score"], row["Body"]))
-    for row in rows(posts):
+    for row in _rows(posts):
         if "ParentId" not in row and "Title" in row:
             found = sorted(answers.get(row["Id"], []), key=lambda answer: answer[0], reverse=True)
             parts = [f"Q: {row['Title']} {row['Body']}", *(f"A: {body}" for _, body in found)]
@@ -54,18 +54,18 @@ def threads(posts: Path) -> Iterator[dict[str, object]]:
             }
 
 
-def clean(text: str) -> str:
+def _clean(text: str) -> str:
     text = text.replace("<li>", "\n*").replace("</li>", "").replace("<ol>", "\n*").replace("</ol>", "")
     return ftfy.fix_text(LexborHTMLParser(text).text(), normalization="NFC")
 
 
-def run_script(posts: Path, output: Path, convert: Callable[[str], str]) -> None:
+def _run_script(posts: Path, output: Path, convert: Callable[[str], str]) -> None:
     with output.open("w", encoding="utf-8") as file:
-        for thread in list(threads(posts)):  # the script holds them all, too
+        for thread in list(_threads(posts)):  # the script holds them all, too
             file.write(json.dumps({**thread, "text": convert(str(thread["text"]))}) + "\n")
 
 
-def process(lines: Path) -> None:
+def _process(lines: Path) -> None:
     """What `dj-process` does, with one process and nothing in its caches."""
     mappers = ["clean_html_mapper", "fix_unicode_mapper"]
     paths = {"dataset_path": str(lines), "export_path": str(lines.parent / "processed" / lines.name)}
@@ -82,11 +82,11 @@ def main() -> None:
     shutil.rmtree(os.environ["HF_HOME"], ignore_errors=True)  # what a run before has cached
     output.parent.mkdir()
     with timed() as timer:
-        run_script(posts, output, clean if how == "inline" else str)
+        _run_script(posts, output, _clean if how == "inline" else str)
         if how == "process":
-            process(output)
+            _process(output)
     sys.stdout = sys.__stdout__  # data-juicer has made a log of it
-    announce(timer, posts.stat().st_size, sum(1 for _ in rows(posts)))
+    announce(timer, posts.stat().st_size, sum(1 for _ in _rows(posts)))
 
 
 if __name__ == "__main__":

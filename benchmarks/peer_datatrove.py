@@ -24,14 +24,14 @@ from loguru import logger
 
 from benchmarks.harness import announce, timed
 
-WORD = re.compile(r"\w+")
+_WORD = re.compile(r"\w+")
 
 
-class PlainWords(WordTokenizer):
+class _PlainWords(WordTokenizer):
     """Words as runs of letters and digits."""
 
     def word_tokenize(self, text: str) -> list[str]:
-        return WORD.findall(text)
+        return _WORD.findall(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
         return [text]
@@ -40,7 +40,7 @@ class PlainWords(WordTokenizer):
         return [(0, len(text))]
 
 
-def run_stages(documents: Path, scratch: Path, config: MinhashConfig, language: object) -> None:
+def _run_stages(documents: Path, scratch: Path, config: MinhashConfig, language: object) -> None:
     folders = {name: str(scratch / name) for name in ("signatures", "buckets", "clusters", "kept", "logs")}
 
     def reader() -> JsonlReader:
@@ -67,7 +67,7 @@ def run_stages(documents: Path, scratch: Path, config: MinhashConfig, language: 
     )
 
 
-def clusters(documents: Path, scratch: Path) -> list[list[str]]:
+def _clusters(documents: Path, scratch: Path) -> list[list[str]]:
     """Ids by cluster, read from the (document number, cluster) pairs of stage 3."""
     ids = [json.loads(line)["id"] for line in documents.open(encoding="utf-8")]
     pairs = memoryview((scratch / "clusters" / "000000.clusters").read_bytes()).cast("I").tolist()
@@ -83,13 +83,13 @@ def main() -> None:
     logger.remove()
     shutil.rmtree(scratch, ignore_errors=True)
     config = MinhashConfig(n_grams=ngram, num_buckets=bands, hashes_per_bucket=rows)
-    language = PlainWords() if sys.argv[6] == "plain" else "eng"
+    language = _PlainWords() if sys.argv[6] == "plain" else "eng"
     if language == "eng":  # a first document loads the tokenizer outside of the timing
         MinhashDedupSignature(str(scratch / "warm"), config=config, language="eng").get_shingles("Warm up, please do.")
     with timed() as timer:
-        run_stages(documents, scratch, config, language)
+        _run_stages(documents, scratch, config, language)
     num_records = sum(1 for _ in documents.open("rb"))
-    (scratch / "clusters.json").write_text(json.dumps(clusters(documents, scratch)))
+    (scratch / "clusters.json").write_text(json.dumps(_clusters(documents, scratch)))
     announce(timer, documents.stat().st_size, num_records)
 
 

@@ -70,7 +70,7 @@ def _html2text() -> Callable[[str], str]:
     return lambda body: str(converter.handle(body))
 
 
-CONVERTERS: dict[str, Callable[[str], str]] = {
+_CONVERTERS: dict[str, Callable[[str], str]] = {
     "html-to-markdown": _html_to_markdown,
     "resiliparse": _resiliparse,
     "selectolax": _selectolax,
@@ -81,11 +81,11 @@ CONVERTERS: dict[str, Callable[[str], str]] = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--converter", choices=[*CONVERTERS], required=True)
+    parser.add_argument("--converter", choices=[*_CONVERTERS], required=True)
     parser.add_argument("--source", type=Path, required=True)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
-    convert = CONVERTERS[arguments.converter]
+    convert = _CONVERTERS[arguments.converter]
     bodies = [json.loads(line) for line in arguments.source.read_text(encoding="utf-8").splitlines()]
     with timed() as timer:
         texts = [convert(body) for body in bodies]

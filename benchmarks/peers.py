@@ -13,10 +13,10 @@ import sys
 import venv
 from pathlib import Path
 
-HERE = Path(__file__).parent
-CONSTRAINTS = HERE / "peers-constraints.txt"
-FOLDER = HERE.parent / ".cache" / "peers"
-REQUIREMENTS = (
+_HERE = Path(__file__).parent
+_CONSTRAINTS = _HERE / "peers-constraints.txt"
+_FOLDER = _HERE.parent / ".cache" / "peers"
+_REQUIREMENTS = (
     *("datatrove", "orjson", "regex", "spacy", "tokenizers", "xxhash"),
     *("ftfy", "html-to-markdown", "html2text", "markdownify", "resiliparse", "selectolax", "tqdm"),
     *("py-data-juicer", "aiohttp", "ray", "torch"),  # data-juicer would fetch the last three when it runs
@@ -25,14 +25,14 @@ REQUIREMENTS = (
 
 def peer_python() -> str:
     """The interpreter of the peers' environment, created first where it is absent or of other versions."""
-    python = FOLDER / "bin" / "python"
-    wanted = hashlib.sha256(CONSTRAINTS.read_bytes()).hexdigest()
-    marker = FOLDER / "constraints.sha256"
+    python = _FOLDER / "bin" / "python"
+    wanted = hashlib.sha256(_CONSTRAINTS.read_bytes()).hexdigest()
+    marker = _FOLDER / "constraints.sha256"
     if not (marker.exists() and marker.read_text() == wanted):
-        shutil.rmtree(FOLDER, ignore_errors=True)
-        print(f"creating {FOLDER} for {', '.join(REQUIREMENTS)}", file=sys.stderr, flush=True)
-        venv.create(FOLDER, with_pip=True)
-        install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS), *REQUIREMENTS]
+        shutil.rmtree(_FOLDER, ignore_errors=True)
+        print(f"creating {_FOLDER} for {', '.join(_REQUIREMENTS)}", file=sys.stderr, flush=True)
+        venv.create(_FOLDER, with_pip=True)
+        install = [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(_CONSTRAINTS), *_REQUIREMENTS]
         subprocess.run(install, check=True)
         marker.write_text(wanted)
     return str(python)

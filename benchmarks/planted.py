@@ -27,9 +27,9 @@ from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make_one
 
-EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
-NGRAM = 5
-MIN_WORDS = 25
+_EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
+_NGRAM = 5
+_MIN_WORDS = 25
 TRUE_FROM = 0.7  # a pair at least this similar counts as duplicates when precision is judged
 
 _ATTRIBUTE = re.compile(r'\b(Id|Body)="([^"]*)"')
@@ -47,11 +47,13 @@ class Planted:
 
 
 def shingle_set(text: str) -> frozenset[tuple[str, ...]]:
+    """The word n-grams of a text, in small letters."""
     words = _WORD.findall(text.lower())
-    return frozenset(zip(*(words[start:] for start in range(NGRAM)), strict=False))
+    return frozenset(zip(*(words[start:] for start in range(_NGRAM)), strict=False))
 
 
 def jaccard(first: str, second: str) -> float:
+    """The share of shingles that two texts have in common; of texts without any, whether they are equal."""
     a, b = shingle_set(first), shingle_set(second)
     return len(a & b) / len(a | b) if a or b else float(first == second)
 
@@ -80,14 +82,15 @@ def documents(size_bytes: int) -> tuple[list[tuple[str, str]], list[Planted]]:
 
 
 def _twin(doc_id: str, text: str, words: Words) -> list[tuple[str, str]]:
-    if unit_interval("benchmark-plant", doc_id) >= 0.1 or len(_WORD.findall(text)) < MIN_WORDS:
+    if unit_interval("benchmark-plant", doc_id) >= 0.1 or len(_WORD.findall(text)) < _MIN_WORDS:
         return []
     chance = random.Random(keyed_hash("benchmark-twin", doc_id))
-    share = EDITS[keyed_hash("benchmark-edit", doc_id) % len(EDITS)]
+    share = _EDITS[keyed_hash("benchmark-edit", doc_id) % len(_EDITS)]
     return [(f"{doc_id}:twin", words.exchange(text, chance, share))]
 
 
 def write_jsonl(found: Sequence[tuple[str, str]], path: Path) -> None:
+    """One document a line: id and text."""
     with path.open("w", encoding="utf-8") as file:
         file.writelines(json.dumps({"id": doc_id, "text": text}, ensure_ascii=False) + "\n" for doc_id, text in found)
 

@@ -23,13 +23,13 @@ from pipelines import ingest
 from transforms.sources.inputs import Input
 from transforms.sources.streams.unpack import open_unpacked
 
-OURS, BARE = "Agora ingest", "unpack and parse alone"
-KEYS = {OURS: "ours", BARE: "bare"}
-PEER_PER_S = 1634
-WANTED = 5
+_OURS, _BARE = "Agora ingest", "unpack and parse alone"
+_KEYS = {_OURS: "ours", _BARE: "bare"}
+_PEER_PER_S = 1634
+_WANTED = 5
 
 
-def run_ours(dumps: Path) -> None:
+def _run_ours(dumps: Path) -> None:
     output = dumps.parent / "documents"
     shutil.rmtree(output, ignore_errors=True)
     with timed() as timer:
@@ -37,7 +37,7 @@ def run_ours(dumps: Path) -> None:
     announce(timer, _size(dumps), sum(file["rows"] for file in manifest.inputs))
 
 
-def run_bare(dumps: Path) -> None:
+def _run_bare(dumps: Path) -> None:
     num_rows = 0
     with timed() as timer:
         for path in sorted(dumps.iterdir()):
@@ -50,22 +50,22 @@ def _size(dumps: Path) -> int:
     return sum(path.stat().st_size for path in dumps.iterdir())
 
 
-def compare(num_comments: int, rounds: int, folder: Path) -> Path:
+def _compare(num_comments: int, rounds: int, folder: Path) -> Path:
     num_bytes = write_month(folder / "dumps", num_comments)
     contenders = [
         Contender(name, [sys.executable, "-m", "benchmarks.reddit", "--run", key, "--dumps", str(folder / "dumps")])
-        for name, key in KEYS.items()
+        for name, key in _KEYS.items()
     ]
     runs = alternate(contenders, rounds)
-    rate = median([run.records / run.cpu_s for run in runs[OURS]])
+    rate = median([run.records / run.cpu_s for run in runs[_OURS]])
     body = [
         f"{num_comments:,} comments and their submissions, {num_bytes / 1e6:.0f} MB unpacked, as .zst; one worker;",
         f"{rounds} rounds in turn, medians (CPU s: least–most). MB are packed ones; records are rows of both files.",
         "",
-        *comparison(runs, OURS),
+        *comparison(runs, _OURS),
         "",
-        f"{rate:,.0f} rows a CPU second: {rate / PEER_PER_S:.1f} times PolyAI's published {PEER_PER_S:,} comments a",
-        f"second and vCPU (wanted: {WANTED}). Theirs was measured on Dataflow and includes making examples.",
+        f"{rate:,.0f} rows a CPU second: {rate / _PEER_PER_S:.1f} times PolyAI's published {_PEER_PER_S:,} comments a",
+        f"second and vCPU (wanted: {_WANTED}). Theirs was measured on Dataflow and includes making examples.",
     ]
     return write_result("reddit", "Ingest of Reddit", body, ["apache-beam", "pyarrow", "orjson", "zstandard"])
 
@@ -74,16 +74,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--comments", type=int, default=100_000)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--run", choices=list(KEYS.values()), help=argparse.SUPPRESS)
+    parser.add_argument("--run", choices=list(_KEYS.values()), help=argparse.SUPPRESS)
     parser.add_argument("--dumps", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.run == "ours":
-        run_ours(arguments.dumps)
+        _run_ours(arguments.dumps)
     elif arguments.run:
-        run_bare(arguments.dumps)
+        _run_bare(arguments.dumps)
     else:
         with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-            compare(arguments.comments, arguments.rounds, Path(folder))
+            _compare(arguments.comments, arguments.rounds, Path(folder))
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-ROOT = Path(__file__).parent.parent
-OURS = tuple(str(ROOT / name) + "/" for name in ("pipelines", "transforms", "tokenizer", "trainers"))
-INTERVAL_S = 0.004
+_ROOT = Path(__file__).parent.parent
+_OURS = tuple(str(_ROOT / name) + "/" for name in ("pipelines", "transforms", "tokenizer", "trainers"))
+_INTERVAL_S = 0.004
 _WAITING = frozenset({"wait", "select", "poll", "acquire", "get", "channel_spin"})
 
 
@@ -31,7 +31,7 @@ class Samples:
 
     def _run(self) -> None:
         own = threading.get_ident()
-        while not self._stop.wait(INTERVAL_S):
+        while not self._stop.wait(_INTERVAL_S):
             for ident, frame in sys._current_frames().items():
                 if ident != own and not _waits(frame):
                     self.places[_place(frame)] += 1
@@ -51,8 +51,8 @@ def _place(frame: FrameType) -> str:
     inner = frame
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(OURS):
-            return f"{Path(file).relative_to(ROOT)} {frame.f_code.co_qualname}"
+        if file.startswith(_OURS):
+            return f"{Path(file).relative_to(_ROOT)} {frame.f_code.co_qualname}"
         frame = frame.f_back  # type: ignore[assignment]
     library = Path(inner.f_code.co_filename)
     parts = library.parts
@@ -61,6 +61,7 @@ def _place(frame: FrameType) -> str:
 
 @contextmanager
 def sampled() -> Iterator[Samples]:
+    """Samples this process's threads while the block runs."""
     samples = Samples()
     thread = threading.Thread(target=samples._run, daemon=True)
     thread.start()

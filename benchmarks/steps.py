@@ -25,9 +25,9 @@ from transforms.layers import kinds
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
-ROOT = Path(__file__).parent.parent
-SHOWN_PLACES = 6
-NEED_LANGUAGE = ("language", "pairs", "tokenizer", "tokenize documents", "tokenize pairs", "curriculum")
+_ROOT = Path(__file__).parent.parent
+_SHOWN_PLACES = 6
+_NEED_LANGUAGE = ("language", "pairs", "tokenizer", "tokenize documents", "tokenize pairs", "curriculum")
 
 
 def _annotate(folder: Path, layer: str, model: str) -> Manifest:
@@ -35,7 +35,7 @@ def _annotate(folder: Path, layer: str, model: str) -> Manifest:
     return annotate.run(str(folder / "documents"), str(folder / "layers"), settings)[layer]
 
 
-def steps(folder: Path, model: str) -> Mapping[str, Callable[[], Manifest]]:
+def _steps(folder: Path, model: str) -> Mapping[str, Callable[[], Manifest]]:
     """Every step by name, in order; each reads what those before it left in the folder."""
     at = {name: str(folder / name) for name in ("documents", "layers", "pairs", "tokenizer", "tokens", "preference")}
     return {
@@ -57,24 +57,24 @@ def steps(folder: Path, model: str) -> Mapping[str, Callable[[], Manifest]]:
             at["tokens"],
             at["layers"],
             str(folder / "curriculum"),
-            strict_yaml.load_named(Recipe, "demo", ROOT / "pipelines" / "recipes"),
+            strict_yaml.load_named(Recipe, "demo", _ROOT / "pipelines" / "recipes"),
         ),
     }
 
 
-def run_step(name: str, folder: Path, model: str) -> None:
+def _run_step(name: str, folder: Path, model: str) -> None:
     """One step, timed and sampled; figures are per byte of the dump."""
-    step = steps(folder, model)[name]
+    step = _steps(folder, model)[name]
     with timed() as timer, sampled() as samples:
         manifest = step()
-    announce(timer, (folder / "Posts.xml").stat().st_size, manifest.rows, places=samples.top(SHOWN_PLACES))
+    announce(timer, (folder / "Posts.xml").stat().st_size, manifest.rows, places=samples.top(_SHOWN_PLACES))
 
 
-def table(megabytes: float, model: str, folder: Path) -> Path:
+def _table(megabytes: float, model: str, folder: Path) -> Path:
     num_rows = enlarge(folder / "Posts.xml", int(megabytes * 1e6))
     size = (folder / "Posts.xml").stat().st_size
     has_model = Path(model).exists()
-    names = [name for name in steps(folder, model) if has_model or name not in NEED_LANGUAGE]
+    names = [name for name in _steps(folder, model) if has_model or name not in _NEED_LANGUAGE]
     lines = [
         f"Posts.xml of {size / 1e6:.1f} MB, {num_rows:,} rows; one worker; each step once, in a process of its own.",
         "About a quarter of a second of a step is Beam's own start-up (the split does little else). MB are megabytes",
@@ -93,7 +93,7 @@ def table(megabytes: float, model: str, folder: Path) -> Path:
         lines.append(f"| {' | '.join(cells)} |")
         busiest += [f"- **{name}**: " + ", ".join(f"`{place}` {share:.0%}" for place, share in run.extra["places"])]
     if not has_model:
-        busiest += ["", f"Not measured, since there is no language model at {model}: {', '.join(NEED_LANGUAGE)}."]
+        busiest += ["", f"Not measured, since there is no language model at {model}: {', '.join(_NEED_LANGUAGE)}."]
     packages = ["apache-beam", "pyarrow", "numpy", "ftfy", "tokenizers", "sentencepiece"]
     return write_result("steps", "Where the time goes", [*lines, *busiest], packages)
 
@@ -101,15 +101,15 @@ def table(megabytes: float, model: str, folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20.0)
-    parser.add_argument("--language-model", default=str(ROOT / "models" / "lid.176.ftz"))
+    parser.add_argument("--language-model", default=str(_ROOT / "models" / "lid.176.ftz"))
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.step:
-        run_step(arguments.step, arguments.folder, arguments.language_model)
+        _run_step(arguments.step, arguments.folder, arguments.language_model)
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        table(arguments.megabytes, arguments.language_model, Path(folder))
+        _table(arguments.megabytes, arguments.language_model, Path(folder))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def run(table: str, forum: Forum, share: float, seed: int) -> tuple[Counter[Outc
     return outcomes, lines
 
 
-def tell(table: str, outcomes: Mapping[Outcome, int], lines: Sequence[str]) -> None:
+def _tell(table: str, outcomes: Mapping[Outcome, int], lines: Sequence[str]) -> None:
     counts = ", ".join(f"{outcomes.get(outcome, 0)} {outcome}" for outcome in Outcome)
     print(f"{table}: {sum(outcomes.values())} tries, {counts}", flush=True)
     print(*(f"  {line}" for line in lines), sep="\n", end="\n" if lines else "", flush=True)
@@ -65,7 +65,7 @@ def main() -> int:
         forum = Forum.build(Path(folder) / "forum")
         for table in arguments.tables or TABLES:
             outcomes, lines = run(table, forum, arguments.share, arguments.seed)
-            tell(table, outcomes, lines)
+            _tell(table, outcomes, lines)
             wrong += outcomes[Outcome.WRONG]
     return int(wrong > 0)
 

@@ -15,7 +15,7 @@ from trainers.data.curriculum import CurriculumLoader
 from trainers.data.groups import PreferenceData
 from transforms.datasets.names import DATA, MANIFEST, REJECTS
 
-FLIPS = 3  # of each file, at places that the seed draws
+_FLIPS = 3  # of each file, at places that the seed draws
 
 
 def _flipped(data: bytes, place: int, bit: int) -> bytes:
@@ -29,13 +29,14 @@ def _damages(data: bytes, chance: random.Random) -> Iterator[tuple[str, bytes | 
     yield "without its last byte", data[:-1]
     yield "one byte longer", data + b"\0"
     yield "removed", None
-    for _ in range(FLIPS):
+    for _ in range(_FLIPS):
         place, bit = chance.randrange(len(data)), chance.randrange(8)
         yield f"bit {bit} of byte {place} flipped", _flipped(data, place, bit)
 
 
 @contextmanager
 def damaged(file: Path, data: bytes | None) -> Iterator[None]:
+    """A file holds these bytes, or is not there (None), while the block runs."""
     before = file.read_bytes()
     try:
         file.unlink() if data is None else file.write_bytes(data)

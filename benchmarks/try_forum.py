@@ -16,6 +16,8 @@ STEPS = ("documents", "layers", "pairs", "tokenizer", "tokens", "preference", "c
 
 
 class Outcome(StrEnum):
+    """TOLD: refused or said; WRONG: another result, and nothing was said."""
+
     UNDISTURBED = "undisturbed"
     TOLD = "told"
     WRONG = "wrong"
@@ -30,6 +32,7 @@ class Result:
 
 
 def wrong(detail: str) -> Result:
+    """What passed in silence."""
     return Result(Outcome.WRONG, detail)
 
 
@@ -52,12 +55,14 @@ class Forum:
 
     @staticmethod
     def build(folder: Path) -> Forum:
+        """Runs all steps of the golden forum into a folder."""
         forum = Forum(folder)
         for run in forum.steps().values():
             run()
         return forum
 
     def steps(self, existing: Existing = Existing.REFUSE, into: Path | None = None) -> dict[str, Callable[[], object]]:
+        """What runs each step, by name."""
         return golden_forum.steps(self.folder, LID_MODEL, existing, into)
 
     @staticmethod
@@ -86,10 +91,12 @@ class Forum:
 
 
 def last_line(text: str) -> str:
+    """The last line with anything on it, or nothing."""
     return next((line for line in reversed(text.splitlines()) if line.strip()), "")
 
 
 def emptied(folder: Path) -> Path:
+    """The folder, new and empty."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     return folder

@@ -21,18 +21,18 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws
 from transforms.sources.inputs import Input
 
-SLOW_S = 20.0  # of CPU, for a file of at most some megabytes
-DEEP = 50_000
-GOOD = json.dumps({"id": "good", "text": "A row that is as it should be."}).encode()
+_SLOW_S = 20.0  # of CPU, for a file of at most some megabytes
+_DEEP = 50_000
+_GOOD = json.dumps({"id": "good", "text": "A row that is as it should be."}).encode()
 
 
 def _row(**fields: object) -> bytes:
     return json.dumps({"id": 1, "text": "text", **fields}).encode()
 
 
-LINES: Mapping[str, bytes] = {
-    "a list 50,000 deep": b'{"id": 1, "text": "x", "tags": ' + b"[" * DEEP + b"]" * DEEP + b"}",
-    "a mapping 50,000 deep": b'{"a":' * DEEP + b"1" + b"}" * DEEP,
+_LINES: Mapping[str, bytes] = {
+    "a list 50,000 deep": b'{"id": 1, "text": "x", "tags": ' + b"[" * _DEEP + b"]" * _DEEP + b"}",
+    "a mapping 50,000 deep": b'{"a":' * _DEEP + b"1" + b"}" * _DEEP,
     "an integer of 5,000 digits": b'{"id": ' + b"9" * 5000 + b', "text": "x"}',
     "NaN, Infinity": b'{"id": NaN, "text": "x", "score": Infinity}',
     "a key twice": b'{"id": 1, "id": 2, "text": "x", "text": "y"}',
@@ -61,14 +61,14 @@ LINES: Mapping[str, bytes] = {
     "scores beyond 64 bits": _row(score=2**80),
     "a thread that is its own parent": _row(id="a", thread_id="a", parent_id="a", kind="answer"),
 }
-PACKERS: Mapping[str, Callable[[bytes], bytes]] = {
+_PACKERS: Mapping[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
     ".zst": zstandard.compress,
 }
 _DTD = b'<!DOCTYPE x [<!ENTITY a %b>]><posts><row Id="1" PostTypeId="1" Body="&a;"/></posts>'
-XML: Mapping[str, bytes] = {
+_XML: Mapping[str, bytes] = {
     "a billion laughs": _DTD % b'"aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;"><!ENTITY c "&b;&b;&b;&b;&b;&b;&b;"',
     "an external entity": _DTD % b'SYSTEM "file:///etc/passwd"',
     "a row that never ends": b'<posts><row Id="1" PostTypeId="1" Body="' + b"x" * 1_000_000,
@@ -81,19 +81,19 @@ XML: Mapping[str, bytes] = {
 
 def hostile(forum: Forum, seed: int) -> Tries:
     """A hostile row between two good ones; packed files that are cut or damaged; hostile XML; files that are none."""
-    for name, line in LINES.items():
-        content = b"\n".join([GOOD, line, GOOD.replace(b"good", b"fine"), b""])
+    for name, line in _LINES.items():
+        content = b"\n".join([_GOOD, line, _GOOD.replace(b"good", b"fine"), b""])
         yield _of_file(forum, name, "rows.jsonl", content, good=2)
     chance = random.Random(seed)
     many = b"".join(_row(id=number) + b"\n" for number in range(5000))
-    for suffix, pack in PACKERS.items():
+    for suffix, pack in _PACKERS.items():
         packed = pack(many)
         for what, data in _cut(packed, chance):
             yield _of_file(forum, f"{suffix} {what}", f"rows.jsonl{suffix}", data)
         yield _of_file(forum, f"a bomb in {suffix}", f"rows.jsonl{suffix}", pack(b"0" * (64 << 20)))
-    for name, data in XML.items():
+    for name, data in _XML.items():
         yield _of_file(forum, name, "Posts.xml", data)
-    for name, make in FILES.items():
+    for name, make in _FILES.items():
         yield Try(name, partial(_ingest, forum, make, 0))
 
 
@@ -132,11 +132,11 @@ def _pipe(folder: Path) -> Path:
 
 def _odd_name(folder: Path) -> Path:
     place = folder / "rows \x1b[2J\n\u202e.jsonl"
-    place.write_bytes(GOOD)
+    place.write_bytes(_GOOD)
     return place
 
 
-FILES: Mapping[str, Callable[[Path], Path]] = {
+_FILES: Mapping[str, Callable[[Path], Path]] = {
     "a folder that holds itself": _folder_of_itself,
     "a link to nowhere": _broken_link,
     "a pipe": _pipe,
@@ -161,7 +161,7 @@ def _ingest(forum: Forum, make: Callable[[Path], Path], good: int) -> Result:
         return wrong(f"{type(error).__name__}: {str(error)[:300]}")
     finally:
         seconds = time.process_time() - started
-    if seconds > SLOW_S:
+    if seconds > _SLOW_S:
         return wrong(f"took {seconds:.0f} s of CPU")
     laws.assert_sound(into / "documents")
     account = manifest.inputs[0]

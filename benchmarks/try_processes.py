@@ -25,7 +25,7 @@ from transforms.datasets.manifest import ShardFile, load_manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
 
-HUNG_S = 120.0
+_HUNG_S = 120.0
 
 
 def _command(forum: Forum, step: str, into: Path, *more: str) -> list[str]:
@@ -42,7 +42,7 @@ def _start(command: Sequence[str], limit: Callable[[], None] | None = None) -> s
 def _ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
     """(status, what it said); None for one that hung."""
     try:
-        _, said = process.communicate(timeout=HUNG_S)
+        _, said = process.communicate(timeout=_HUNG_S)
     except subprocess.TimeoutExpired:
         process.kill()
         return None, process.communicate()[1]
@@ -174,7 +174,7 @@ def _within(forum: Forum, step: str, kind: int, value: int) -> Result:
         return wrong(f"the step fails without a limit: {last_line(ended[1])}")
     status, said = _ended(_start(_agora(forum, step, into), lambda: resource.setrlimit(kind, (value, value))))
     if status is None:
-        return wrong(f"hung for {HUNG_S:.0f} s")
+        return wrong(f"hung for {_HUNG_S:.0f} s")
     if status != 0 and "Traceback" in said:
         return wrong(f"a trace: {last_line(said)}")
     if _ended(_start(_agora(forum, step, into)))[0] != 0 or laws.files_of(into) != laws.files_of(alone):

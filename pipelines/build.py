@@ -37,23 +37,27 @@ from transforms.layers.layer import Layer
 from transforms.pairs.rule import PairRule
 from transforms.sources.inputs import Input
 
-NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
-EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
-TRAINERS = Path(__file__).parents[1] / "trainers"
+_NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
+_EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
+_TRAINERS = Path(__file__).parents[1] / "trainers"
 
 
 @dataclass(frozen=True)
 class PairsSection:
+    """What pairs are made by."""
+
     rule: str = "worldpm"  # a rule shipped by name, or a YAML file
 
 
 @dataclass(frozen=True)
 class CurriculumSection:
+    """What a curriculum is made by."""
+
     recipe: str  # a recipe shipped by name, or a YAML file
 
 
 @dataclass(frozen=True)
-class TrainStep:
+class TrainRun:
     """One training run: a configuration by name or file, how many processes, and settings that override the file's."""
 
     config: str
@@ -63,12 +67,14 @@ class TrainStep:
 
 @dataclass(frozen=True)
 class TrainSection:
-    pretrain: TrainStep | None = None
-    preference: TrainStep | None = None
+    """The models to train; those left out are not."""
+
+    pretrain: TrainRun | None = None
+    preference: TrainRun | None = None
 
 
 @dataclass(frozen=True)
-class Build:
+class BuildFile:
     """A build file. Places in it are relative to the folder the command runs in. Sections left out are not built."""
 
     output: str
@@ -85,7 +91,7 @@ class Build:
         if not self.inputs:
             raise ValueError("inputs is empty: name at least one dump")
         layers = self.layers
-        for name in NEEDED if self.pairs or self.tokenizer else ():
+        for name in _NEEDED if self.pairs or self.tokenizer else ():
             if name not in layers:
                 how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"
                 raise ValueError(
@@ -106,11 +112,12 @@ class Build:
         return kinds.settings_of(self.annotate, "annotate")
 
     def place(self, name: str) -> str:
+        """Of a part of the build, below its output."""
         return places.join(self.output, name)
 
 
 @dataclass(frozen=True)
-class Step:
+class BuildStep:
     """A named piece of a build: the dataset it makes (or datasets, by name), and what makes them or finds them made."""
 
     name: str
@@ -125,15 +132,11 @@ class Step:
         return {name: places.read_bytes(at) if places.exists(at) else None for name, at in accounts.items()}
 
 
-def load_build(place: str) -> Build:
-    return strict_yaml.load(Build, place)
+def _one(name: str, output: str, run: Callable[[], object]) -> BuildStep:
+    return BuildStep(name, {name: output}, run)
 
 
-def one(name: str, output: str, run: Callable[[], object]) -> Step:
-    return Step(name, {name: output}, run)
-
-
-def check_files(build: Build) -> None:
+def _check_files(build: BuildFile) -> None:
     """Raises ValueError for a file that a later step would miss, before any step runs."""
     secret = build.ingest.author_secret
     if secret is not None and not places.exists(secret):
@@ -150,7 +153,7 @@ def check_files(build: Build) -> None:
                 f"does not name it; add `{name}` to the section annotate, or remove the folder"
             )
     for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
-        train_arguments(step, name)
+        _train_arguments(step, name)
 
 
 def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
@@ -162,19 +165,19 @@ def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
         ) from error
 
 
-def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
+def steps(build: BuildFile, workers: int, existing: Existing) -> list[BuildStep]:
     """The steps of a build in order. Each reads what those before it wrote."""
-    check_files(build)
+    _check_files(build)
     documents, layers = build.place("documents"), build.place("layers")
     tokenizer_place, settings = build.place("tokenizer"), build.layers
     found = [
-        Step(
+        BuildStep(
             "ingest",
             {"ingest": documents},
             lambda: ingest.run(build.inputs, documents, build.ingest, workers, existing),
             notes=lambda: ingest.notes(load_manifest(documents), documents, build.ingest),
         ),
-        Step(
+        BuildStep(
             "annotate",
             {name: places.join(layers, name) for name in settings},
             lambda: annotate.run(documents, layers, settings, workers, existing),
@@ -183,7 +186,7 @@ def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
     if build.pairs:
         rule = strict_yaml.load_named(PairRule, build.pairs.rule, pairs.RULES)
         output = build.place("pairs")
-        found.append(one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, existing)))
+        found.append(_one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, existing)))
     if build.tokenizer:
         found += _token_steps(build, build.tokenizer, documents, layers, tokenizer_place, workers, existing)
     found += _train_steps(build, existing)
@@ -191,22 +194,22 @@ def steps(build: Build, workers: int, existing: Existing) -> list[Step]:
 
 
 def _token_steps(
-    build: Build,
+    build: BuildFile,
     settings: TokenizerSettings,
     documents: str,
     layers: str,
     tokenizer_place: str,
     workers: int,
     existing: Existing,
-) -> list[Step]:
+) -> list[BuildStep]:
     tokens, preference, shards = build.place("tokens"), build.place("preference"), build.place("curriculum")
     found = [
-        one(
+        _one(
             "tokenizer",
             tokenizer_place,
             lambda: tokenizer.run(documents, layers, tokenizer_place, settings, existing),
         ),
-        one(
+        _one(
             "tokenize documents",
             tokens,
             lambda: tokenize.run(documents, tokenizer_place, tokens, layers, workers, existing),
@@ -215,12 +218,12 @@ def _token_steps(
     if build.curriculum:
         recipe = strict_yaml.load_named(Recipe, build.curriculum.recipe, curriculum.RECIPES)
         found.append(
-            one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, existing))
+            _one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, existing))
         )
     if build.pairs:
         pairs_place = build.place("pairs")
         found.append(
-            one(
+            _one(
                 "tokenize pairs",
                 preference,
                 lambda: tokenize.run(pairs_place, tokenizer_place, preference, None, workers, existing),
@@ -229,8 +232,8 @@ def _token_steps(
     return found
 
 
-def _train_steps(build: Build, existing: Existing) -> list[Step]:
-    found: list[Step] = []
+def _train_steps(build: BuildFile, existing: Existing) -> list[BuildStep]:
+    found: list[BuildStep] = []
     tokenizer_place = build.place("tokenizer")
     model, preference_model = build.place("pretrain"), build.place("preference_model")
     if build.train.pretrain:
@@ -250,13 +253,13 @@ def _train_steps(build: Build, existing: Existing) -> list[Step]:
 
 
 def _process(
-    name: str, build: Build, step: TrainStep | None, reads: Mapping[str, str], output: str, existing: Existing
-) -> Step:
+    name: str, build: BuildFile, step: TrainRun | None, reads: Mapping[str, str], output: str, existing: Existing
+) -> BuildStep:
     shown = places.join(output, "export") if step else output
 
     def run() -> None:
         stamp = build.place(f"steps/{name}.json")
-        settings = train_arguments(step, name)
+        settings = _train_arguments(step, name)
         parents = {role: load_manifest(place).digest for role, place in reads.items()}
         wanted = fingerprint([name, settings, (MODEL if step else EVALUATION).versions(), parents])
         if _is_done(stamp, wanted, shown):
@@ -266,14 +269,14 @@ def _process(
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
         places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
 
-    return Step(name, {name: shown}, run, speaks=True)
+    return BuildStep(name, {name: shown}, run, speaks=True)
 
 
-def train_arguments(step: TrainStep | None, name: str) -> dict[str, list[str]]:
+def _train_arguments(step: TrainRun | None, name: str) -> dict[str, list[str]]:
     """A step's arguments, and the text of the configuration they name, which decides as well what is trained."""
     if step is None:
         return {"arguments": [], "config": []}
-    text = strict_yaml.text_of(strict_yaml.place_of(step.config, TRAINERS / "configs" / name))
+    text = strict_yaml.text_of(strict_yaml.place_of(step.config, _TRAINERS / "configs" / name))
     overrides = [f"{key}={value}" for key, value in sorted(step.set.items())]
     return {"arguments": [step.config, *overrides], "config": [text]}
 
@@ -296,7 +299,7 @@ def _is_done(stamp: str, wanted: str, shown: str) -> bool:
 # ------------------------------------------------------------------------------------- running
 
 
-def run(build: Build, console: Console, workers: int = 1, existing: Existing = Existing.REFUSE) -> None:
+def run(build: BuildFile, console: Console, workers: int = 1, existing: Existing = Existing.REFUSE) -> None:
     """Runs every step that is not up to date, then the report, and prints where everything is.
 
     Raises ValueError when a step refuses or fails; the steps before it stay, and the next run goes on from there.
@@ -343,14 +346,14 @@ def command(
     After a change in the file, --replace builds the steps that it concerns anew and skips the others. After an upgrade
     of Agora or of a library, --keep goes on with the datasets that stand.
     """
-    run(load_build(file), console, workers, Existing.of(replace, keep))
+    run(strict_yaml.load(BuildFile, file), console, workers, Existing.of(replace, keep))
 
 
 def demo(workers: Workers = 1) -> None:
     """Run the whole path on the embedded sample (made-up forum, see examples/), ending with a report."""
-    if not EXAMPLE.exists():
-        raise ValueError(f"the sample is part of the repository and not at {EXAMPLE}: run this from a checkout")
-    run(load_build(str(EXAMPLE)), console, workers)
+    if not _EXAMPLE.exists():
+        raise ValueError(f"the sample is part of the repository and not at {_EXAMPLE}: run this from a checkout")
+    run(strict_yaml.load(BuildFile, str(_EXAMPLE)), console, workers)
 
 
 if __name__ == "__main__":

@@ -97,7 +97,7 @@ COMMANDS = {
 }
 
 
-def application(called: str) -> typer.Typer:
+def _application(called: str) -> typer.Typer:
     """All commands by name and help; only the one that is called is loaded."""
     app = typer.Typer(
         name="agora",
@@ -124,6 +124,7 @@ def _not_called() -> None:
 
 
 def main() -> None:
+    """Runs what was typed. Ends by SystemExit with the command's status."""
     handler = logging.StreamHandler()
     handler.setFormatter(shown.Formatter(logging.BASIC_FORMAT))
     logging.basicConfig(
@@ -133,7 +134,7 @@ def main() -> None:
     try:
         if called in COMMANDS:
             limits.check_address_space()
-        app = application(called)
+        app = _application(called)
     except KeyboardInterrupt:  # while Beam is imported
         raise SystemExit(128 + signal.SIGINT) from None
     except ValueError as error:

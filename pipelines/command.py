@@ -105,7 +105,7 @@ def _split(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
-    """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline.
+    """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline. Ends by SystemExit.
 
     An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
     with status 2; anything else is a defect of ours and shows its traceback.

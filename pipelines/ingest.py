@@ -138,7 +138,8 @@ def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
         read = dict(reuse.read)
         for file in plan.files:
             if file.name in read:
-                cache.complete(file)
+                pieces = cut([file], plan.within.range_bytes)
+                cache.complete(file, [(piece.start, piece.end) for piece in pieces])
 
 
 def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, dict[str, int]] | None:

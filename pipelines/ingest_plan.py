@@ -113,7 +113,7 @@ def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: i
     """Raises ValueError for settings that do not fit the files, or a bound on memory that nothing fits."""
     num_shards, unpacked = settings.num_shards, _unpacked_bytes(files)
     window = max(map(_window_bytes, files)) if settings.memory else 0
-    within = memory.plan(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
+    within = memory.plan_memory(settings.memory, workers, settings.range_bytes, num_shards, unpacked, window)
     shared = within.workers > 1 or on_cluster
     parse = _parse_spec(settings, files, num_shards, within)
     rules = _thread_rules(settings, files)

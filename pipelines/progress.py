@@ -22,10 +22,10 @@ _EVERY_S = 0.5
 
 
 def human_bytes(number: float) -> str:
-    """1,536 as 1.5 kB: three digits at most, decimal units."""
+    """1,536 as 1.5 kB: three digits at most, decimal units. `memory.parse_size` reads it."""
     for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" or number >= 100 else f"{number:.1f} {unit}"
+        if number < 999.5:
+            return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
         number /= 1000
     return f"{number:.1f} TB"
 

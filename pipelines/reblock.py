@@ -11,8 +11,10 @@ are kept or dropped by ingest exactly as before (but for the offsets of rejects,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import itemgetter
 from typing import IO, Annotated
 
 import typer
@@ -23,9 +25,10 @@ from transforms.datasets import places
 from transforms.sources.rows import parquet
 from transforms.sources.streams import archives
 from transforms.sources.streams.pieces import read_chunk
-from transforms.sources.streams.unpack import CHUNK_BYTES, Limits, open_unpacked
+from transforms.sources.streams.unpack import Limits, open_unpacked
 
-BLOCK_BYTES = 64 << 20
+_BLOCK_BYTES = 64 << 20
+_HEAD_BYTES = 1 << 10  # in which a format shows
 _LEVEL = 3
 _FORMATS = {archives.MAGIC: "a .7z archive", parquet.MAGIC: "Parquet"}
 
@@ -39,7 +42,7 @@ class Reblocked:
     damage: str
 
 
-def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
+def run(source: str, output: str, block_bytes: int = _BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
     """Writes `source` as files of at least block_bytes of whole lines into the new folder `output`.
 
     The folder appears when all of it is written. Raises ValueError when `output` is there, is not local, or `source` is
@@ -56,23 +59,26 @@ def run(source: str, output: str, block_bytes: int = BLOCK_BYTES, limits: Limits
     stem = places.name(source).split(".")[0]
     files: list[str] = []
     num_bytes = 0
+    damage: list[str] = []
     with open_unpacked(source, limits or Limits()) as stream:
-        chunks = _Chunks(stream)
-        if what := _without_lines(chunks.head()):
+        chunks = _read(stream, damage)
+        head = b""
+        while len(head) < _HEAD_BYTES and (chunk := next(chunks, b"")):
+            head += chunk
+        if what := _without_lines(head):
             raise ValueError(f"{source} is {what}, which has no lines to cut at; give it to agora ingest as it is")
-        while block := chunks.block(block_bytes):
-            name = f"{stem}-{len(files):05d}.jsonl.zst"
-            with places.AtomicFile(places.join(partial, name)) as file:
+        for number, block in groupby(_cut(chain([head], chunks), block_bytes), itemgetter(0)):
+            files.append(f"{stem}-{number:05d}.jsonl.zst")
+            with places.AtomicFile(places.join(partial, files[-1])) as file:
                 packer = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compressobj()
-                for chunk in block:
+                for _, chunk in block:
                     file.write(packer.compress(chunk))
                     num_bytes += len(chunk)
                 file.write(packer.flush())
-            files.append(name)
     if not files:
-        raise ValueError(f"{source} holds nothing that could be read: {chunks.damage or 'it is empty'}")
+        raise ValueError(f"{source} holds nothing that could be read: {''.join(damage) or 'it is empty'}")
     os.rename(places.local_path(partial), places.local_path(output))
-    return Reblocked(tuple(files), num_bytes, chunks.damage)
+    return Reblocked(tuple(files), num_bytes, "".join(damage))
 
 
 def _without_lines(head: bytes) -> str | None:
@@ -82,52 +88,31 @@ def _without_lines(head: bytes) -> str | None:
     return next((what for magic, what in _FORMATS.items() if head.startswith(magic)), None)
 
 
-class _Chunks:
-    """A stream as blocks of chunks, each block but the last ending with a line's end."""
+def _read(stream: IO[bytes], damage: list[str]) -> Iterator[bytes]:
+    """The chunks of a stream as far as it can be read; what ended it before its time goes to `damage`."""
+    chunk, ended = read_chunk(stream)
+    while chunk:
+        yield chunk
+        chunk, ended = read_chunk(stream)
+    damage += [str(ended)] if ended else []
 
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._waiting = b""
-        self.damage = ""
-        self._ended = False
 
-    def head(self) -> bytes:
-        """The first bytes, which stay to be read."""
-        while not self._ended and len(self._waiting) < 1 << 10:
-            self._waiting += self._read()
-        return self._waiting[: 1 << 10]
-
-    def block(self, block_bytes: int) -> Iterator[bytes] | None:
-        """The chunks of the next block, to be read to the end before the next; None at the end."""
-        if not self._waiting:
-            self._waiting = self._read()
-        return self._block(block_bytes) if self._waiting else None
-
-    def _block(self, block_bytes: int) -> Iterator[bytes]:
-        left = block_bytes
-        while chunk := self._waiting or self._read():
-            self._waiting = b""
-            end = chunk.find(b"\n", max(left - 1, 0)) + 1  # of the line in which the block is full
-            if end:
-                self._waiting = chunk[end:]
-                yield chunk[:end]
-                return
-            left -= len(chunk)
-            yield chunk
-
-    def _read(self) -> bytes:
-        if self._ended:
-            return b""
-        chunk, damage = read_chunk(self._stream, CHUNK_BYTES)
-        self._ended = not chunk
-        self.damage = str(damage) if damage else ""
-        return chunk
+def _cut(chunks: Iterable[bytes], block_bytes: int) -> Iterator[tuple[int, bytes]]:
+    """Every byte in order, with the number of its block. A block ends with the line in which it is full."""
+    number, left = 0, block_bytes
+    for chunk in chunks:
+        while end := chunk.find(b"\n", max(left - 1, 0)) + 1:
+            yield number, chunk[:end]
+            number, chunk, left = number + 1, chunk[end:], block_bytes
+        if chunk:
+            yield number, chunk
+        left -= len(chunk)
 
 
 def command(
     source: Annotated[str, typer.Argument(metavar="FILE", help="A file of JSON lines: plain, .zst, .gz, .bz2 or .xz.")],
     output: Annotated[str, typer.Option("--output", "-o", help="The folder to make.")],
-    block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = BLOCK_BYTES,
+    block_bytes: Annotated[int, typer.Option(help="Unpacked bytes a file, to the end of a line.")] = _BLOCK_BYTES,
     max_unpack_ratio: Annotated[
         float, typer.Option(help="Stop where the file unpacks to more than so many times its size.")
     ] = Limits.max_ratio,

@@ -13,7 +13,7 @@ import typer
 from pipelines.command import Keep, Replace, Trust
 from transforms.datasets.standing import Existing
 
-KINDS = ("pretrain", "preference")
+_KINDS = ("pretrain", "preference")
 
 
 def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
@@ -45,8 +45,8 @@ def train(
     Settings follow as key=value: data=…, tokenizer=…, init=…, output=…, optimizer.lr=3e-4 and so on. On a cluster, run
     torchrun -m trainers.pretrain or trainers.preference with the same arguments.
     """
-    if kind not in KINDS:
-        raise ValueError(f"cannot train {kind!r}; it is one of {', '.join(KINDS)}")
+    if kind not in _KINDS:
+        raise ValueError(f"cannot train {kind!r}; it is one of {', '.join(_KINDS)}")
     launch(kind, [config, *context.args], processes)
 
 

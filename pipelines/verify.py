@@ -12,7 +12,7 @@ from pipelines.progress import summary
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems, unfinished
 
-DAMAGED = 1
+_DAMAGED = 1
 
 
 def command(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) -> None:
@@ -21,7 +21,7 @@ def command(place: Annotated[str, typer.Argument(help="Folder of a dataset.")]) 
     for problem in problems:
         console.print(f"[red]damaged[/] {escape(problem)}", soft_wrap=True, markup=True)
     if problems:
-        raise SystemExit(DAMAGED)
+        raise SystemExit(_DAMAGED)
     if note := unfinished(place):
         console.print(f"note: {note}", soft_wrap=True)
     manifest = load_manifest(place)

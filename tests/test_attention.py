@@ -11,7 +11,7 @@ from tokenizer.encoder import Encoder
 from trainers import attention, model, preference, pretrain
 from trainers.configs import ModelShape
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, pair_batches, plan
+from trainers.data.preference import Lengths, pair_batches, plan_parts
 from trainers.data.rows import Ints, PairBatch
 from trainers.launch import check_isolation
 from trainers.model import RewardModel
@@ -45,7 +45,7 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreferenceData, li
     write_preference(folder / "pairs", encoder, groups=24)
     data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
     lengths = Lengths(128, 256)
-    parts, cuts = plan(data, range(12), lengths)
+    parts, cuts = plan_parts(data, range(12), lengths)
     assert cuts.tokens_cut == 0
     return data, pair_batches(data, parts, lengths, 0, 1, 2, encoder.pad), lengths
 

@@ -34,7 +34,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, output: Path, **settings: object) -> Path:
     config = configs.load(PreferenceConfig, "preference", arguments(folder, output, "preference", **settings))
-    assert launch.run(config, preference.build) == 0
+    assert launch.run(config, preference.make_job) == 0
     return output / "export" / "model.safetensors"
 
 

@@ -39,7 +39,7 @@ def whole_on_two(folder: Path) -> Path:
 
 def train(folder: Path, output: Path, **settings: object) -> Path:
     config = configs.load(PretrainConfig, "pretrain", arguments(folder, output, "pretrain", **settings))
-    assert launch.run(config, pretrain.build) == 0
+    assert launch.run(config, pretrain.make_job) == 0
     return output
 
 

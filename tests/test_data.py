@@ -15,7 +15,7 @@ from tests.training_data import tokenizer_place, write_curriculum, write_prefere
 from tokenizer.encoder import Encoder
 from trainers.data.curriculum import CurriculumLoader
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan
+from trainers.data.preference import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan_parts
 from trainers.data.rows import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import preference_schema
@@ -153,7 +153,7 @@ def test_other_lengths_make_other_rows_and_are_refused(
 
 def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path, encoder: Encoder) -> None:
     loader = preference(folder, encoder)
-    parts, _ = plan(loader.data, [0], Lengths(128, 256))
+    parts, _ = plan_parts(loader.data, [0], Lengths(128, 256))
     (batch,) = pair_batches(loader.data, parts, Lengths(128, 256), 0, 1, 2, encoder.pad)
     group = loader.data.group(0)
     ids = batch.rows.tokens[0]
@@ -170,7 +170,7 @@ def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path
 def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, encoder: Encoder) -> None:
     tight = Lengths(24, 48)
     loader = preference(folder, encoder, lengths=tight)
-    parts, cuts = plan(loader.data, range(len(loader.data)), tight)
+    parts, cuts = plan_parts(loader.data, range(len(loader.data)), tight)
     assert cuts.prompts_cut
     assert cuts.responses_cut
     assert cuts.tokens_cut
@@ -187,7 +187,7 @@ def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, 
 def test_what_is_cut_is_counted_and_the_end_of_the_prompt_stays(folder: Path, encoder: Encoder) -> None:
     tight = Lengths(24, 4_096)  # no group is split
     data = preference(folder, encoder).data
-    parts, cuts = plan(data, range(len(data)), tight)
+    parts, cuts = plan_parts(data, range(len(data)), tight)
     stored = sum(prompt + sum(responses) for prompt, responses in map(data.lengths, range(len(data))))
     assert stored == sum(part.tokens for part in parts) + cuts.tokens_cut
     assert cuts.prompts_cut > 1

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.build import Build
+from pipelines.build import BuildFile
 from pipelines.ingest import run
 from pipelines.ingest_plan import IngestSettings, inputs_of, parse_input
 from tests import laws
@@ -265,7 +265,7 @@ def test_every_input_is_read_in_its_own_way(tmp_path: Path) -> None:
     found = sorted(post["doc_id"].rpartition(":")[0] for post in laws.all_rows(tmp_path / "out"))
     assert found == ["jsonl:words", "reddit:reddit.com", "set-a:one", "set-a:one", "set-b:two", "set-b:two",
                      "stackexchange:x.example"]  # fmt: skip
-    build = strict_yaml.parse(Build, (
+    build = strict_yaml.parse(BuildFile, (
         f"output: {at}/build\nannotate: {{}}\ninputs:\n  - {{path: {at}/a, site: one, mapping: {at}/a.yaml}}\n"
         f"  - {{path: {at}/b/rows.jsonl, site: two, mapping: {at}/b.yaml}}\n  - {{path: {at}/dump, site: x.example}}\n"
         f"  - {{path: {at}/RS_2020-09}}\n  - {{path: {at}/plain.jsonl, site: words}}\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import shutil
 import subprocess
 import sys
@@ -186,7 +187,7 @@ def test_no_pair_is_an_error() -> None:
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = write_all(tmp_path_factory.mktemp("evaluate"))
     config = configs.load(PreferenceConfig, "preference", arguments(place, place / "pm", "preference", epochs=3))
-    assert launch.run(config, preference.build) == 0
+    assert launch.run(config, preference.make_job) == 0
     return place
 
 
@@ -225,7 +226,9 @@ def test_the_command_prints_the_result_and_errors_name_the_remedy(folder: Path, 
     command = [sys.executable, "-m", "trainers.evaluate"]
     done = subprocess.run([*command, *places, "bootstrap=100"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "accuracy" in done.stderr
+    assert re.match(
+        r"evaluate: holdout, \d+ pairs of \d+ prompts, 95% intervals\n  accuracy  \d\.\d{3} \[", done.stderr
+    )
     assert "longer" in done.stderr
     with pytest.raises(ValueError, match=r"preference"):
         evaluate.run(config_of(folder, tmp_path / "other", data=str(folder / "curriculum")))

@@ -29,9 +29,9 @@ SHAPE = ModelShape(hidden_size=32, layers=2, heads=2, kv_heads=1, head_dim=16, i
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = write_all(tmp_path_factory.mktemp("export"))
     lm = configs.load(PretrainConfig, "pretrain", arguments(place, place / "lm", "pretrain", max_steps=4))
-    assert launch.run(lm, pretrain.build) == 0
+    assert launch.run(lm, pretrain.make_job) == 0
     settings = arguments(place, place / "pm", "preference", max_steps=6, init=place / "lm" / "export", tokenizer="")
-    assert launch.run(configs.load(PreferenceConfig, "preference", settings), preference.build) == 0
+    assert launch.run(configs.load(PreferenceConfig, "preference", settings), preference.make_job) == 0
     return place
 
 

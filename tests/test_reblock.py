@@ -10,6 +10,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipelines import reblock
 from pipelines.ingest import run as ingest
 from pipelines.ingest_plan import IngestSettings
 from pipelines.reblock import run
@@ -42,6 +43,27 @@ def test_the_blocks_are_the_file(tmp_path_factory: pytest.TempPathFactory, rows:
         assert block.endswith(b"\n")
         assert len(block) >= block_bytes
         assert b"\n" not in block[block_bytes - 1 : -1], "a block ends with the line in which it is full"
+
+
+def blocks_of(data: bytes, block_bytes: int) -> list[bytes]:
+    """The rule, byte by byte: a block ends with the line in which it is full."""
+    blocks = [b""]
+    for number in data:
+        blocks[-1] += bytes([number])
+        if number == ord("\n") and len(blocks[-1]) >= block_bytes:
+            blocks.append(b"")
+    return [block for block in blocks if block]
+
+
+@given(st.lists(st.text("ab\n", min_size=1, max_size=9), max_size=9), st.integers(1, 12))
+def test_blocks_are_the_same_however_a_file_comes_in_chunks(chunks: list[str], block_bytes: int) -> None:
+    data = "".join(chunks).encode()
+    found: dict[int, bytes] = {}
+    for number, chunk in reblock._cut([chunk.encode() for chunk in chunks], block_bytes):
+        assert chunk
+        found[number] = found.get(number, b"") + chunk
+    assert [*found] == [*range(len(found))]
+    assert [*found.values()] == blocks_of(data, block_bytes)
 
 
 def test_ingest_reads_the_blocks_as_it_reads_the_whole(tmp_path: Path) -> None:

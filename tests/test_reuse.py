@@ -20,7 +20,9 @@ from transforms.datasets.fates import Drop
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.names import RUN
 from transforms.ingest import parse_cache
+from transforms.ingest.accounts import Account
 from transforms.sources import kinds
+from transforms.sources.inputs import Input, find_files
 from transforms.sources.records import Record
 from transforms.sources.source import Reading
 from transforms.sources.stackexchange import source as stackexchange
@@ -107,19 +109,45 @@ def test_a_killed_run_is_continued_with_the_ranges_that_are_missing(
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "again")
 
 
-def test_ranges_of_several_cuts_make_up_a_file_once() -> None:
-    cuts = [[0, 10, 20], [0, 7, 14, 21]]
-    parts = [
-        parse_cache.Part(start, end, "", 0, 0, "", ())
-        for cut in cuts
-        for start, end in zip(cut, [*cut[1:], None], strict=True)
-    ]
-    for missing in range(len(parts)):
-        left = parts[:missing] + parts[missing + 1 :]
-        chain = parse_cache._end_to_end(left)
-        assert [part.start for part in chain] == cuts[missing < 3]
-        assert [part.end for part in chain] == [*cuts[missing < 3][1:], None]
-    assert parse_cache._end_to_end(parts[1:3]) == []
+def test_ranges_of_several_cuts_make_up_a_file_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dump = write(tmp_path / "a.xml", posts(*forum(40)))
+    cache = tmp_path / "cache"
+    ingest(tmp_path / "whole", dump, settings=settings(reuse=str(cache)))
+    (complete,) = cache.rglob("complete.json")
+    complete.unlink()  # killed just before
+    earlier = set(complete.parent.iterdir())
+    min(path for path in earlier if path.suffix == ".arrow").write_bytes(b"no rows")  # of that cut none is used
+    ingest(tmp_path / "other", dump, settings=settings(reuse=str(cache), range_bytes=700))
+    parts = [parse_cache._part(values) for values in json.loads(complete.read_bytes())]
+    assert [part.start for part in parts] == [*range(0, dump.stat().st_size, 700)]
+    assert [part.end for part in parts] == [*(part.start for part in parts[1:]), None]
+    assert not any(path.exists() for path in earlier)
+    assert len(list(complete.parent.iterdir())) == 2 * len(parts) + 1
+    # Killed once more: of the same cut, only what is damaged is read again.
+    complete.unlink()
+    (complete.parent / parts[3].path).write_bytes(b"no rows")
+    starts: list[object] = []
+    reads(monkeypatch, lambda start, how: starts.append(start))
+    for name in ("again", "and again"):
+        ingest(tmp_path / name, dump, settings=settings(reuse=str(cache), range_bytes=700))
+        laws.assert_same_bytes(tmp_path / "whole", tmp_path / name)
+        assert starts == [parts[3].start]
+
+
+def test_a_file_is_complete_only_with_all_its_ranges(tmp_path: Path) -> None:
+    (file,) = find_files([Input(str(write(tmp_path / "a.xml", posts(row(1)))), site=SITE)])
+    cache = parse_cache.ParseCache(str(tmp_path / "cache"), "0" * 16)
+    ranges = [(0, 10), (10, 20), (20, None)]
+    for start, end in (*ranges[:2], (0, 20)):
+        assert not list(cache.keep([], file, start, end, Account()))
+    before = places.list_files(cache.place)
+    cache.complete(file, ranges)
+    assert places.list_files(cache.place) == before
+    assert cache.find(file) == ([], "3 of its ranges were read before")
+    assert not list(cache.keep([], file, *ranges[2], Account()))
+    cache.complete(file, ranges)
+    assert [(cached.part.start, cached.part.end) for cached in cache.find(file)[0]] == ranges
+    assert len(places.list_files(cache.place)) == 2 * len(ranges) + 1
 
 
 def test_a_damaged_cache_is_read_past(tmp_path: Path) -> None:
@@ -197,7 +225,7 @@ def test_a_shard_in_parts_has_the_same_bytes(tmp_path: Path, monkeypatch: pytest
     dump = write(tmp_path / "Posts.xml", posts(*rows))
     ingest(tmp_path / "whole", dump, settings=settings())
     plan = pipeline.memory.MemoryPlan(1, 3000, spill_bytes=4000, batch_chars=500, num_parts=8, run_bytes=300)
-    monkeypatch.setattr(pipeline.memory, "plan", lambda *given: plan)
+    monkeypatch.setattr(pipeline.memory, "plan_memory", lambda *given: plan)
     ingest(tmp_path / "parts", dump, settings=settings(memory="300MB"))
     laws.assert_same_bytes(tmp_path / "whole", tmp_path / "parts")
     conserved(tmp_path / "parts")

@@ -62,22 +62,24 @@ def test_what_is_no_size(text: str) -> None:
 
 
 def test_plans() -> None:
-    assert memory.plan(None, 2, 5, 4, 10**8) == memory.MemoryPlan(2, 5)
-    assert memory.plan(None, 2, 5, 4, 10**10).num_parts == 32  # shards far larger than usual, by the user's number
-    tight, wide = (memory.plan(bound, 2, 1 << 25, 4, 10**9) for bound in ("500MB", "8GB"))
+    assert memory.plan_memory(None, 2, 5, 4, 10**8) == memory.MemoryPlan(2, 5)
+    assert (
+        memory.plan_memory(None, 2, 5, 4, 10**10).num_parts == 32
+    )  # shards far larger than usual, by the user's number
+    tight, wide = (memory.plan_memory(bound, 2, 1 << 25, 4, 10**9) for bound in ("500MB", "8GB"))
     assert (tight.workers, wide.workers) == (1, 2)
     assert tight.num_parts > wide.num_parts
     assert tight.spill_bytes < wide.spill_bytes
     with pytest.raises(ValueError, match=r"unpacking an input 2\.0 GB \(its window\); give at least 2\.4 GB"):
-        memory.plan("1GB", 1, 1, 16, 10**9, 2 * 10**9)
-    assert memory.plan("4GB", 2, 1, 16, 10**9, 2 * 10**9).workers == 1  # either may get the file
+        memory.plan_memory("1GB", 1, 1, 16, 10**9, 2 * 10**9)
+    assert memory.plan_memory("4GB", 2, 1, 16, 10**9, 2 * 10**9).workers == 1  # either may get the file
     with pytest.raises(ValueError, match="too little: Python"):
-        memory.plan("100MB", 1, 1, 1, 1)
-    assert memory.plan("400MB", 1, 1, 32, 2 * 10**9).num_parts == 8
-    assert memory.plan("400MB", 1, 1, 512, 20 * 10**9).num_parts == 8  # the shards are smaller, too
+        memory.plan_memory("100MB", 1, 1, 1, 1)
+    assert memory.plan_memory("400MB", 1, 1, 32, 2 * 10**9).num_parts == 8
+    assert memory.plan_memory("400MB", 1, 1, 512, 20 * 10**9).num_parts == 8  # the shards are smaller, too
     with pytest.raises(ValueError, match="more than 512 parts; give more memory, or --num-shards 32"):
-        memory.plan("400MB", 1, 1, 16, 10**11)
-    assert memory.plan("400MB", 1, 1, 32, 10**11).num_parts == 512
+        memory.plan_memory("400MB", 1, 1, 16, 10**11)
+    assert memory.plan_memory("400MB", 1, 1, 32, 10**11).num_parts == 512
 
 
 def test_disk_is_checked_before_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +93,9 @@ def test_no_worker_waits_long_for_the_last_range_of_another() -> None:
     usual = 32 << 20
     for num_bytes in (10**7, 5 * 10**8, 10**10):
         for workers in (2, 3, 16):
-            ranges = memory.plan(None, workers, usual, 16, num_bytes).range_bytes
+            ranges = memory.plan_memory(None, workers, usual, 16, num_bytes).range_bytes
             assert num_bytes >= 16 * workers * ranges or ranges == 4 << 20
             assert ranges <= usual
-    assert memory.plan(None, 2, usual, 16, 10**10).range_bytes == usual
-    assert memory.plan(None, 1, usual, 16, 10**7).range_bytes == usual  # nobody waits
-    assert memory.plan(None, 2, 1000, 16, 10**7).range_bytes == 1000
+    assert memory.plan_memory(None, 2, usual, 16, 10**10).range_bytes == usual
+    assert memory.plan_memory(None, 1, usual, 16, 10**7).range_bytes == usual  # nobody waits
+    assert memory.plan_memory(None, 2, 1000, 16, 10**7).range_bytes == 1000

@@ -30,8 +30,8 @@ from transforms.datasets.verify import find_problems
 ROOT = Path(__file__).parents[1]
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 TRAINERS: dict[str, tuple[Any, Any]] = {
-    "pretrain": (PretrainConfig, pretrain.build),
-    "preference": (PreferenceConfig, preference.build),
+    "pretrain": (PretrainConfig, pretrain.make_job),
+    "preference": (PreferenceConfig, preference.make_job),
 }
 
 
@@ -42,8 +42,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(folder: Path, output: Path, trainer: str, **settings: object) -> list[dict[str, Any]]:
     """A run in this process; returns its metrics."""
-    kind, build = TRAINERS[trainer]
-    assert launch.run(configs.load(kind, trainer, arguments(folder, output, trainer, **settings)), build) == 0
+    kind, make_job = TRAINERS[trainer]
+    assert launch.run(configs.load(kind, trainer, arguments(folder, output, trainer, **settings)), make_job) == 0
     return metrics(output)
 
 
@@ -287,7 +287,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(
 
     monkeypatch.setattr(loop, "_report", report_and_signal)
     config = configs.load(PretrainConfig, "pretrain", arguments(folder, tmp_path / "run", "pretrain"))
-    assert launch.run(config, pretrain.build) == loop.PREEMPTED
+    assert launch.run(config, pretrain.make_job) == loop.PREEMPTED
     monkeypatch.undo()
     assert not (tmp_path / "run" / "export" / "manifest.json").exists()
     resumed = train(folder, tmp_path / "run", "pretrain")

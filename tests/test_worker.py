@@ -156,13 +156,18 @@ def command(number: int):
         p | beam.Create(range(number)) | beam.Map(slow)
     print("ended", flush=True)
 
-if __name__ == "__main__":
-    run_app(app, "run")
+run_app(app, "run")  # whoever runs the main module again in a worker would begin anew
 """
 
 
-def test_workers_need_no_standard_input(tmp_path: Path) -> None:
-    (tmp_path / "run.py").write_text(RUN)
+NO_NAME = """
+import socket
+socket.getfqdn = lambda *_: "nowhere.invalid"
+"""
+
+
+def test_workers_need_neither_standard_input_nor_the_main_module(tmp_path: Path) -> None:
+    (tmp_path / "run.py").write_text(NO_NAME + RUN)  # on a machine whose name leads nowhere, as laptops' do
     command = f"exec {sys.executable} {tmp_path / 'run.py'} 4 <&-"
     done = subprocess.run(["sh", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=60, env=WITH_ROOT)
     assert done.stdout.split() == ["begins", "ended"], done.stderr

@@ -18,7 +18,7 @@ PAD = "<|pad|>"
 CONTROL_TOKENS = (END_OF_TEXT, MESSAGE_START, MESSAGE_END, PAD)
 """In the order of their ids, the first after that of <unk>."""
 
-ROLES = ("system", "user", "assistant")
+_ROLES = ("system", "user", "assistant")
 
 Message = Mapping[str, str]  # role, content
 
@@ -41,8 +41,8 @@ def prompt_turns(messages: Sequence[Message]) -> list[str]:
         raise ValueError("a prompt needs at least one message; got none")
     for index, message in enumerate(messages):
         role = message["role"]
-        if role not in ROLES:
-            raise ValueError(f"message {index} has the role {role!r}; wanted one of {', '.join(ROLES)}")
+        if role not in _ROLES:
+            raise ValueError(f"message {index} has the role {role!r}; wanted one of {', '.join(_ROLES)}")
         if role == "system" and index:
             raise ValueError(f"message {index} is a system message; only the first may be one")
     system = [] if messages[0]["role"] == "system" else ["system\n"]

@@ -26,6 +26,7 @@ class Fit:
 
     @property
     def bytes_per_token(self) -> float:
+        """UTF-8 bytes a token; 0 without tokens."""
         return self.bytes / self.tokens if self.tokens else 0.0
 
     @property
@@ -35,6 +36,7 @@ class Fit:
 
     @property
     def round_trip_rate(self) -> float:
+        """The share of texts that decode to what they were; 0 without texts."""
         return self.round_trips / self.texts if self.texts else 0.0
 
     def to_dict(self) -> dict[str, object]:

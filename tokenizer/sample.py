@@ -46,6 +46,7 @@ class Reservoir:
 
     @property
     def num_bytes(self) -> int:
+        """UTF-8 bytes of the texts that it holds."""
         return self._bytes
 
     def __len__(self) -> int:

@@ -17,7 +17,7 @@ import sentencepiece
 
 from tokenizer.chat import CONTROL_TOKENS, UNKNOWN
 
-MAX_LINE_BYTES = 4096  # longer lines are cut at a space
+_MAX_LINE_BYTES = 4096  # longer lines are cut at a space
 _THREADS = 2  # fixed: it is stored in the model
 _SPACE = "\u2581"  # how SentencePiece writes a space
 # What it says of a vocabulary that the text is too small for, and of one that is too small for the text.
@@ -26,6 +26,8 @@ _TOO_SMALL = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
 
 
 class PieceKind(StrEnum):
+    """What a piece stands for; BYTE is one byte of a character that has no piece."""
+
     NORMAL = "normal"
     UNKNOWN = "unknown"
     CONTROL = "control"
@@ -41,7 +43,7 @@ class Piece:
     kind: PieceKind
 
 
-def training_lines(text: str, max_bytes: int = MAX_LINE_BYTES) -> Iterator[str]:
+def training_lines(text: str, max_bytes: int = _MAX_LINE_BYTES) -> Iterator[str]:
     """The lines of a text without their ends and without empty ones, each at most `max_bytes` long in UTF-8.
 
     A longer line is cut before a space, or between characters where it has none: nothing is left out.
@@ -86,7 +88,7 @@ def train(lines: Iterable[str], vocab_size: int, character_coverage: float) -> b
             eos_id=-1,
             pad_id=-1,
             control_symbols=list(CONTROL_TOKENS),
-            max_sentence_length=2 * MAX_LINE_BYTES,
+            max_sentence_length=2 * _MAX_LINE_BYTES,
             input_sentence_size=0,  # all of them
             shuffle_input_sentence=False,
             num_threads=_THREADS,

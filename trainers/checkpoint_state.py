@@ -23,6 +23,8 @@ _WRITER = re.compile(r"__(\d+)_")  # dcp's names begin with the rank that wrote 
 
 
 class FileRecord(TypedDict):
+    """What a file of a checkpoint must be: its size, and XXH3-128 in hexadecimal."""
+
     bytes: int
     xxh3: str
 
@@ -76,6 +78,7 @@ def read(checkpoint: Path) -> State:
 
 
 def folder_name(step: int) -> str:
+    """Of the checkpoint that was saved after so many steps."""
     return f"step-{step:08d}"
 
 

@@ -2,7 +2,7 @@
 
 A configuration is a file, or the name of one shipped in `trainers/configs/<kind>/<name>.yaml`. Unknown and repeated
 keys, and values of another type, are errors. What a run *is* (its fingerprint) leaves out places and everything that
-changes the speed or the reporting of a run and not its arithmetic: NOT_IDENTITY is the one list of that.
+changes the speed or the reporting of a run and not its arithmetic: _NOT_IDENTITY is the one list of that.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ C = typing.TypeVar("C")
 SHIPPED = Path(__file__).with_name("configs")
 
 # Keys that do not change what is trained beyond float noise: places, machine, reporting.
-NOT_IDENTITY = frozenset(
+_NOT_IDENTITY = frozenset(
     (
         *("data", "tokenizer", "output", "init", "validation", "replace", "keep", "max_steps"),
         *("threads", "micro_sequences", "micro_rows"),
@@ -170,7 +170,7 @@ class PreferenceConfig(RunConfig):
         super().__post_init__()
         for name in ("epochs", "global_pairs", "micro_rows"):
             _at_least(name, getattr(self, name), 1)
-        check_lengths(self.sequence_tokens, self.row_tokens)
+        _check_lengths(self.sequence_tokens, self.row_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,7 +196,7 @@ class EvaluateConfig:
         _at_least("threads", self.threads, 1)
 
 
-def check_lengths(sequence_tokens: int, row_tokens: int) -> None:
+def _check_lengths(sequence_tokens: int, row_tokens: int) -> None:
     """A row must hold any single pair: a prompt with two responses needs at most twice sequence_tokens."""
     _at_least("sequence_tokens", sequence_tokens, 8)
     if row_tokens < 2 * sequence_tokens:
@@ -208,7 +208,7 @@ def check_lengths(sequence_tokens: int, row_tokens: int) -> None:
 
 def identity(config: RunConfig) -> dict[str, object]:
     """The settings that decide what is trained: goes into fingerprints, and is what a resumed run must repeat."""
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in NOT_IDENTITY}
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NOT_IDENTITY}
     parallel = typing.cast("dict[str, object]", settings.pop("parallel"))
     settings["precision"] = parallel["precision"]
     if config.init:

@@ -78,6 +78,7 @@ class Reader(FileSystemReader):
         self._metadata = metadata
 
     def read_metadata(self) -> Metadata:  # without `rank`, so that dcp looks for no other table
+        """The checkpoint's table, as it was checked."""
         return self._metadata
 
 
@@ -85,6 +86,7 @@ class Planner(DefaultLoadPlanner):
     """dcp's planner, which takes values for what `weights_only` makes of them."""
 
     def load_bytes(self, read_item: ReadItem, value: io.BytesIO) -> None:
+        """Reads a value that is no tensor. Raises what torch does for anything but plain data."""
         plain = io.BytesIO()
         torch.save(torch.load(value, weights_only=True), plain)  # dcp's own planner reads its bytes without limits
         plain.seek(0)

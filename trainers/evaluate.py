@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ from transforms.datasets.schema import SCORES
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import EVALUATION, MODEL, Wanted, make_one
 
-REPORT = "evaluation.json"
-SCORES_FILE = "data/scores.arrow"
+_REPORT = "evaluation.json"
+_SCORES_FILE = "data/scores.arrow"
 
 
 def run(config: EvaluateConfig) -> Manifest:
@@ -53,7 +53,7 @@ def run(config: EvaluateConfig) -> Manifest:
         report = metrics.summary(scored_pairs(groups, rewards), config.bootstrap, config.seed)
         _write(build, groups, rewards, {**settings, **report})
 
-    wanted = Wanted(config.output, spec, [SCORES_FILE, REPORT], [config.model, config.data])
+    wanted = Wanted(config.output, spec, [_SCORES_FILE, _REPORT], [config.model, config.data])
     return make_one(wanted, Existing.of(config.replace, config.keep), write)
 
 
@@ -70,14 +70,14 @@ def _score(config: EvaluateConfig, limit: int) -> tuple[list[Group], list[np.nda
     return [data.group(index) for index in range(len(data))], rewards
 
 
-def _write(build: Build, groups: Sequence[Group], rewards: Sequence[np.ndarray], report: dict[str, object]) -> None:
+def _write(build: Build, groups: Sequence[Group], rewards: Sequence[np.ndarray], report: Mapping[str, object]) -> None:
     responses = sum(len(group.responses) for group in groups)
     pairs = sum(len(group.chosen) for group in groups)
     counts = {"evaluation": {"pairs": pairs, "groups": len(groups), "responses": responses}}
     table = _scores(groups, rewards)
-    shards.write_shard(build, SCORES_FILE, SCORES, [table], counts=counts)
+    shards.write_shard(build, _SCORES_FILE, SCORES, [table], counts=counts)
     text = json.dumps({**report, "responses": responses}, indent=1, sort_keys=True, ensure_ascii=False)
-    build.write_file(REPORT, text.encode() + b"\n")
+    build.write_file(_REPORT, text.encode() + b"\n")
 
 
 def _scores(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> pa.Table:
@@ -92,6 +92,7 @@ def _scores(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> pa.Table:
 
 
 def main() -> int:
+    """The command line; returns the exit status: 0 done, 1 failed and said why, 2 without arguments."""
     arguments = sys.argv[1:]
     if not arguments or arguments[0] in ("-h", "--help"):
         print(__doc__)
@@ -102,23 +103,20 @@ def main() -> int:
     except (ValueError, RuntimeError, OSError) as error:
         print(shown.message(f"evaluate: {error}"), file=sys.stderr)
         return 1
-    report = json.loads(places.read_bytes(places.join(config.output, REPORT)))
-    print(describe(report), file=sys.stderr)
+    report = json.loads(places.read_bytes(places.join(config.output, _REPORT)))
+    print(_describe(report, config.split), file=sys.stderr)
     return 0
 
 
-def describe(report: dict[str, object]) -> str:
+def _describe(report: metrics.Summary, split: str) -> str:
     """The evaluation in a few lines."""
 
-    def shown(estimate: object) -> str:
-        assert isinstance(estimate, dict)
+    def shown(estimate: metrics.Estimate) -> str:
         return f"{estimate['value']:.3f} [{estimate['low']:.3f}, {estimate['high']:.3f}]"
 
-    lines = [f"evaluate: {report['split']}, {report['pairs']:,} pairs of {report['groups']:,} prompts, 95% intervals"]
+    lines = [f"evaluate: {split}, {report['pairs']:,} pairs of {report['groups']:,} prompts, 95% intervals"]
     lines.append(f"  accuracy  {shown(report['accuracy'])}   loss {shown(report['loss'])}")
-    trivial = report["baselines"]
-    assert isinstance(trivial, dict)
-    for name, values in trivial.items():
+    for name, values in report["baselines"].items():
         lines.append(f"  {name:<9} {shown(values['accuracy'])}   ours above it by {shown(values['difference'])}")
     return "\n".join(lines)
 

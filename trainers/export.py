@@ -18,7 +18,7 @@ from transforms.datasets.opening import Opened
 
 FOLDER = "export"
 # What transformers' AutoTokenizer reads; a tokenizer folder holds some of them.
-TOKENIZER_FILES = (
+_TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
     "special_tokens_map.json",
@@ -47,7 +47,7 @@ def write(
         tied = {f"hf.{name}" for name in model.hf.all_tied_weights_keys}
         state = {name.removeprefix("hf."): tensor for name, tensor in weights.items() if name not in tied}
         model.hf.save_pretrained(scratch, state_dict=state)
-        for name in TOKENIZER_FILES:
+        for name in _TOKENIZER_FILES:
             source = places.join(tokenizer, name)
             if places.exists(source):
                 (scratch / name).write_bytes(places.read_bytes(source))

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from torch import Tensor, nn
 
@@ -21,7 +22,7 @@ from trainers import checkpoint, configs, export, loop, parallel
 from trainers.attention import isolation_leak, refuse_leak
 from trainers.configs import RunConfig
 from trainers.data.checking import FileCheck
-from trainers.data.rows import Loader
+from trainers.data.rows import Loader, Micro
 from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
@@ -40,12 +41,12 @@ _LEAK_TOLERANCE = {"fp32": 1e-3, "bf16": 5e-2}  # float noise, as a share of wha
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Micro]):
     """What one trainer brings: its data, its loss, its model, and the check that packed rows are isolated."""
 
     name: str
-    loader: Loader
-    task: Task
+    loader: Loader[Micro]
+    task: Task[Micro]
     data: Dataset
     build_model: Callable[[], LanguageModel | RewardModel]
     outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
@@ -53,33 +54,34 @@ class Job:
     summary: str
 
 
-Build = Callable[[Encoder, RunConfig], Job]
+Config = TypeVar("Config", bound=RunConfig)
+MakeJob = Callable[[Encoder, Config], Job[Micro]]
 
 
-def run(config: RunConfig, build: Build) -> int:
+def run(config: Config, make_job: MakeJob[Config, Micro]) -> int:
     """Trains and exports; returns the exit status (0 done, loop.PREEMPTED saved and to be run again)."""
     ranks = parallel.start(config.parallel, config.threads)
-    status = _run(config, build, ranks)
+    status = _run(config, make_job, ranks)
     ranks.close()  # not after an error: it waits for the other ranks, which may never come, and torchrun ends them
     return status
 
 
-def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
+def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
     tokenizer = config.tokenizer or config.init
     for place in {tokenizer, config.init} - {""}:
         check_folder(place)
     encoder = Encoder.load(tokenizer)
-    job = build(encoder, config)
+    job = make_job(encoder, config)
     steps = min(config.max_steps or job.loader.steps, job.loader.steps)
+    settings = {**configs.identity(config), "steps": steps}  # the schedule is over these
+    parents = {"data": job.data.digest, "tokenizer": encoder.sha256, "init": _digest(config.init)}
     identity = {
         "trainer": job.name,
-        "settings": {**configs.identity(config), "steps": steps},  # the schedule is over these
-        "data": job.data.digest,
-        "tokenizer": encoder.sha256,
-        "init": _digest(config.init),
+        "settings": settings,
+        **parents,
         "versions": MODEL.versions(),
     }
-    spec = _spec(identity)
+    spec = MODEL.spec({"trainer": job.name, **settings}, {role: digest for role, digest in parents.items() if digest})
     output = Path(config.output)
     log = RunLog(output, job.name, steps, ranks.first)
     folder = str(output / export.FOLDER)
@@ -108,7 +110,7 @@ def _run(config: RunConfig, build: Build, ranks: Ranks) -> int:
     return 0
 
 
-def _shard(job: Job, config: RunConfig, ranks: Ranks) -> LanguageModel | RewardModel:
+def _shard(job: Job[Micro], config: RunConfig, ranks: Ranks) -> LanguageModel | RewardModel:
     model = job.build_model()
     sharded = parallel.shard(
         model, layers(model), model.full_precision, ranks, config.parallel.activation_checkpointing
@@ -154,14 +156,6 @@ def _lost(opened: Opened | None) -> str:
     return ""
 
 
-def _spec(identity: Mapping[str, object]) -> DatasetSpec:
-    parents = {role: str(identity[role]) for role in ("data", "tokenizer", "init") if identity[role]}
-    settings = {"trainer": identity["trainer"]}
-    extra = identity["settings"]
-    assert isinstance(extra, dict)
-    return MODEL.spec({**settings, **extra}, parents)
-
-
 def _digest(init: str) -> str:
     """What names the model a run starts from: its manifest, or the bytes of its files. A hub name names itself."""
     if not init:
@@ -174,13 +168,15 @@ def _digest(init: str) -> str:
     return fingerprint([[name, places.sha256(places.join(init, name))] for name in names])
 
 
-def main(arguments: Sequence[str], usage: str, kind: type[RunConfig], folder: str, build: Build) -> int:
+def main(
+    arguments: Sequence[str], usage: str, kind: type[Config], folder: str, make_job: MakeJob[Config, Micro]
+) -> int:
     """The command line of a trainer: `[CONFIG] key=value ...`."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(usage)
         return 0 if arguments else 2
     try:
-        return run(configs.load(kind, folder, arguments), build)
+        return run(configs.load(kind, folder, arguments), make_job)
     except (ValueError, RuntimeError, OSError) as error:
         print(shown.message(f"{folder}: {error}"), file=sys.stderr)
         return 1

@@ -17,14 +17,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from trainers import checkpoint, parallel
 from trainers.configs import Optimizer, RunConfig, Schedule
-from trainers.data.rows import GlobalBatch, Loader, check_state
+from trainers.data.rows import GlobalBatch, Loader, Micro, check_state
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
 from transforms.datasets.ids import keyed_hash
@@ -33,14 +33,17 @@ PREEMPTED = 75  # exit status: saved after a signal, run the same command again 
 _NAMED_IDS = 20  # of a skipped batch, in the log
 
 
-class Task(Protocol):
+_Taken = TypeVar("_Taken", contravariant=True)
+
+
+class Task(Protocol[_Taken]):
     """What is trained: the loss of a micro-batch, and what is reported of it."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """Of the sums below; the first is the loss."""
 
-    def loss(self, model: nn.Module, micro_batch: Any, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+    def loss(self, model: nn.Module, micro_batch: _Taken, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
         """The micro-batch's summed loss, with its graph, and one number for each of `names`."""
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
@@ -87,8 +90,8 @@ def make_optimizer(model: nn.Module, settings: Optimizer) -> torch.optim.AdamW:
 def train_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    task: Task,
-    batch: GlobalBatch,
+    task: Task[Micro],
+    batch: GlobalBatch[Micro],
     largest: float,
     ranks: Ranks,
     stop: bool,
@@ -115,8 +118,8 @@ def train(
     steps: int,
     identity: Mapping[str, object],
     model: nn.Module,
-    loader: Loader,
-    task: Task,
+    loader: Loader[Micro],
+    task: Task[Micro],
     ranks: Ranks,
     log: RunLog,
     may_save: Callable[[], None],
@@ -169,7 +172,7 @@ def _resume(
     identity: Mapping[str, object],
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
-    loader: Loader,
+    loader: Loader[Micro],
     ranks: Ranks,
     log: RunLog,
     replace: bool,
@@ -195,7 +198,13 @@ def _resume(
 
 
 def _report(
-    log: RunLog, task: Task, result: StepResult, batch: GlobalBatch, step: int, rate: float, seconds: float
+    log: RunLog,
+    task: Task[Micro],
+    result: StepResult,
+    batch: GlobalBatch[Micro],
+    step: int,
+    rate: float,
+    seconds: float,
 ) -> None:
     values = task.report(result.sums, batch.count)
     speed = batch.tokens / seconds if seconds else 0.0
@@ -205,7 +214,7 @@ def _report(
     log.progress(step, f"{shown}  {speed:,.0f} tokens/s")
 
 
-def _skip(log: RunLog, batch: GlobalBatch, result: StepResult, step: int, skipped: int, allowed: int) -> None:
+def _skip(log: RunLog, batch: GlobalBatch[Micro], result: StepResult, step: int, skipped: int, allowed: int) -> None:
     loss = next(iter(result.sums.values()))
     ids = list(batch.ids)
     values = {"loss_sum": repr(loss), "grad_norm": repr(result.grad_norm), "ids": ids[:_NAMED_IDS], "num_ids": len(ids)}

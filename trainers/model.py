@@ -46,6 +46,7 @@ class LanguageModel(nn.Module):
 
     @property
     def full_precision(self) -> list[nn.Module]:
+        """Modules that stay fp32 when others are not: none."""
         return []
 
 
@@ -66,6 +67,7 @@ class RewardModel(nn.Module):
 
     @property
     def full_precision(self) -> list[nn.Module]:
+        """Modules that stay fp32 when others are not: the score."""
         return [self.hf.score]
 
 
@@ -173,7 +175,10 @@ def _check(config: PreTrainedConfig, vocab_size: int, pad: int, end_of_text: int
 
 
 def check_score_token(pad: int, score: int) -> None:
-    """transformers reads the reward at the rightmost token that is not padding, so the two must differ."""
+    """transformers reads the reward at the rightmost token that is not padding, so the two must differ.
+
+    Raises ValueError where they are one.
+    """
     if pad == score:
         raise ValueError(
             f"the padding token is the score token (id {score}): a loaded model would read rewards one token too "

@@ -41,6 +41,7 @@ class Ranks:
 
     @property
     def first(self) -> bool:
+        """Whether this rank writes and speaks for all."""
         return self.rank == 0
 
     def put(self, array: npt.NDArray[np.generic]) -> Tensor:
@@ -72,6 +73,7 @@ class Ranks:
         return box
 
     def wait(self) -> None:
+        """Until every rank is here."""
         if self.world > 1:
             dist.barrier()
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from tokenizer.encoder import Encoder
 from trainers import launch, losses, model, parallel
-from trainers.configs import PreferenceConfig, RunConfig
+from trainers.configs import PreferenceConfig
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, PreferenceLoader, pair_batches, plan
+from trainers.data.preference import Lengths, PreferenceLoader, pair_batches, plan_parts
 from trainers.data.rows import PairBatch
 from trainers.launch import Job
 from trainers.parallel import Ranks
@@ -35,10 +35,11 @@ class PreferenceTask:
 
     def __init__(self, validation: PreferenceData, lengths: Lengths, micro_rows: int, pad: int) -> None:
         self._validation, self._lengths, self._micro_rows, self._pad = validation, lengths, micro_rows, pad
-        self._parts, _ = plan(validation, range(len(validation)), lengths)
+        self._parts, _ = plan_parts(validation, range(len(validation)), lengths)
         self._validation_pairs = int(validation.num_pairs.sum())
 
     def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        """See `loop.Task`: summed over the pairs, weighted, in nats; and the sums in the order of `names`."""
         reward_R = rewards(reward_model, micro_batch, ranks)
         chosen_P = reward_R[ranks.put(micro_batch.chosen)]
         rejected_P = reward_R[ranks.put(micro_batch.rejected)]
@@ -57,6 +58,7 @@ class PreferenceTask:
         return loss, numbers
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """Means a pair (loss, accuracy, gap) and a response (reward); count: pairs."""
         responses = max(1.0, sums["responses"])
         mean = sums["reward"] / responses
         return {
@@ -95,9 +97,8 @@ def outputs(reward_model: nn.Module, *tensors: Tensor) -> Tensor:
     return reward_model(*tensors)
 
 
-def build(encoder: Encoder, config: RunConfig) -> Job:
+def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
     """Data, loss and model of a preference run."""
-    assert isinstance(config, PreferenceConfig)
     model.check_score_token(encoder.pad, encoder.end_of_text)
     lengths = Lengths(config.sequence_tokens, config.row_tokens)
     data, validation = (
@@ -106,7 +107,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
     loader = PreferenceLoader(
         data, lengths, config.global_pairs, config.micro_rows, config.epochs, config.seed, encoder.pad
     )
-    _, cuts = plan(data, range(len(data)), lengths)
+    _, cuts = plan_parts(data, range(len(data)), lengths)
     cut = {name: int(value) for name, value in dataclasses.asdict(cuts).items()}
     shown = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in cut.items() if value)
     return Job(
@@ -124,7 +125,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
 
 
 def main() -> int:
-    return launch.main(sys.argv[1:], __doc__, PreferenceConfig, "preference", build)
+    return launch.main(sys.argv[1:], __doc__, PreferenceConfig, "preference", make_job)
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 
 from tokenizer.encoder import Encoder
 from trainers import launch, model, parallel
-from trainers.configs import PretrainConfig, RunConfig
+from trainers.configs import PretrainConfig
 from trainers.data.curriculum import CurriculumLoader
 from trainers.data.rows import NO_TARGET, SequenceBatch
 from trainers.launch import Job
 from trainers.parallel import Ranks
 
 
-class PretrainTask:
+class _PretrainTask:
     """Next-token cross-entropy within each document."""
 
     names = ("loss_sum",)
@@ -34,12 +34,14 @@ class PretrainTask:
         self._validation = validation
 
     def loss(self, language_model: nn.Module, micro_batch: SequenceBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
+        """See `loop.Task`: the sum over the micro-batch's targets, in nats."""
         rows = micro_batch.rows
         arrays = (rows.tokens, rows.positions, rows.groups, rows.branches, micro_batch.labels)
         loss = language_model(*(ranks.put(array) for array in arrays)).sum()
         return loss, [loss]
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """The mean loss a target token; count: tokens."""
         return {"loss": sums["loss_sum"] / count}
 
     def evaluate(self, language_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
@@ -51,7 +53,6 @@ class PretrainTask:
             for step in range(self._validation.steps):
                 batch = self._validation.batch(step, ranks.rank, ranks.world)
                 for micro_batch in batch.micro_batches:
-                    assert isinstance(micro_batch, SequenceBatch)
                     total += float(self.loss(language_model, micro_batch, ranks)[0])
                 count += batch.count
         return {"loss": ranks.sum([total])[0] / count, "targets": count}
@@ -66,9 +67,8 @@ def outputs(
     return language_model(tokens, positions, groups, branches, labels)
 
 
-def build(encoder: Encoder, config: RunConfig) -> Job:
+def make_job(encoder: Encoder, config: PretrainConfig) -> Job[SequenceBatch]:
     """Data, loss and model of a pretraining run."""
-    assert isinstance(config, PretrainConfig)
 
     def open_loader(place: str) -> CurriculumLoader:
         return CurriculumLoader(place, config.global_sequences, config.micro_sequences, encoder.pad, encoder.vocab_size)
@@ -77,7 +77,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
     return Job(
         name="pretrain",
         loader=loader,
-        task=PretrainTask(open_loader(config.validation) if config.validation else None),
+        task=_PretrainTask(open_loader(config.validation) if config.validation else None),
         data=loader.dataset,
         build_model=lambda: model.language_model(
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
@@ -89,7 +89,7 @@ def build(encoder: Encoder, config: RunConfig) -> Job:
 
 
 def main() -> int:
-    return launch.main(sys.argv[1:], __doc__, PretrainConfig, "pretrain", build)
+    return launch.main(sys.argv[1:], __doc__, PretrainConfig, "pretrain", make_job)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from transforms.datasets import shown
 
-METRICS = "metrics.jsonl"
+_METRICS = "metrics.jsonl"
 _QUIET_LINE_S = 10.0  # when the output is no terminal: a progress line at most this often
 
 
@@ -23,7 +23,7 @@ class RunLog:
     """Metrics and progress of a run of `steps` steps; silent on all ranks but the first."""
 
     def __init__(self, output: Path, name: str, steps: int, speak: bool) -> None:
-        self._path = output / METRICS
+        self._path = output / _METRICS
         self._name, self._steps, self._speak = name, steps, speak
         self._terminal = sys.stderr.isatty()
         self._last_line = 0.0
@@ -48,6 +48,7 @@ class RunLog:
         self._started = time.monotonic()
 
     def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
+        """Appends a line of JSON to metrics.jsonl, on the rank that speaks."""
         if self._speak:
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n")

@@ -12,13 +12,13 @@ import os
 import socket
 import sys
 
-BYTES = "latin-1"  # as in `worker`
+_BYTES = "latin-1"  # as in `worker`
 
 
 def main() -> int:
     """0 when the worker has done its work; 1 when it has died, or there is no nursery."""
-    environment = {name.decode(BYTES): value.decode(BYTES) for name, value in os.environb.items()}
-    asked = {"environment": environment, "folder": os.getcwdb().decode(BYTES)}
+    environment = {name.decode(_BYTES): value.decode(_BYTES) for name, value in os.environb.items()}
+    asked = {"environment": environment, "folder": os.getcwdb().decode(_BYTES)}
     with socket.socket(socket.AF_UNIX) as nursery:
         try:
             nursery.connect(sys.argv[1])

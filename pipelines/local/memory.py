@@ -16,7 +16,7 @@ from pipelines.progress import human_bytes
 from transforms.datasets import places
 
 # A process with Python, Beam, Arrow and the parsers, before it has read a byte: 290 MB of resident memory measured.
-PROCESS_BYTES = 300_000_000
+_PROCESS_BYTES = 300_000_000
 # Below this a process does not hold what it needs at any time: a batch of 4,096 rows on its way into a shard is there
 # several times (75 MB measured with rows of 1.8 kB).
 _LEAST_BYTES = 90_000_000
@@ -62,7 +62,7 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _UNITS[(found[2] or "").lower()])
 
 
-def plan(
+def plan_memory(
     memory: str | None,
     workers: int,
     range_bytes: int,
@@ -81,13 +81,13 @@ def plan(
     bound = parse_size(memory)
     for number in range(workers, 0, -1):
         processes = 1 if number == 1 else number + 1  # one worker runs in the process that drives
-        each = (bound - processes * PROCESS_BYTES) // number - window_bytes
+        each = (bound - processes * _PROCESS_BYTES) // number - window_bytes
         if each >= _LEAST_BYTES:
             return _within(each, number, range_bytes, num_shards, unpacked_bytes)
     window = f", and unpacking an input {human_bytes(window_bytes)} (its window)" if window_bytes else ""
     raise ValueError(
-        f"--memory {memory} is too little: Python, Beam and Arrow take {human_bytes(PROCESS_BYTES)} before a row is "
-        f"read{window}; give at least {human_bytes(PROCESS_BYTES + _LEAST_BYTES + window_bytes)}"
+        f"--memory {memory} is too little: Python, Beam and Arrow take {human_bytes(_PROCESS_BYTES)} before a row is "
+        f"read{window}; give at least {human_bytes(_PROCESS_BYTES + _LEAST_BYTES + window_bytes)}"
     )
 
 

@@ -32,7 +32,7 @@ logging.disable(logging.ERROR)
 from apache_beam.runners.worker import sdk_worker, sdk_worker_main  # noqa: E402
 
 _CHECK_S = 0.2
-BYTES = "latin-1"  # bytes as text, one character each: a name may be in any encoding
+_BYTES = "latin-1"  # bytes as text, one character each: a name may be in any encoding
 
 
 def leave_with(parent: int) -> None:
@@ -42,7 +42,7 @@ def leave_with(parent: int) -> None:
     os._exit(1)
 
 
-def serve(listener: socket.socket) -> None:
+def _serve(listener: socket.socket) -> None:
     """Forks a worker for each connection, until the driver, which holds our standard input open, has ended.
 
     Workers that have not ended by then are killed.
@@ -55,7 +55,7 @@ def serve(listener: socket.socket) -> None:
         worker = os.fork()
         if not worker:
             listener.close()
-            work(connection, nursery)
+            _work(connection, nursery)
         connection.close()
         workers = {known for known in workers if os.waitpid(known, os.WNOHANG) == (0, 0)} | {worker}
     for worker in workers:
@@ -63,14 +63,14 @@ def serve(listener: socket.socket) -> None:
         os.waitpid(worker, 0)
 
 
-def work(connection: socket.socket, nursery: int) -> None:
+def _work(connection: socket.socket, nursery: int) -> None:
     """Runs a worker in the environment that it was asked for, and ends the process."""
     threading.Thread(target=leave_with, args=(nursery,), daemon=True).start()
     try:
         asked = json.loads(connection.makefile("rb").readline())
-        os.environb.update({name.encode(BYTES): value.encode(BYTES) for name, value in asked["environment"].items()})
+        os.environb.update({name.encode(_BYTES): value.encode(_BYTES) for name, value in asked["environment"].items()})
         vars(sdk_worker)["print"] = _silent  # it prints the trace of each exception, as it came: names and all
-        os.chdir(asked["folder"].encode(BYTES))
+        os.chdir(asked["folder"].encode(_BYTES))
         sdk_worker_main.main([])
         with contextlib.suppress(OSError):  # after Ctrl-C nobody waits any more
             connection.sendall(b"\n")
@@ -92,7 +92,7 @@ def main() -> None:
     for module in modules:
         importlib.import_module(module)
     with socket.socket(fileno=int(descriptor)) as listener:
-        serve(listener)
+        _serve(listener)
         folder = Path(listener.getsockname()).parent
     shutil.rmtree(folder, ignore_errors=True)  # the driver may have been killed
 

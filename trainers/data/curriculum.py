@@ -15,7 +15,7 @@ from trainers.data.rows import NO_TARGET, GlobalBatch, Ints, Row, SequenceBatch,
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 
-COLUMNS = ("tokens", "doc_tokens", "position")
+_COLUMNS = ("tokens", "doc_tokens", "position")
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class CurriculumLoader:
             "data": self.dataset.digest,
         }
 
-    def batch(self, step: int, rank: int, world: int) -> GlobalBatch:
+    def batch(self, step: int, rank: int, world: int) -> GlobalBatch[SequenceBatch]:
         """This rank's part of a step. Raises IndexError outside 0 <= step < steps."""
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} is not in a schedule of {self.steps} steps")
@@ -79,7 +79,10 @@ class CurriculumLoader:
         return GlobalBatch(step, micro_batches, max(1, targets), tokens, ids)
 
     def row(self, position: int) -> tuple[Row, Ints]:
-        """A sequence of the schedule and its labels [T]; the last token of a document predicts nothing."""
+        """A sequence of the schedule and its labels [T]; the last token of a document predicts nothing.
+
+        Raises ValueError where documents and tokens of the shard do not agree.
+        """
         chunk, row = self._locate(position)
         tokens = chunk.tokens[chunk.token_bounds[row] : chunk.token_bounds[row + 1]].astype(np.int64)
         lengths = chunk.doc_tokens[chunk.doc_bounds[row] : chunk.doc_bounds[row + 1]].astype(np.int64)
@@ -121,7 +124,7 @@ class CurriculumLoader:
     def _open(self, shard: int) -> tuple[np.ndarray, list[_Chunk]]:
         """Maps a shard, and checks that it holds the part of the schedule that its place says."""
         file = self.dataset.manifest.data_files[shard]
-        chunks = [_views(batch) for batch in shards.iter_batches(self.dataset, file.path, COLUMNS)]
+        chunks = [_views(batch) for batch in shards.iter_batches(self.dataset, file.path, _COLUMNS)]
         chunks = [chunk for chunk in chunks if len(chunk.token_bounds) > 1]
         starts = np.cumsum([0] + [len(chunk.token_bounds) - 1 for chunk in chunks])
         if starts[-1] != file.rows or (chunks and chunks[0].first_position != self._starts[shard]):

@@ -67,6 +67,7 @@ class PreferenceData:
         return np.concatenate([np.diff(v.pair_bounds) for v in self._views] or [np.zeros(0, np.int64)]).astype(np.int64)
 
     def group(self, index: int) -> Group:
+        """A group by its place in the split, with all columns; views of mapped memory, nothing is copied."""
         number, row = self._locations[index]
         batch, views = self._batches[number], self._views[number]
         answers = slice(int(views.response_bounds[row]), int(views.response_bounds[row + 1]))
@@ -96,6 +97,7 @@ class PreferenceData:
         return int(views.prompt_bounds[row + 1] - views.prompt_bounds[row]), answers
 
     def pairs_of(self, index: int) -> list[tuple[int, int]]:
+        """(chosen, rejected) of each pair of a group, as places among its responses."""
         number, row = self._locations[index]
         views = self._views[number]
         at = slice(int(views.pair_bounds[row]), int(views.pair_bounds[row + 1]))

@@ -127,7 +127,10 @@ class PreferenceLoader:
         }
 
     def groups_of(self, step: int) -> Ints:
-        """The groups of a global batch, in shuffled order; the same for every number of ranks."""
+        """The groups of a global batch, in shuffled order; the same for every number of ranks.
+
+        Raises IndexError outside 0 <= step < steps.
+        """
         if not 0 <= step < self.steps:
             raise IndexError(f"step {step} is not in a run of {self.steps} steps")
         epoch, number = divmod(step, self.steps_per_epoch)
@@ -135,10 +138,10 @@ class PreferenceLoader:
             self._epoch = (epoch, self._cut_epoch(epoch))
         return self._epoch[1][number]
 
-    def batch(self, step: int, rank: int, world: int) -> GlobalBatch:
+    def batch(self, step: int, rank: int, world: int) -> GlobalBatch[PairBatch]:
         """This rank's part of a step. Every pair of its groups is in exactly one row of one rank."""
         groups = self.groups_of(step)
-        parts, _ = plan(self.data, groups.tolist(), self._lengths)
+        parts, _ = plan_parts(self.data, groups.tolist(), self._lengths)
         micro_batches = list(pair_batches(self.data, parts, self._lengths, rank, world, self._micro_rows, self._pad))
         pairs = int(self._num_pairs[groups].sum())
         ids = [self.data.group_ids[i] for i in groups]
@@ -152,7 +155,7 @@ class PreferenceLoader:
         return np.split(order, np.searchsorted(number, np.arange(1, self.steps_per_epoch)))
 
 
-def plan(data: PreferenceData, groups: Sequence[int], lengths: Lengths) -> tuple[list[Part], Cuts]:
+def plan_parts(data: PreferenceData, groups: Sequence[int], lengths: Lengths) -> tuple[list[Part], Cuts]:
     """The parts that a list of groups makes under the length limits, and what was cut."""
     parts: list[Part] = []
     cuts = Cuts()

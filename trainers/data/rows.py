@@ -12,7 +12,7 @@ import bisect
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 NO_TARGET = -100  # in labels: nothing is predicted here
-ROW_MULTIPLE = 8  # rows are padded to a multiple, which tensor cores and attention kernels like
+_ROW_MULTIPLE = 8  # rows are padded to a multiple, which tensor cores and attention kernels like
 
 
 @dataclass(frozen=True)
@@ -69,35 +69,40 @@ class PairBatch:
     responses: Ints  # [R] its index within the group
 
 
+Micro = TypeVar("Micro")  # a trainer's micro-batch: SequenceBatch or PairBatch
+
+
 @dataclass(frozen=True)
-class GlobalBatch:
+class GlobalBatch(Generic[Micro]):
     """One rank's part of a step. count, tokens and ids are of the whole global batch, on every rank.
 
     count: what the loss is divided by (target tokens, or pairs). ids: what to name when the step goes wrong.
     """
 
     step: int
-    micro_batches: Sequence[SequenceBatch] | Sequence[PairBatch]
+    micro_batches: Sequence[Micro]
     count: int
     tokens: int
     ids: Sequence[str]
 
 
-class Loader(Protocol):
-    """Random access by step, so that resuming costs nothing."""
+class Loader(Protocol[Micro]):
+    """Random access by step, so that resuming costs nothing. steps: of the whole run."""
 
     steps: int
 
-    def batch(self, step: int, rank: int, world: int) -> GlobalBatch: ...
+    def batch(self, step: int, rank: int, world: int) -> GlobalBatch[Micro]:
+        """The part of a rank, of `world`, in the global batch of a step, 0 <= step < steps."""
 
-    def state(self, step: int) -> Mapping[str, object]: ...
+    def state(self, step: int) -> Mapping[str, object]:
+        """What a run that goes on from a step must find unchanged: the data, and what its order hangs on."""
 
 
 def pad(rows: Sequence[Row], pad_token: int) -> Rows:
     """Stacks rows of any length. Without rows it is one empty one, so that a rank has something to run."""
     num_rows = max(1, len(rows))
     longest = max((len(row.tokens) for row in rows), default=1)
-    width = -(-longest // ROW_MULTIPLE) * ROW_MULTIPLE
+    width = -(-longest // _ROW_MULTIPLE) * _ROW_MULTIPLE
     tokens = np.full((num_rows, width), pad_token, np.int64)
     positions = np.zeros((num_rows, width), np.int64)
     groups = np.full((num_rows, width), PADDING_GROUP, np.int64)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,42 @@ from transforms.datasets.ids import keyed_hash
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-MARGINS: Sequence[tuple[str, int, int]] = (("1-2", 1, 2), ("3-5", 3, 5), ("6-10", 6, 10), ("11+", 11, 1 << 62))
+_MARGINS: Sequence[tuple[str, int, int]] = (("1-2", 1, 2), ("3-5", 3, 5), ("6-10", 6, 10), ("11+", 11, 1 << 62))
 """Score differences in votes, in the buckets of WorldPM A.2."""
 _CHUNK = 64  # resamples drawn at a time: bounds memory at 64 x G counts
+
+
+class Estimate(TypedDict):
+    """A mean with its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Baseline(TypedDict):
+    """What needs no model, and by how much the model is above it on the same pairs."""
+
+    accuracy: Estimate
+    difference: Estimate
+
+
+class PartSummary(TypedDict):
+    """Some of the pairs."""
+
+    pairs: int
+    groups: int
+    accuracy: Estimate
+    loss: Estimate
+
+
+class Summary(PartSummary):
+    """All pairs, and parts of them by name."""
+
+    baselines: dict[str, Baseline]
+    by_language: dict[str, PartSummary]
+    by_margin: dict[str, PartSummary]
+    by_length: dict[str, PartSummary]
 
 
 @dataclass(frozen=True)
@@ -41,12 +74,12 @@ class ScoredPairs:
     rejected_ms: Ints
 
 
-def higher(chosen: npt.NDArray[Any], rejected: npt.NDArray[Any]) -> Array:
+def _higher(chosen: npt.NDArray[Any], rejected: npt.NDArray[Any]) -> Array:
     """1 where chosen is larger, 1/2 where equal, else 0: [P]."""
     return (chosen > rejected) + 0.5 * (chosen == rejected)
 
 
-def bradley_terry(pairs: ScoredPairs) -> Array:
+def _bradley_terry(pairs: ScoredPairs) -> Array:
     """The training loss of each pair, [P], nats."""
     gap = pairs.chosen_reward - pairs.rejected_reward
     return pairs.weight * (pairs.target * np.logaddexp(0, -gap) + (1 - pairs.target) * np.logaddexp(0, gap))
@@ -56,30 +89,30 @@ def baselines(pairs: ScoredPairs) -> dict[str, Array]:
     """What needs no model: prefer the longer answer, the earlier one (a half where a time is unknown), or guess."""
     known = (pairs.chosen_ms >= 0) & (pairs.rejected_ms >= 0)
     return {
-        "longer": higher(pairs.chosen_chars, pairs.rejected_chars),
-        "earlier": np.where(known, higher(pairs.rejected_ms, pairs.chosen_ms), 0.5),
+        "longer": _higher(pairs.chosen_chars, pairs.rejected_chars),
+        "earlier": np.where(known, _higher(pairs.rejected_ms, pairs.chosen_ms), 0.5),
         "chance": np.full(len(pairs.group), 0.5),
     }
 
 
-def summary(pairs: ScoredPairs, resamples: int, seed: int) -> dict[str, object]:
+def summary(pairs: ScoredPairs, resamples: int, seed: int) -> Summary:
     """Everything an evaluation reports; values with 95% intervals. Raises ValueError when there is no pair."""
     if not len(pairs.group):
         raise ValueError("no pair to evaluate on: the split is empty")
-    right = higher(pairs.chosen_reward, pairs.rejected_reward)
-    loss = bradley_terry(pairs)
+    right = _higher(pairs.chosen_reward, pairs.rejected_reward)
+    loss = _bradley_terry(pairs)
     trivial = baselines(pairs)
     columns = [right, loss, *trivial.values(), *(right - values for values in trivial.values())]
     found = estimates(np.stack(columns, axis=1), pairs.group, resamples, seed)
     names = list(trivial)
     language = np.array(pairs.language)
 
-    def part(mask: npt.NDArray[np.bool_]) -> dict[str, object]:
+    def part(mask: npt.NDArray[np.bool_]) -> PartSummary:
         accuracy, mean_loss = estimates(np.stack([right, loss], axis=1)[mask], pairs.group[mask], resamples, seed)
         num_groups = len(np.unique(pairs.group[mask]))
         return {"pairs": int(mask.sum()), "groups": num_groups, "accuracy": accuracy, "loss": mean_loss}
 
-    def parts(masks: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, object]:
+    def parts(masks: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, PartSummary]:
         return {name: part(mask) for name, mask in masks.items() if mask.any()}
 
     longer = np.sign(pairs.chosen_chars - pairs.rejected_chars)
@@ -92,13 +125,13 @@ def summary(pairs: ScoredPairs, resamples: int, seed: int) -> dict[str, object]:
             name: {"accuracy": found[2 + i], "difference": found[2 + len(names) + i]} for i, name in enumerate(names)
         },
         "by_language": parts({code: language == code for code in sorted(set(pairs.language))}),
-        "by_margin": parts({name: (pairs.margin >= low) & (pairs.margin <= high) for name, low, high in MARGINS}),
+        "by_margin": parts({name: (pairs.margin >= low) & (pairs.margin <= high) for name, low, high in _MARGINS}),
         "by_length": parts({"chosen longer": longer > 0, "chosen shorter": longer < 0, "equal length": longer == 0}),
     }
 
 
-def estimates(values_PK: Array, group_P: Ints, resamples: int, seed: int) -> list[dict[str, float]]:
-    """Mean of each column with its 95% interval: [{"value", "low", "high"}] of length K.
+def estimates(values_PK: Array, group_P: Ints, resamples: int, seed: int) -> list[Estimate]:
+    """Mean of each column with its 95% interval, from whole groups drawn again: [K].
 
     The same resamples serve all columns, so a column of differences gives a paired interval.
     """

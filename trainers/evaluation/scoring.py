@@ -10,7 +10,7 @@ import torch
 from tokenizer.encoder import Encoder
 from trainers import configs, model, preference
 from trainers.data.groups import Group, PreferenceData
-from trainers.data.preference import Lengths, pair_batches, plan
+from trainers.data.preference import Lengths, pair_batches, plan_parts
 from trainers.evaluation.metrics import ScoredPairs
 from trainers.launch import check_isolation
 from trainers.model import RewardModel
@@ -32,9 +32,12 @@ def load_model(place: str, encoder: Encoder, ranks: Ranks) -> RewardModel:
 def score(
     reward_model: RewardModel, data: PreferenceData, lengths: Lengths, pad: int, ranks: Ranks
 ) -> list[np.ndarray]:
-    """The reward of every response: one array for each group, in the order of its responses."""
+    """The reward of every response: one array for each group, in the order of its responses.
+
+    Raises RuntimeError when one is not a number.
+    """
     rewards = [np.full(len(data.lengths(index)[1]), np.nan) for index in range(len(data))]
-    parts, _ = plan(data, range(len(data)), lengths)
+    parts, _ = plan_parts(data, range(len(data)), lengths)
     for batch in pair_batches(data, parts, lengths, 0, 1, _ROWS_AT_ONCE, pad):
         values = preference.rewards(reward_model, batch, ranks).double().cpu().numpy()
         for group, response, value in zip(batch.groups, batch.responses, values, strict=True):

@@ -88,19 +88,23 @@ class Tally:
             self.merge(counts)
 
     def add(self, group: str, name: str, number: int = 1) -> None:
+        """Counts `number` more under a group's name."""
         names = self._counts.setdefault(group, {})
         names[name] = names.get(name, 0) + number
 
     def merge(self, other: Tally | Mapping[str, Mapping[str, int]]) -> None:
+        """Adds all counts of another."""
         counts = other._counts if isinstance(other, Tally) else other
         for group, names in counts.items():
             for name, number in names.items():
                 self.add(group, name, number)
 
     def group(self, group: str) -> Mapping[str, int]:
+        """The counts of a group by name; empty when there are none."""
         return self._counts.get(group, {})
 
     def total(self, group: str) -> int:
+        """The sum of a group's counts."""
         return sum(self._counts.get(group, {}).values())
 
     def to_dict(self) -> dict[str, dict[str, int]]:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from enum import Enum
+from typing import overload
 
 _SEPARATOR = "\x1f"  # cannot occur in ids that come from URLs, numbers or our own code
 
@@ -42,6 +43,10 @@ def fingerprint(value: object) -> str:
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()[:16]
 
 
+@overload
+def plain(value: Mapping[str, object]) -> dict[str, object]: ...
+@overload
+def plain(value: object) -> object: ...
 def plain(value: object) -> object:
     """The value in JSON's own types. Raises TypeError for what has no stable JSON form, such as an object or a set."""
     if is_dataclass(value) and not isinstance(value, type):

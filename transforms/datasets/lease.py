@@ -75,6 +75,7 @@ class Marker:
             raise ValueError(f"no marker: {error}") from error
 
     def to_json(self) -> bytes:
+        """The marker's file."""
         return json.dumps(asdict(self), sort_keys=True).encode()
 
     def alive(self, now: float) -> bool:

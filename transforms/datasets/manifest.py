@@ -63,10 +63,12 @@ class DatasetSpec:
 
     @property
     def fingerprint(self) -> str:
+        """Names everything that decides the content, but for the input files."""
         return fingerprint([self.kind, SCHEMA_VERSION, self.settings, self.versions, self.parents])
 
     @property
     def input_digests(self) -> list[str]:
+        """Of the input files' content, sorted."""
         return _input_digests(self.inputs)
 
 
@@ -99,6 +101,7 @@ class Manifest:
 
     @property
     def input_digests(self) -> list[str]:
+        """Of the input files' content, sorted."""
         return _input_digests(self.inputs)
 
     @property
@@ -117,9 +120,11 @@ class Manifest:
 
     @property
     def rows(self) -> int:
+        """In the data files."""
         return sum(file.rows for file in self.data_files)
 
     def to_json(self) -> bytes:
+        """The manifest's file, with a digest of itself."""
         return sealed.seal(asdict(self))
 
     @staticmethod

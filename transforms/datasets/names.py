@@ -26,6 +26,7 @@ def shard_name(index: int, num_shards: int, split: str | None = None) -> str:
 
 
 def reject_name(index: int, num_shards: int) -> str:
+    """The path of a reject shard, below its dataset."""
     return f"{REJECTS}/{index:05d}-of-{num_shards:05d}.arrow"
 
 

@@ -102,7 +102,7 @@ class Opened:
         places.write_atomically(self.build.at(MANIFEST), manifest.to_json())
         if self._beside:
             take_place(self.place)
-        sweep(self.place, manifest)
+        _sweep(self.place, manifest)
         self._lease.end()
         return manifest
 
@@ -149,11 +149,11 @@ class Opened:
             kind=spec.kind,
             schema_version=SCHEMA_VERSION,
             fingerprint=spec.fingerprint,
-            settings=plain(spec.settings),  # type: ignore[arg-type]
+            settings=plain(spec.settings),
             versions=dict(sorted(spec.versions.items())),
             kept_with=(),
             parents=dict(sorted(spec.parents.items())),
-            inputs=tuple(sorted(map(_plain, account), key=lambda item: json.dumps(item, sort_keys=True))),
+            inputs=tuple(sorted(map(plain, account), key=lambda item: json.dumps(item, sort_keys=True))),
             files=tuple(files),
             counts=tally.to_dict(),
             whole=whole.to_dict(),
@@ -164,12 +164,6 @@ class Opened:
         stamps = {file.path: checks.stamp(self.build.at(file.path)) for file in manifest.files}
         run = {**more, "started": self._lease.marker.started, "finished": time.time(), STAMPS: stamps, **host}
         places.write_atomically(self.build.at(RUN), json.dumps(run, sort_keys=True).encode())
-
-
-def _plain(item: Mapping[str, object]) -> dict[str, object]:
-    values = plain(item)
-    assert isinstance(values, dict)
-    return values
 
 
 def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -> Manifest | Opened:
@@ -206,7 +200,7 @@ def begin(place: str, spec: DatasetSpec, existing: Existing = Existing.REFUSE) -
     if not is_known(manifest, spec):  # it is kept, and says so from now on
         manifest = replace(manifest, kept_with=(*manifest.kept_with, dict(sorted(spec.versions.items()))))
         places.write_atomically(places.join(place, MANIFEST), manifest.to_json())
-    sweep(place, manifest)
+    _sweep(place, manifest)
     lease.end()
     return manifest
 
@@ -268,7 +262,7 @@ def strays(place: str, manifest: Manifest) -> list[str]:
     return [path for path in places.list_files(place) if path not in named and is_ours(path)]
 
 
-def sweep(place: str, manifest: Manifest) -> None:
+def _sweep(place: str, manifest: Manifest) -> None:
     """Removes what a build left that is not in the manifest, but for the lease."""
     for path in strays(place, manifest):
         if not path.startswith(f"{BUILDING}/"):

@@ -80,11 +80,13 @@ def absolute(place: str) -> str:
 
 
 def exists(place: str) -> bool:
+    """Whether a file or a folder is there."""
     filesystem, path = _filesystem(place)
     return stores.info(filesystem, path) is not None if stores.is_store(filesystem) else bool(filesystem.exists(path))
 
 
 def is_folder(place: str) -> bool:
+    """Whether a folder is there; on an object store, any file below such a name."""
     filesystem, path = _filesystem(place)
     if not stores.is_store(filesystem):
         return bool(filesystem.isdir(path))
@@ -126,6 +128,7 @@ def open_scratch(place: str) -> IO[bytes]:
 
 
 def read_bytes(place: str) -> bytes:
+    """A whole file. Raises FileNotFoundError."""
     filesystem, path = _filesystem(place)
     return cast(bytes, filesystem.cat_file(path))
 
@@ -251,9 +254,11 @@ class AtomicFile(io.RawIOBase):
         self.bytes_written = 0
 
     def writable(self) -> bool:
+        """As pyarrow asks of a file."""
         return True
 
     def write(self, data: object) -> int:
+        """Takes anything with a buffer; returns its bytes."""
         view = memoryview(data)  # type: ignore[arg-type]
         self._file.write(view)
         self._sha256.update(view)
@@ -262,14 +267,17 @@ class AtomicFile(io.RawIOBase):
         return view.nbytes
 
     def tell(self) -> int:
+        """Bytes written so far."""
         return self.bytes_written
 
     @property
     def sha256(self) -> str:
+        """Of what was written, in hexadecimal."""
         return self._sha256.hexdigest()
 
     @property
     def xxh3(self) -> str:
+        """XXH3-128 of what was written, in hexadecimal."""
         return self._xxh3.hexdigest()
 
     def publish(self) -> None:
@@ -278,6 +286,7 @@ class AtomicFile(io.RawIOBase):
         self._finished = True
 
     def discard(self) -> None:
+        """Gives the file up: nothing appears."""
         self._file.discard()
         self._finished = True
 

@@ -26,4 +26,5 @@ class Formatter(logging.Formatter):
     """Of log records, which quote names as well."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """The line of a record, escaped as `message` does."""
         return message(super().format(record))

@@ -68,10 +68,8 @@ def is_known(manifest: Manifest, spec: DatasetSpec) -> bool:
 
 def _other_dataset(place: str, manifest: Manifest, spec: DatasetSpec) -> str | None:
     """How a dataset differs from the one that is wanted, versions aside; None when it does not."""
-    wanted = plain(spec.settings)
-    assert isinstance(wanted, dict)
     changed = ["kind"] if manifest.kind != spec.kind else []
-    changed += _differences(manifest.settings, wanted)
+    changed += _differences(manifest.settings, plain(spec.settings))
     both = sorted(spec.parents.keys() & manifest.parents.keys())
     changed += [role for role in both if spec.parents[role] != manifest.parents[role]]
     how = [f"differs in {', '.join(changed)}"] if changed else []

@@ -24,6 +24,7 @@ _LONGEST_WAIT_S = 2
 
 
 def is_store(filesystem: fsspec.AbstractFileSystem) -> bool:
+    """Whether the rules of this file hold for a file system."""
     protocol = filesystem.protocol
     return not EXTRAS.keys().isdisjoint([protocol] if isinstance(protocol, str) else protocol)
 
@@ -70,6 +71,7 @@ class Upload:
         self._file: Any = None  # fsspec's, once there is more than one part
 
     def write(self, view: memoryview) -> None:
+        """Sends full parts on the way. Memory: PART_BYTES."""
         if self._file is None and self._first.tell() + view.nbytes <= PART_BYTES:
             self._first.write(view)
             return
@@ -81,6 +83,7 @@ class Upload:
         self._file.write(view)
 
     def publish(self) -> None:
+        """Completes the upload, so that the file is there."""
         if self._file is None:
             self._filesystem.pipe_file(self._path, self._first.getvalue())
         else:
@@ -88,6 +91,7 @@ class Upload:
             self._file.commit()
 
     def discard(self) -> None:
+        """Gives the upload up, as far as that can be done."""
         if self._file is not None:
             with suppress(Exception):  # an upload that cannot be given up is not seen either
                 self._file.discard()

@@ -14,7 +14,7 @@ def load(place: str) -> Any:
 
 
 def parse(text: bytes | str, file: str) -> Any:
-    """The values of a text; `file` is what errors call it."""
+    """The values of a text; `file` is what errors call it. Raises ValueError as `load` does."""
     try:
         return json.loads(text)
     except RecursionError:

@@ -9,4 +9,5 @@ TRUST = "AGORA_TRUST"  # "1": sizes alone are looked at
 
 
 def is_trusting() -> bool:
+    """Whether this process was told to."""
     return os.environ.get(TRUST) == "1"

@@ -80,10 +80,10 @@ class ParseCache:
         folder = self.folder(file)
         index = places.join(folder, _COMPLETE)
         if not places.exists(index):
-            number = len(self._parts(folder))
+            number = sum(name.endswith(".arrow.json") for name in places.list_files(folder))
             return [], f"{number} of its ranges were read before" if number else "not read before with these settings"
         parts = _read_parts(index)
-        if not parts or not all(self._is_sound(folder, part) for part in parts):
+        if not parts or not all(_is_sound(places.join(folder, part.path), part) for part in parts):
             places.remove(folder)
             return [], "its rows in the cache are damaged"
         return [CachedPart(file, places.join(folder, part.path), part) for part in parts], ""
@@ -91,12 +91,8 @@ class ParseCache:
     def find_range(self, file: InputFile, start: int, end: int | None) -> CachedPart | None:
         """The rows of a byte range that a run parsed before it was killed, or None."""
         place = places.join(self.folder(file), _path(start, end))
-        if not places.exists(f"{place}.json"):
-            return None
-        for part in _read_parts(f"{place}.json"):
-            if verify_file(place, part.bytes, part.sha256):
-                return CachedPart(file, place, part)
-        return None
+        sound = (part for part in _read_parts(f"{place}.json") if _is_sound(place, part))
+        return next((CachedPart(file, place, part) for part in sound), None)
 
     def keep(
         self, tables: Iterable[pa.Table], file: InputFile, start: int, end: int | None, account: Account
@@ -115,29 +111,21 @@ class ParseCache:
         part = Part(start, end, path, account.num_rows, size, digest, tuple(sorted(account.entries)))
         places.write_atomically(places.join(folder, path + ".json"), json.dumps(asdict(part), sort_keys=True).encode())
 
-    def complete(self, file: InputFile) -> None:
-        """Says that all byte ranges of a file are in the cache, and removes what killed runs have left beside them.
+    def complete(self, file: InputFile, ranges: Sequence[tuple[int, int | None]]) -> None:
+        """Says that a file is in the cache as these byte ranges, which make it up once, and removes all else of it:
+        what killed runs have left, and their ranges where they cut in another way.
 
-        Of a file that could not be read nothing is.
+        Nothing is said of a file that could not be read, or while one of the ranges is missing.
         """
         folder = self.folder(file)
-        parts = self._parts(folder)
-        whole = _end_to_end(parts)
-        if len(whole) < len(parts):  # of several cuts, one may be damaged
-            whole = _end_to_end([part for part in parts if self._is_sound(folder, part)])
-        if not whole:
+        found = [_read_parts(places.join(folder, f"{_path(start, end)}.json")) for start, end in ranges]
+        if not all(found):
             return
+        whole = [part for parts in found for part in parts]
         places.write_atomically(places.join(folder, _COMPLETE), json.dumps([asdict(part) for part in whole]).encode())
         named = {_COMPLETE, *(part.path for part in whole), *(f"{part.path}.json" for part in whole)}
         for name in set(places.list_files(folder)) - named:
             places.remove(places.join(folder, name))
-
-    def _is_sound(self, folder: str, part: Part) -> bool:
-        return verify_file(places.join(folder, part.path), part.bytes, part.sha256)
-
-    def _parts(self, folder: str) -> list[Part]:
-        names = [name for name in places.list_files(folder) if name.endswith(".arrow.json")]
-        return [part for name in names for part in _read_parts(places.join(folder, name))]
 
     def check(self) -> None:
         """Raises ValueError when the place is not a folder that is empty, missing or a cache."""
@@ -167,22 +155,8 @@ def _path(start: int, end: int | None) -> str:
     return f"{start:016d}-{'end' if end is None else f'{end:016d}'}.arrow"
 
 
-def _end_to_end(parts: Sequence[Part]) -> list[Part]:
-    """Of the parts of one file, which runs may have cut in several ways, those that make it up once; else none."""
-    starting: dict[int, list[Part]] = {}
-    for part in parts:
-        starting.setdefault(part.start, []).append(part)
-    chains: list[list[Part]] = [[]]
-    reached: set[int | None] = set()
-    while chains:
-        chain = chains.pop()
-        at = chain[-1].end if chain else 0
-        if at is None:
-            return chain
-        if at not in reached:
-            chains += [[*chain, part] for part in starting.get(at, ())]
-        reached.add(at)
-    return []
+def _is_sound(place: str, part: Part) -> bool:
+    return verify_file(place, part.bytes, part.sha256)
 
 
 def read_part(cached: CachedPart, num_buckets: int) -> Iterator[pa.Table]:
@@ -200,11 +174,12 @@ def account_of(cached: CachedPart) -> Account:
 
 
 def _read_parts(place: str) -> list[Part]:
-    """The parts that a file of the cache tells of, one or several; none where it cannot be read: they are read anew."""
+    """The parts that a file of the cache tells of, one or several; none where it is missing or cannot be read: what it
+    would tell of is parsed anew."""
     try:
         values = strict_json.load(place)
         return [_part(part) for part in (values if isinstance(values, list) else [values])]
-    except (ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return []
 
 

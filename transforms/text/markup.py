@@ -28,7 +28,7 @@ from transforms.text.fences import fenced, language_of, placeholder, span, unesc
 from transforms.text.math_spans import find_math
 
 # Elements nested deeper than this are no forum post; quotes in quotes would multiply the text by their depth.
-MAX_DEPTH = 100
+_MAX_DEPTH = 100
 _MAX_CONTAINERS = 16
 _QUICK_CHARS = 1 << 15
 
@@ -38,7 +38,7 @@ def _options(tier: TierStrategy) -> ConversionOptions:
         extract_metadata=False,
         autolinks=False,  # <http://…> where a post says http://…
         compact_tables=True,  # padding makes a table as wide as its longest cell in every row
-        max_depth=MAX_DEPTH,
+        max_depth=_MAX_DEPTH,
         tier_strategy=tier,
         sup_symbol="<sup>",  # 2<sup>10</sup> is not 210; the careful way alone heeds this
         sub_symbol="<sub>",
