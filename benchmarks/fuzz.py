@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from types import FunctionType
 
 import ftfy
-import pyarrow as pa
 
 from benchmarks.generate import ROOT, read_rows, source_files
 from transforms.datasets import strict_yaml
@@ -102,10 +101,6 @@ def _mutated(seeds: Sequence[bytes], chance: random.Random) -> bytes:
 
 def _records_and_drops(found: Sequence[Record | Drop]) -> tuple[list[Record], list[Drop]]:
     return [item for item in found if isinstance(item, Record)], [item for item in found if isinstance(item, Drop)]
-
-
-def _by_offset(table: pa.Table) -> pa.Table:
-    return table.sort_by([("offset", "ascending"), ("reason", "ascending")])
 
 
 def _check_records(found: Sequence[Record | Drop], num_rows: int | None) -> None:

@@ -26,7 +26,7 @@ from transforms.sources.kinds import SOURCES
 from transforms.sources.source import Holds, InputFile
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
-STEP = Step("documents", version=6, libraries=LIBRARIES)
+_STEP = Step("documents", version=6, libraries=LIBRARIES)
 
 _HEADLESS = ("drop", "keep")
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
@@ -216,7 +216,7 @@ def _mapping_of(file: InputFile) -> str | None:
 
 def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
     secret = spec.author_secret
-    return STEP.spec(
+    return _STEP.spec(
         settings={
             "num_shards": num_shards,
             "max_record_bytes": spec.max_record_bytes,

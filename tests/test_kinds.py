@@ -11,7 +11,7 @@ import pytest
 from pipelines import annotate, curriculum, pairs, tokenize, tokenizer
 from pipelines.annotate import chosen_settings
 from pipelines.report.corpus import layer_view
-from pipelines.report.data import Build
+from pipelines.report.data import BuildFolder
 from pipelines.report.folder import dataset_of
 from pipelines.report.html import fill
 from tests import laws, shouting
@@ -154,7 +154,7 @@ def test_a_new_layer_is_made_and_read_and_drawn_though_nothing_else_knows_it(fol
 
     dataset = dataset_of("shouting", manifest, [])
     assert dataset is not None
-    page = fill("layer.html", view=layer_view(shouting.LAYER, Build("a build", {"shouting": dataset})))
+    page = fill("layer.html", view=layer_view(shouting.LAYER, BuildFolder("a build", {"shouting": dataset})))
     for told in ("Texts that are mostly capitals.", "60 of 80 documents are not shouting", "share of capitals"):
         assert told in page
 

@@ -10,7 +10,7 @@ from jinja2 import UndefinedError
 
 from pipelines.report import page as report
 from pipelines.report.folder import read_build
-from pipelines.report.html import CSS, TEMPLATES, Column, Table, environment, file_size, fill, number, percent
+from pipelines.report.html import CSS, TEMPLATES, Column, Table, environment, fill, number, percent
 from tests import golden_forum
 from tests.conftest import ROOT
 from tests.small_build import Page, assert_harmless, corpus, dataset, drawn, render, save, whole_build
@@ -138,7 +138,6 @@ def test_numbers() -> None:
     assert [number(None), number(1234), number(2.346, 2), number((1 << 63) - 1)] == [
         "–", "1,234", "2.35", "9,223,372,036,854,775,807"
     ]  # fmt: skip
-    assert [file_size(999), file_size(1_500), file_size(2_340_000_000)] == ["999 B", "1.5 kB", "2.3 GB"]
 
 
 def test_no_share_is_rounded_to_none_or_to_all() -> None:

@@ -14,7 +14,7 @@ from pipelines.report.counting import Numbers, Share
 from pipelines.report.html import number, percent
 from pipelines.report.looking import Look
 
-BINS = 10  # of the confidence, from 50% to 100%
+_BINS = 10  # of the confidence, from 50% to 100%
 
 _SCORES = "data/scores.arrow"
 _RESPONSES = ("group_id", "responses", "pairs")
@@ -30,7 +30,7 @@ class _Bin:
 class Calibration:
     """The pairs of a split by how sure the model is of its choice. whole: the split was read to its end."""
 
-    bins: list[_Bin] = field(default_factory=lambda: [_Bin() for _ in range(BINS)])
+    bins: list[_Bin] = field(default_factory=lambda: [_Bin() for _ in range(_BINS)])
     whole: bool = True
 
     @property
@@ -42,7 +42,7 @@ class Calibration:
         """gaps: reward of the chosen answer minus that of the rejected one. prompts: ascending, of each pair."""
         confidence = 1 / (1 + np.exp(-np.minimum(np.abs(gaps), 700.0)))
         right = (gaps > 0) + 0.5 * (gaps == 0)
-        places = np.minimum(((confidence - 0.5) * 2 * BINS).astype(np.int64), BINS - 1)
+        places = np.minimum(((confidence - 0.5) * 2 * _BINS).astype(np.int64), _BINS - 1)
         for place, found in enumerate(self.bins):
             rows = places == place
             found.right.add(prompts[rows], right[rows])
@@ -124,7 +124,7 @@ def calibration_figure(found: Calibration | None) -> Figure | None:
         "As sure as it is right", points, "confidence of the model", "pairs that it ranks as the votes do", x_low=0.5
     )
     says = (
-        f"{number(found.pairs)} pairs in {BINS} classes of confidence, σ of the distance between two rewards; "
+        f"{number(found.pairs)} pairs in {_BINS} classes of confidence, σ of the distance between two rewards; "
         "below the line it is surer than it is right. Intervals are Wilson's for as many observations as a class "
         f"has prompts. Mean distance from the line over pairs (expected calibration error): {percent(error)}."
     )

@@ -17,7 +17,7 @@ from pipelines.report.reading import FARTHEST
 
 MAX_POINTS = 400  # a longer curve is averaged in runs of equal length: a page stays small, a pixel shows no more
 TONES = 6  # colours that the style sheet tells apart
-NEAREST = 1 / FARTHEST  # to zero, of what a logarithmic axis shows
+_NEAREST = 1 / FARTHEST  # to zero, of what a logarithmic axis shows
 _MOST_DECADES = 7  # with a tick each; of more every second, third … has one
 _ROWS_REM, _BAR_REM = 0.5, 0.7  # height of a row of horizontal bars: between rows, and of each bar
 
@@ -153,7 +153,7 @@ def _panel(name: str, marks: Iterable[Mark], x: Scale, y: Scale) -> Panel:
 
 
 def _can_be_drawn(value: float, log: bool) -> bool:
-    return math.isfinite(value) and abs(value) <= FARTHEST and (not log or value >= NEAREST)
+    return math.isfinite(value) and abs(value) <= FARTHEST and (not log or value >= _NEAREST)
 
 
 def _nothing(title: str, notes: Sequence[str]) -> Figure:

@@ -6,20 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from pipelines.progress import human_bytes
 from pipelines.report.cuts import cuts_table
-from pipelines.report.data import Build, InputFile, Step, View
+from pipelines.report.data import BuildFolder, InputAccount, StepAccount, View
 from pipelines.report.examples import dropped_table, rejects_table
-from pipelines.report.html import Bar, Column, Table, file_size, number, percent, share
+from pipelines.report.html import Bar, Column, Table, number, percent, share
 from pipelines.report.paired import bias_table, pairs_figures
 from pipelines.report.posts import posts_figures
 from pipelines.report.replay import unpaired_table
 from tokenizer.languages import language_name
 from transforms.layers.layer import CountGroup, Layer
 
-MOST_NAMES = 200  # of sites, in a table; the others are added up
+_MOST_NAMES = 200  # of sites, in a table; the others are added up
 
 
-def funnel_view(build: Build) -> View | None:
+def funnel_view(build: BuildFolder) -> View | None:
     """What became of the records of each step, with examples; None when no step has run."""
     steps = build.funnel
     if not steps:
@@ -42,7 +43,7 @@ def funnel_view(build: Build) -> View | None:
     reasons = [
         (step.name if first == 0 else "", reason, number(count), percent(share(count, step.came_in), 2))
         for step in steps
-        for first, (reason, count) in enumerate(by_size(step.reasons))
+        for first, (reason, count) in enumerate(_by_size(step.reasons))
     ]
     reason_columns = [Column("step", "name"), Column("reason", "reason"), Column("dropped"), Column("of those in")]
     wrong = [step for step in steps if step.came_in != step.kept + step.dropped]
@@ -58,16 +59,16 @@ def funnel_view(build: Build) -> View | None:
     }
 
 
-def _sum(step: Step) -> str:
+def _sum(step: StepAccount) -> str:
     return f"{step.name}: {number(step.came_in)} in, {number(step.kept + step.dropped)} found"
 
 
-def by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
+def _by_size(counts: Mapping[str, int]) -> list[tuple[str, int]]:
     """Largest first, then by name."""
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def documents_view(build: Build) -> View | None:
+def documents_view(build: BuildFolder) -> View | None:
     """The documents, what they are like, and the files that they came from."""
     if build.get("documents") is None:
         return None
@@ -76,12 +77,12 @@ def documents_view(build: Build) -> View | None:
         Column("dropped"),
     ]  # fmt: skip
     files = [
-        (file.name, file_size(file.bytes), *map(number, (file.rows, file.kept, _total(file.used), _left_out(file))))
+        (file.name, human_bytes(file.bytes), *map(number, (file.rows, file.kept, _total(file.used), _left_out(file))))
         for file in build.inputs
     ]
     posts = build.contents.posts
     return {
-        "kinds": count_table("kind", build.count("documents", "kind"), "{}s".format),
+        "kinds": _count_table("kind", build.count("documents", "kind"), "{}s".format),
         "accepted": build.count("documents", "accepted").get("answer", 0),
         "figures": posts_figures(posts),
         "looked": posts.looked.says("the documents") if posts else "",
@@ -89,7 +90,7 @@ def documents_view(build: Build) -> View | None:
     }
 
 
-def _left_out(file: InputFile) -> int:
+def _left_out(file: InputAccount) -> int:
     return _total(file.dropped) + _total(file.unused)
 
 
@@ -97,7 +98,7 @@ def _total(counts: Mapping[str, int]) -> int:
     return sum(counts.values())
 
 
-def count_table(
+def _count_table(
     what: str, counts: Mapping[str, int], label: Callable[[str], str] = str, ordered: bool = False
 ) -> Table:
     """Names with counts, shares and bars; largest first unless the order of `counts` has a meaning."""
@@ -105,12 +106,12 @@ def count_table(
     most = max(counts.values(), default=0)
     rows = [
         (label(name), number(count), percent(share(count, whole)), Bar(share(count, most)))
-        for name, count in (counts.items() if ordered else by_size(counts))
+        for name, count in (counts.items() if ordered else _by_size(counts))
     ]
     return Table([Column(what, "name"), Column("count"), Column("share"), Column("", "bar")], rows)
 
 
-def layer_view(layer: Layer[Any, Any], build: Build) -> View | None:
+def layer_view(layer: Layer[Any, Any], build: BuildFolder) -> View | None:
     """A layer as its own value describes it: what it is, what it keeps, and its counts."""
     if build.get(layer.name) is None:
         return None
@@ -123,10 +124,10 @@ def layer_view(layer: Layer[Any, Any], build: Build) -> View | None:
     }
 
 
-def _count_group(group: CountGroup, layer: Layer[Any, Any], build: Build) -> Table:
+def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:
     counts = build.count(layer.name, group.name)
     whole, most = sum(counts.values()), max(counts.values(), default=0)
-    names = [name for name, _ in by_size(counts)]
+    names = [name for name, _ in _by_size(counts)]
     if group.order:
         names = _ordered(names, group.order)
     coded = any(group.label(name) != name for name in names)  # a code stands beside the name that people use
@@ -153,7 +154,7 @@ def _ordered(names: Sequence[str], order: Callable[[str], Any]) -> list[str]:
     return sorted(places, key=lambda name: places[name]) + [name for name in names if name not in places]
 
 
-def pairs_view(build: Build) -> View | None:
+def pairs_view(build: BuildFolder) -> View | None:
     """The pairs, where they come from and what they are like, with examples."""
     pairs = build.get("pairs")
     if pairs is None:
@@ -167,10 +168,10 @@ def pairs_view(build: Build) -> View | None:
         "kept": pairs.rows,
         "giving": threads.get("with-pairs", 0),
         "without": threads.get("without-pairs", 0),
-        "languages": count_table("language of the question", build.count("pairs", "pairs_by_language"), language_name),
-        "splits": count_table("split", build.pairs_by_split, ordered=True),
-        "sites": count_table("site", _most(found.sites) if found else {}, ordered=True),
-        "sources": count_table("source", found.sources if found else {}),
+        "languages": _count_table("language of the question", build.count("pairs", "pairs_by_language"), language_name),
+        "splits": _count_table("split", build.pairs_by_split, ordered=True),
+        "sites": _count_table("site", _most(found.sites) if found else {}, ordered=True),
+        "sources": _count_table("source", found.sources if found else {}),
         "figures": pairs_figures(found),
         "biases": bias_table(found),
         "cuts": cuts_table(cuts, build.contents.trained_length),
@@ -180,8 +181,8 @@ def pairs_view(build: Build) -> View | None:
 
 
 def _most(counts: Mapping[str, int]) -> dict[str, int]:
-    """The largest MOST_NAMES counts, and the sum of the others."""
-    ordered = by_size(counts)
-    rest = ordered[MOST_NAMES:]
+    """The largest _MOST_NAMES counts, and the sum of the others."""
+    ordered = _by_size(counts)
+    rest = ordered[_MOST_NAMES:]
     others = {f"{number(len(rest))} others": sum(count for _, count in rest)} if rest else {}
-    return dict(ordered[:MOST_NAMES]) | others
+    return dict(ordered[:_MOST_NAMES]) | others

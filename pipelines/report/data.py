@@ -18,7 +18,7 @@ from transforms.datasets.names import split_of
 from transforms.datasets.schema import SPLITS
 from transforms.layers.kinds import LAYERS
 
-USED = "used"  # the fate of a document that a curriculum may draw on
+_USED = "used"  # the fate of a document that a curriculum may draw on
 
 View = Mapping[str, object]  # what a template shows, by name
 
@@ -37,6 +37,7 @@ class Part:
 
     @property
     def few(self) -> bool:
+        """Whether it is measured on too few prompts to be more than a hint."""
         return self.prompts < FEW
 
 
@@ -51,6 +52,8 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Evaluation:
+    """How a preference model did on one split: as a whole, beside trivial rules, and by what pairs are like."""
+
     split: str
     whole: Part
     baselines: Sequence[Baseline]
@@ -61,11 +64,12 @@ class Evaluation:
 
     @property
     def best(self) -> Baseline | None:
+        """The trivial rule that is right most often."""
         return max(self.baselines, key=lambda found: found.accuracy.value, default=None)
 
 
 @dataclass(frozen=True)
-class Step:
+class StepAccount:
     """What became of the records of one step: came_in = kept + the sum of reasons, or something is wrong.
 
     sure: all that its manifest says could be read; otherwise the sum proves nothing.
@@ -80,11 +84,12 @@ class Step:
 
     @property
     def dropped(self) -> int:
+        """Records dropped, for whatever reason."""
         return sum(self.reasons.values())
 
 
 @dataclass(frozen=True)
-class InputFile:
+class InputAccount:
     """The account of an input file: rows = kept as documents + used + dropped + unused."""
 
     name: str
@@ -98,6 +103,7 @@ class InputFile:
 
     @property
     def holds_marks(self) -> bool:
+        """Whether it holds votes or links."""
         return bool(self.used or self.unused)
 
 
@@ -144,21 +150,23 @@ class Dataset:
     versions: Mapping[str, str] = field(default_factory=dict)
     kept_with: Sequence[Mapping[str, str]] = ()
     parents: Mapping[str, str] = field(default_factory=dict)
-    inputs: Sequence[InputFile] = ()
+    inputs: Sequence[InputAccount] = ()
     counts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     sure: bool = True  # all counts of the manifest could be read
 
     @property
     def data_files(self) -> list[ShardFile]:
+        """The shards that hold its rows."""
         return [file for file in self.files if file.path.startswith("data/")]
 
     @property
     def rows(self) -> int:
+        """Rows of all shards."""
         return sum(file.rows for file in self.data_files)
 
 
 @dataclass(frozen=True)
-class Build:
+class BuildFolder:
     """A build folder, as far as it got and can be read."""
 
     name: str
@@ -175,6 +183,7 @@ class Build:
     troubles: Sequence[Trouble] = ()
 
     def get(self, role: str) -> Dataset | None:
+        """The dataset of a role, if it is there."""
         return self.datasets.get(role)
 
     def count(self, role: str, group: str) -> Mapping[str, int]:
@@ -183,7 +192,8 @@ class Build:
         return dataset.counts.get(group, {}) if dataset else {}
 
     @property
-    def inputs(self) -> Sequence[InputFile]:
+    def inputs(self) -> Sequence[InputAccount]:
+        """The accounts of the input files."""
         documents = self.get("documents")
         return documents.inputs if documents else ()
 
@@ -193,7 +203,7 @@ class Build:
         return self.count("language", "language")
 
     @property
-    def funnel(self) -> list[Step]:
+    def funnel(self) -> list[StepAccount]:
         """The fate of every record in every step that has run."""
         steps = []
         if documents := self.get("documents"):
@@ -202,44 +212,46 @@ class Build:
             if layer.keep and (dataset := self.get(role)):
                 fates, reasons = self.count(role, "documents"), self.count(role, "drop")
                 came_in, kept = fates.get("in", 0), fates.get("kept", 0)
-                steps.append(Step(layer.keep.documents, came_in, kept, reasons, sure=dataset.sure))
+                steps.append(StepAccount(layer.keep.documents, came_in, kept, reasons, sure=dataset.sure))
         if pairs := self.get("pairs"):
             candidates = self.count("pairs", "candidates")
             reasons = {reason: count for reason, count in candidates.items() if reason != KEPT}
             came_in = sum(self.count("pairs", "candidates_in").values())
-            steps.append(Step("candidate pairs", came_in, pairs.rows, reasons, sure=pairs.sure))
+            steps.append(StepAccount("candidate pairs", came_in, pairs.rows, reasons, sure=pairs.sure))
         if (tokens := self.get("tokens")) and (curriculum := self.get("curriculum")):
             fates = self.count("curriculum", "documents")
-            reasons = {reason: count for reason, count in fates.items() if reason != USED}
-            kept, sure = fates.get(USED, 0), tokens.sure and curriculum.sure
-            steps.append(Step("used by the curriculum", tokens.rows, kept, reasons, sure=sure))
+            reasons = {reason: count for reason, count in fates.items() if reason != _USED}
+            kept, sure = fates.get(_USED, 0), tokens.sure and curriculum.sure
+            steps.append(StepAccount("used by the curriculum", tokens.rows, kept, reasons, sure=sure))
         return steps
 
-    def _ingested(self, documents: Dataset) -> list[Step]:
+    def _ingested(self, documents: Dataset) -> list[StepAccount]:
         posts = [file for file in self.inputs if not file.holds_marks]
         marks = [file for file in self.inputs if file.holds_marks]
-        outcomes = sum_up(file.outcomes for file in self.inputs)
+        outcomes = _sum_up(file.outcomes for file in self.inputs)
         note = ", ".join(f"{reason} ({counted(files, 'file')})" for reason, files in sorted(outcomes.items()))
         note = f"Whole files: {note}; their complete rows are among those above." if note else ""
-        reasons = sum_up(file.dropped for file in posts)
-        steps = [Step("posts and texts", rows_of(posts), documents.rows, reasons, note, documents.sure)]
+        reasons = _sum_up(file.dropped for file in posts)
+        steps = [StepAccount("posts and texts", rows_of(posts), documents.rows, reasons, note, documents.sure)]
         if marks:
             used = sum(sum(file.used.values()) for file in marks)
-            reasons = sum_up(fate for file in marks for fate in (file.unused, file.dropped))
-            steps.append(Step("votes and links joined to posts", rows_of(marks), used, reasons, sure=documents.sure))
+            reasons = _sum_up(fate for file in marks for fate in (file.unused, file.dropped))
+            steps.append(
+                StepAccount("votes and links joined to posts", rows_of(marks), used, reasons, sure=documents.sure)
+            )
         return steps
 
     @property
     def pairs_by_split(self) -> Mapping[str, int]:
         """The known splits in their order, then whatever else the files are named for."""
         pairs = self.get("pairs")
-        found = sum_up({split_of(file.path) or "": file.rows} for file in (pairs.data_files if pairs else ()))
+        found = _sum_up({split_of(file.path) or "": file.rows} for file in (pairs.data_files if pairs else ()))
         return {split: found.get(split, 0) for split in (*SPLITS, *sorted(set(found) - set(SPLITS)))}
 
     @property
     def mix(self) -> list[Mix]:
         """The curriculum by stage in order, then language."""
-        planned, *groups = (self.count("curriculum", group) for group in MIX_GROUPS)
+        planned, *groups = (self.count("curriculum", group) for group in _MIX_GROUPS)
         names = sorted({name for group in (planned, *groups) for name in group})
         rows = [
             Mix(*_stage_and_language(name), *(group.get(name, 0) for group in (planned, *groups))) for name in names
@@ -248,7 +260,7 @@ class Build:
         return sorted(rows, key=lambda row: (order.get(row.stage, len(order)), row.stage, row.language))
 
 
-MIX_GROUPS = ("planned_tokens", "tokens", "sequences", "repeated_tokens")
+_MIX_GROUPS = ("planned_tokens", "tokens", "sequences", "repeated_tokens")
 
 
 def _stage_and_language(name: str) -> tuple[str, str]:
@@ -256,11 +268,12 @@ def _stage_and_language(name: str) -> tuple[str, str]:
     return stage, language
 
 
-def rows_of(files: Iterable[InputFile]) -> int:
+def rows_of(files: Iterable[InputAccount]) -> int:
+    """Rows read of all of them."""
     return sum(file.rows for file in files)
 
 
-def sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+def _sum_up(parts: Iterable[Mapping[str, int]]) -> dict[str, int]:
     totals: dict[str, int] = {}
     for part in parts:
         for name, count in part.items():

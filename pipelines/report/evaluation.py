@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 from pipelines.report.calibration import calibration_figure
 from pipelines.report.counting import FEW, Estimate
-from pipelines.report.data import Build, Evaluation, Part, View
+from pipelines.report.data import BuildFolder, Evaluation, Part, View
 from pipelines.report.html import Column, Few, Table, Whisker, number, percent
 from tokenizer.languages import language_name
 
 _LEADING_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
-def evaluation_view(build: Build) -> View | None:
+def evaluation_view(build: BuildFolder) -> View | None:
     """How right the model is, beside trivial rules, whole and in parts."""
     found = build.evaluation
     if found is None:

@@ -21,7 +21,7 @@ from transforms.datasets.fates import Reason
 from transforms.datasets.schema import REJECTS
 from transforms.datasets.texts import TEXT_COLUMNS, full_text
 
-EXCERPT_CHARACTERS = 160
+_EXCERPT_CHARACTERS = 160
 
 _HIDDEN = {Reason.REMOVED_ON_REQUEST.value}
 
@@ -97,7 +97,7 @@ def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[st
                 break
             for row in np.flatnonzero(pc.is_in(batch.column("doc_id"), pa.array(sorted(missing))).to_numpy(False)):
                 doc_id, title, text = (batch.column(name)[int(row)].as_py() for name in TEXT_COLUMNS)
-                found[doc_id] = clipped(full_text(title, text), EXCERPT_CHARACTERS)
+                found[doc_id] = clipped(full_text(title, text), _EXCERPT_CHARACTERS)
                 missing.discard(doc_id)
     return found
 

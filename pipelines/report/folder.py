@@ -13,11 +13,11 @@ from pipelines.report.contents import read_contents
 from pipelines.report.counting import Estimate, wilson
 from pipelines.report.data import (
     Baseline,
-    Build,
+    BuildFolder,
     Dataset,
     Evaluation,
     Fit,
-    InputFile,
+    InputAccount,
     Line,
     Part,
 )
@@ -30,7 +30,7 @@ from transforms.layers.kinds import LAYERS
 from transforms.pairs.rule import PairRule
 
 # Role in the page: place below the build folder, kind of dataset; in the order of the flow.
-DATASETS: Mapping[str, tuple[str, str]] = {
+_DATASETS: Mapping[str, tuple[str, str]] = {
     "documents": ("documents", "documents"),
     **{name: (f"layers/{name}", name) for name in LAYERS},
     "pairs": ("pairs", "pairs"),
@@ -60,11 +60,11 @@ _LAST_SECOND = 253_402_300_799.0  # of the year 9999: no clock shows a later one
 Troubles = list[Trouble]
 
 
-def read_build(folder: str) -> Build:
+def read_build(folder: str) -> BuildFolder:
     """Raises ValueError when the folder holds no dataset of a build, readable or not."""
-    roles = [role for role, (name, _) in DATASETS.items() if places.exists(places.join(folder, name, MANIFEST))]
+    roles = [role for role, (name, _) in _DATASETS.items() if places.exists(places.join(folder, name, MANIFEST))]
     if not roles:
-        names = ", ".join(sorted(name for name, _ in DATASETS.values()))
+        names = ", ".join(sorted(name for name, _ in _DATASETS.values()))
         raise ValueError(
             f"{folder} holds none of the datasets of a build ({names}); name the `output` folder of a build file"
         )
@@ -78,14 +78,14 @@ def read_build(folder: str) -> Build:
     _tell_other_parents(datasets, troubles)
     for role in ("tokenizer", "evaluation"):  # their figures are in files beside the manifest
         if role in datasets:
-            _tell_damage(folder, DATASETS[role][0], manifests[role], troubles)
+            _tell_damage(folder, _DATASETS[role][0], manifests[role], troubles)
     settings = {role: _values(role, manifests[role], troubles)["settings"] for role in datasets}
     evaluation = (
         _evaluation(_json(folder, "evaluation/evaluation.json", troubles)) if "evaluation" in datasets else None
     )
     pairs, tokenizer, curriculum = (settings.get(role) for role in ("pairs", "tokenizer", "curriculum"))
     trained = settings.get("preference model")
-    return Build(
+    return BuildFolder(
         name=places.name(folder),
         datasets=datasets,
         rule=pairs["rule"]["name"].text() if pairs else "",
@@ -97,7 +97,7 @@ def read_build(folder: str) -> Build:
         evaluation=evaluation,
         contents=read_contents(
             folder,
-            DATASETS,
+            _DATASETS,
             {role: dataset.counts for role, dataset in datasets.items()},
             _rule(pairs["rule"]) if pairs else None,
             evaluation.split if evaluation and _is_of(datasets, "evaluation", "data") else "",
@@ -110,11 +110,11 @@ def read_build(folder: str) -> Build:
 
 
 def _file(role: str) -> str:
-    return f"{DATASETS[role][0] if role in DATASETS else role}/{MANIFEST}"
+    return f"{_DATASETS[role][0] if role in _DATASETS else role}/{MANIFEST}"
 
 
 def _manifest(folder: str, role: str, troubles: Troubles) -> Manifest | None:
-    name, kind = DATASETS[role]
+    name, kind = _DATASETS[role]
     try:
         return load_manifest(places.join(folder, name), kind)
     except (ValueError, OSError, RecursionError) as error:
@@ -169,8 +169,8 @@ def dataset_of(role: str, manifest: Manifest, troubles: Troubles) -> Dataset | N
     )
 
 
-def _input(found: Found) -> InputFile:
-    return InputFile(
+def _input(found: Found) -> InputAccount:
+    return InputAccount(
         name=found["name"].text(),
         bytes=found["bytes"].count(),
         rows=found["rows"].count(),
@@ -184,7 +184,7 @@ def _input(found: Found) -> InputFile:
 
 def _tell_other_parents(datasets: Mapping[str, Dataset], troubles: Troubles) -> None:
     """A step that was made anew without those that follow it: the figures of the page are not of one build."""
-    roles = {name: role for role, (name, _) in DATASETS.items()}
+    roles = {name: role for role, (name, _) in _DATASETS.items()}
     for role, dataset in datasets.items():
         for name, digest in dataset.parents.items():
             parent = _TRAINERS_PARENTS.get((role, name), roles.get(name, ""))
@@ -224,7 +224,7 @@ def _json(folder: str, name: str, troubles: Troubles, needed: bool = True) -> Fo
 
 def _time(folder: str, role: str, troubles: Troubles) -> tuple[float, float] | None:
     """When a step began and ended."""
-    name = f"{DATASETS[role][0]}/{RUN}"
+    name = f"{_DATASETS[role][0]}/{RUN}"
     found = _json(folder, name, troubles, needed=False)
     if not found.value:
         return None

@@ -19,8 +19,8 @@ from markupsafe import Markup
 FOLDER = Path(__file__).parent
 TEMPLATES, CSS = FOLDER / "templates", FOLDER / "report.css"
 
-MOST_CHARACTERS = 2000  # of one text; of a longer one the page says how many there are
-SHOWN_ROWS = 25  # of a long table; the others are one click away
+_MOST_CHARACTERS = 2000  # of one text; of a longer one the page says how many there are
+_SHOWN_ROWS = 25  # of a long table; the others are one click away
 
 # Characters without a shape of their own are shown as U+FFFD: some of them reorder the text around them. Of those that
 # only format, the joiners and the Arabic signs belong to the spelling of words.
@@ -31,8 +31,8 @@ _NO_SHAPE = frozenset({"Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp"})
 
 def visible(text: str) -> str:
     """A text as it may be shown, on a page or a terminal: nothing in it acts, and it is not endless."""
-    if len(text) > MOST_CHARACTERS:
-        text = f"{text[:MOST_CHARACTERS]}… ({len(text):,} characters)"
+    if len(text) > _MOST_CHARACTERS:
+        text = f"{text[:_MOST_CHARACTERS]}… ({len(text):,} characters)"
     return text if text.isprintable() else "".join(_visible(char) for char in text)
 
 
@@ -68,16 +68,6 @@ def percent(share: float | None, digits: int = 1) -> str:
 def share(part: float, whole: float) -> float | None:
     """part / whole, or None where there is no whole."""
     return part / whole if whole else None
-
-
-def file_size(size_bytes: int) -> str:
-    """1500 -> '1.5 kB'."""
-    size = float(size_bytes)
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:,.1f} TB"
 
 
 def compact(value: float) -> str:
@@ -130,7 +120,7 @@ class Few(tuple[object, ...]):
 
 @dataclass(frozen=True)
 class Table:
-    """What a table shows; rows past SHOWN_ROWS are folded away. A cell of a bar column is a Bar or a Whisker.
+    """What a table shows; rows past _SHOWN_ROWS are folded away. A cell of a bar column is a Bar or a Whisker.
 
     Raises ValueError when a row has another number of cells than there are columns.
     """
@@ -146,12 +136,12 @@ class Table:
     @property
     def first(self) -> Sequence[Sequence[object]]:
         """The rows that are not folded away."""
-        return self.rows[:SHOWN_ROWS]
+        return self.rows[:_SHOWN_ROWS]
 
     @property
     def rest(self) -> Sequence[Sequence[object]]:
         """Those that are."""
-        return self.rows[SHOWN_ROWS:]
+        return self.rows[_SHOWN_ROWS:]
 
 
 def fill(template: str, **values: object) -> str:

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.report.charts import Figure, Series, line_chart
-from pipelines.report.data import Build, Line, View, points
+from pipelines.report.data import BuildFolder, Line, View, points
 from pipelines.report.html import number, percent, short_percent
 from transforms.datasets.names import split_of
 
-SKIPPED_SHOWN = 20  # steps by number; of more than that the page says how many
+_SKIPPED_SHOWN = 20  # steps by number; of more than that the page says how many
 
 
-def pretrain_view(build: Build) -> View | None:
+def pretrain_view(build: BuildFolder) -> View | None:
     """Steps and loss; None when there is no log."""
     rows = build.pretrain
     if not rows:
@@ -21,7 +21,7 @@ def pretrain_view(build: Build) -> View | None:
     return _view(rows, "tokens", [chart]) | {"passes": None, "pairs": 0, "cuts": []}
 
 
-def preference_view(build: Build) -> View | None:
+def preference_view(build: BuildFolder) -> View | None:
     """Steps, loss and accuracy; None when there is no log."""
     rows = build.preference
     if not rows:
@@ -68,5 +68,5 @@ def _trained(rows: Sequence[Line], unit: str) -> float:
 
 def _skipped(rows: Sequence[Line]) -> str:
     steps = [str(row.step) for row in rows if row.kind == "skipped"]
-    more = len(steps) - SKIPPED_SHOWN
-    return ", ".join(steps[:SKIPPED_SHOWN]) + (f" and {number(more)} more" if more > 0 else "")
+    more = len(steps) - _SKIPPED_SHOWN
+    return ", ".join(steps[:_SKIPPED_SHOWN]) + (f" and {number(more)} more" if more > 0 else "")

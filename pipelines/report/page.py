@@ -17,7 +17,7 @@ from rich.markup import escape
 
 from pipelines.command import console, run_command
 from pipelines.report.corpus import documents_view, funnel_view, layer_view, pairs_view
-from pipelines.report.data import Build, View, rows_of
+from pipelines.report.data import BuildFolder, View, rows_of
 from pipelines.report.evaluation import evaluation_view
 from pipelines.report.folder import read_build
 from pipelines.report.html import Column, Table, fill, number, percent, style, visible
@@ -28,7 +28,7 @@ from transforms.datasets import places
 from transforms.layers.kinds import LAYERS
 
 # Anchor, title, template, the function that says what is in it; None when there is nothing to show.
-SECTIONS: Sequence[tuple[str, str, str, Callable[[Build], View | None]]] = (
+SECTIONS: Sequence[tuple[str, str, str, Callable[[BuildFolder], View | None]]] = (
     ("funnel", "What became of every record", "funnel.html", funnel_view),
     ("posts", "Posts", "posts.html", documents_view),
     *((name, layer.title, "layer.html", partial(layer_view, layer)) for name, layer in LAYERS.items()),
@@ -42,7 +42,7 @@ SECTIONS: Sequence[tuple[str, str, str, Callable[[Build], View | None]]] = (
 )
 
 
-TROUBLES_SHOWN = 500  # on the page; of more it says how many
+_TROUBLES_SHOWN = 500  # on the page; of more it says how many
 TROUBLES_SAID = 10  # on the terminal
 
 
@@ -52,7 +52,7 @@ def run(build_folder: str, output: str) -> None:
     Raises ValueError when the folder holds no dataset of a build.
     """
     build = read_build(build_folder)
-    places.write_atomically(output, build_page(build).encode())
+    places.write_atomically(output, _build_page(build).encode())
     for trouble in build.troubles[:TROUBLES_SAID]:
         _warn(f"{visible(trouble.file)}: {visible(trouble.says)}")
     if (more := len(build.troubles) - TROUBLES_SAID) > 0:
@@ -74,7 +74,7 @@ def command(
 
 
 @dataclass(frozen=True)
-class Section:
+class _Section:
     """What is drawn: a template and what it shows."""
 
     anchor: str
@@ -83,10 +83,10 @@ class Section:
     view: View
 
 
-def build_page(build: Build) -> str:
+def _build_page(build: BuildFolder) -> str:
     """The whole page."""
     found = [(anchor, title, template, view(build)) for anchor, title, template, view in SECTIONS]
-    troubles = [(trouble.file, trouble.says) for trouble in build.troubles[:TROUBLES_SHOWN]]
+    troubles = [(trouble.file, trouble.says) for trouble in build.troubles[:_TROUBLES_SHOWN]]
     marks = rows_of(file for file in build.inputs if file.holds_marks)
     return fill(
         "page.html",
@@ -99,7 +99,7 @@ def build_page(build: Build) -> str:
         marks=marks,
         tiles=_tiles(build),
         sections=[
-            Section(anchor, title, template, view) for anchor, title, template, view in found if view is not None
+            _Section(anchor, title, template, view) for anchor, title, template, view in found if view is not None
         ],
         missing=[title for _, title, _, view in found if view is None],
         troubles=Table([Column("file", "name"), Column("what is wrong", "text")], troubles),
@@ -108,7 +108,7 @@ def build_page(build: Build) -> str:
     )
 
 
-def _tiles(build: Build) -> list[tuple[str, str]]:
+def _tiles(build: BuildFolder) -> list[tuple[str, str]]:
     tiles = []
     if documents := build.get("documents"):
         tiles.append(("documents", number(documents.rows)))

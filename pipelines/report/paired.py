@@ -20,8 +20,8 @@ from transforms.datasets.ids import keyed_hash
 from transforms.datasets.names import split_of
 from transforms.datasets.schema import SPLITS
 
-EXAMPLES = 3
-EXAMPLE_CHARACTERS = 700  # of each text of an example
+_EXAMPLES = 3
+_EXAMPLE_CHARACTERS = 700  # of each text of an example
 _CLASSES = (1, 2, 3, 6, 11, 21, 51, 101)  # smallest margins of the classes in which biases are drawn
 
 _COUNTED = (
@@ -83,7 +83,7 @@ def read_pairs(look: Look) -> Pairs:
             numbers, prompts, last = _numbered(groups, prompts, last)
             _add(batch, numbers, bias, found)
             ids = ((keyed_hash("report-pairs", pair), pair, path) for pair in batch.column("pair_id").to_pylist())
-            lowest = heapq.nsmallest(EXAMPLES, [*lowest, *ids])
+            lowest = heapq.nsmallest(_EXAMPLES, [*lowest, *ids])
         prompts += 1
     wanted = {pair: path for _, pair, path in lowest}
     examples = {pair: example for path in sorted(set(wanted.values())) for pair, example in _texts(look, path, wanted)}
@@ -161,7 +161,7 @@ def _text(messages: object) -> str:
     return "\n\n".join(message["content"] for message in messages) if isinstance(messages, list) else ""
 
 
-def clipped(text: str, characters: int = EXAMPLE_CHARACTERS) -> str:
+def clipped(text: str, characters: int = _EXAMPLE_CHARACTERS) -> str:
     """Its beginning, and how long all of it is."""
     return text if len(text) <= characters else f"{text[:characters].rstrip()} … ({len(text):,} characters)"
 

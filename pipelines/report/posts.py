@@ -14,7 +14,7 @@ from pipelines.report.html import counted, percent, short_percent
 from pipelines.report.looking import Look, Looked
 from transforms.datasets.schema import KIND_ORDER, PostKind
 
-COLUMNS = ("kind", "thread_id", "score", "created", "text")
+_COLUMNS = ("kind", "thread_id", "score", "created", "text")
 
 _SCORES = [-10.5, -5.5, -2.5, -1.5, -0.5, 0.5, 1.5, 2.5, 5.5, 10.5, 20.5, 50.5, 100.5]
 _CLASSES = [
@@ -40,7 +40,7 @@ def read_posts(look: Look) -> Posts:
     found = Posts(look.looked(paths))
     for path in paths:
         threads = _Threads(found.answers)
-        for batch in look.batches(path, COLUMNS):
+        for batch in look.batches(path, _COLUMNS):
             _add(batch, found)
             threads.add(batch)
         threads.end()

@@ -6,15 +6,16 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from pipelines.report.data import Build, Dataset, View
-from pipelines.report.html import Column, Table, file_size, number
+from pipelines.progress import human_bytes
+from pipelines.report.data import BuildFolder, Dataset, View
+from pipelines.report.html import Column, Table, number
 from transforms.datasets.manifest import STEP_VERSION
 
-VERSION = "version of the step"
-DEEPEST = 20  # of nested settings; no step has as many levels
+_VERSION = "version of the step"
+_DEEPEST = 20  # of nested settings; no step has as many levels
 
 
-def provenance_view(build: Build) -> View | None:
+def provenance_view(build: BuildFolder) -> View | None:
     """Each dataset with its parents, settings, counts and files."""
     digests = {dataset.digest: role for role, dataset in build.datasets.items()}
     return {"datasets": [_dataset(role, dataset, digests) for role, dataset in build.datasets.items()]}
@@ -32,7 +33,7 @@ def _dataset(role: str, dataset: Dataset, digests: Mapping[str, str]) -> View:
     ]
     return {
         "role": role,
-        "size": rows + file_size(sum(file.bytes for file in dataset.files)),
+        "size": rows + human_bytes(sum(file.bytes for file in dataset.files)),
         "fingerprint": dataset.fingerprint,
         "facts": [
             ("digest", dataset.digest),
@@ -47,7 +48,7 @@ def _dataset(role: str, dataset: Dataset, digests: Mapping[str, str]) -> View:
 
 
 def _listed(versions: Mapping[str, str]) -> str:
-    return ", ".join(f"{VERSION if name == STEP_VERSION else name} {number}" for name, number in versions.items())
+    return ", ".join(f"{_VERSION if name == STEP_VERSION else name} {number}" for name, number in versions.items())
 
 
 def _others(kept: Mapping[str, str], versions: Mapping[str, str]) -> Mapping[str, str]:
@@ -55,7 +56,7 @@ def _others(kept: Mapping[str, str], versions: Mapping[str, str]) -> Mapping[str
 
 
 def _lines(value: object) -> list[str]:
-    text = json.dumps(_shallow(value, DEEPEST), indent=1, sort_keys=True, ensure_ascii=False, default=str)
+    text = json.dumps(_shallow(value, _DEEPEST), indent=1, sort_keys=True, ensure_ascii=False, default=str)
     return text.split("\n")
 
 
@@ -70,7 +71,7 @@ def _shallow(value: object, levels: int) -> object:
     return [_shallow(inner, levels - 1) for inner in value]
 
 
-def times(build: Build) -> View | None:
+def times(build: BuildFolder) -> View | None:
     """When the steps ran, from their run.json; the only part of the page that differs between two equal builds."""
     if not build.times:
         return None

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-MOST = (1 << 63) - 1  # of a count
+_MOST = (1 << 63) - 1  # of a count
 FARTHEST = 1e15  # of a measured number from zero: differences, sums and charts stay far from overflow
 _SHOWN_CHARACTERS = 80  # of a wrong value, and of a key
 
@@ -48,30 +48,35 @@ class Found:
         return self[key] if key in self else self._below(key, default)
 
     def items(self) -> dict[str, Found]:
+        """The values of a mapping by key; none where it is no mapping, which is told."""
         if not isinstance(self.value, Mapping):
             self.tell("a mapping")
             return {}
         return {str(key): self._below(str(key), value) for key, value in self.value.items()}
 
     def entries(self) -> list[Found]:
+        """The values of a list; none where it is no list, which is told."""
         if not isinstance(self.value, Sequence) or isinstance(self.value, str):
             self.tell("a list")
             return []
         return [self._below(str(place), value) for place, value in enumerate(self.value)]
 
     def text(self) -> str:
+        """A text; "" where it is none, which is told."""
         if isinstance(self.value, str):
             return self.value
         self.tell("a text")
         return ""
 
     def count(self) -> int:
+        """A whole number that counts something; 0 where it is none, which is told."""
         if isinstance(self.value, int) and self._is_count:
             return self.value
         self.tell("a whole number from 0 to 2^63 - 1")
         return 0
 
     def number(self, low: float = -FARTHEST, high: float = FARTHEST) -> float | None:
+        """A number within the bounds; None where it is none, which is told."""
         if isinstance(self.value, int | float) and not isinstance(self.value, bool) and low <= self.value <= high:
             return float(self.value)
         self.tell(f"a number from {low:g} to {high:g}")
@@ -86,12 +91,13 @@ class Found:
         return {name: text for name, found in self.items().items() if (text := found.text()) or found.value == ""}
 
     def tell(self, wanted: str) -> None:
+        """Tells of a value that is not what it should be."""
         what = "is missing" if self.value is _ABSENT else f"is {shown(self.value)}"
         self._troubles.append(Trouble(self.file, f"{self._way or 'what is in it'} {what}, and should be {wanted}"))
 
     @property
     def _is_count(self) -> bool:
-        return isinstance(self.value, int) and not isinstance(self.value, bool) and 0 <= self.value <= MOST
+        return isinstance(self.value, int) and not isinstance(self.value, bool) and 0 <= self.value <= _MOST
 
     def _below(self, key: str, value: object) -> Found:
         key = _cut(key)

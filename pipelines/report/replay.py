@@ -1,7 +1,7 @@
 """A candidate pair of each reason for which some gave no pair: threads are put through the pair rule once more.
 
 Pairs leave no row of those that they drop. Only as many documents are read as hold an example of every reason, and at
-most MOST_DOCUMENTS, shard by shard; one shard is in memory.
+most _MOST_DOCUMENTS, shard by shard; one shard is in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from transforms.layers.read import unpaired_reasons
 from transforms.pairs.candidates import CandidateDrop, pairs_from_thread, within_answer_cap
 from transforms.pairs.rule import Answer, PairRule
 
-MOST_DOCUMENTS = 200_000
+_MOST_DOCUMENTS = 200_000
 
 _COLUMNS = ("doc_id", "thread_id", "kind", "text", "score", "ups", "downs", "accepted")
 
@@ -46,7 +46,7 @@ def read_unpaired(
     missing = set(reasons)
     read = 0
     for path in documents.drawn:
-        if not missing or read >= MOST_DOCUMENTS:
+        if not missing or read >= _MOST_DOCUMENTS:
             break
         for fate in _drops(documents, layers, path, rule):
             if fate.reason in missing:

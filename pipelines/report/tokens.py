@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pipelines.report.counting import FEW
-from pipelines.report.data import Build, Mix, View
+from pipelines.report.data import BuildFolder, Mix, View
 from pipelines.report.html import Bar, Column, Few, Table, number, percent, share
 from tokenizer.languages import language_name
 
 
-def tokenizer_view(build: Build) -> View | None:
+def tokenizer_view(build: BuildFolder) -> View | None:
     """How the tokenizer fits each language."""
     if build.get("tokenizer") is None:
         return None
@@ -47,7 +47,7 @@ def tokenizer_view(build: Build) -> View | None:
     }
 
 
-def curriculum_view(build: Build) -> View | None:
+def curriculum_view(build: BuildFolder) -> View | None:
     """Each stage's mix beside its plan."""
     if build.get("curriculum") is None:
         return None

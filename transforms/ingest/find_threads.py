@@ -26,10 +26,10 @@ from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside
 from transforms.sources.records import PARSED, buckets_of, to_table
 
 # A step up. found: `above` is the thread; else a post that it replies to, directly or not.
-LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
+_LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
 
 _ROUNDS = 13
-MAX_DEPTH = 1 << _ROUNDS  # posts in a row, each replying to the one before
+_MAX_DEPTH = 1 << _ROUNDS  # posts in a row, each replying to the one before
 
 _FOUND = "found"
 
@@ -57,7 +57,7 @@ def replies_table(posts: pa.Table, num_buckets: int) -> pa.Table:
 
 
 def _links(post: pa.ChunkedArray, above: pa.ChunkedArray, found: pa.Array, num_buckets: int) -> pa.Table:
-    return pa.table([post, above, found, _buckets(post, num_buckets)], schema=LINKS)
+    return pa.table([post, above, found, _buckets(post, num_buckets)], schema=_LINKS)
 
 
 def _buckets(ids: pa.ChunkedArray, num_buckets: int) -> pa.Array:
@@ -79,18 +79,18 @@ def first_steps(links: pa.Table) -> pa.Table:
     links = links.filter(is_first)
     is_top = links.column("above").is_null()
     above = pc.coalesce(links.column("above"), links.column("post"))
-    return pa.table([links.column("post"), above, is_top, links.column("bucket")], schema=LINKS)
+    return pa.table([links.column("post"), above, is_top, links.column("bucket")], schema=_LINKS)
 
 
 def questions(links: pa.Table, num_buckets: int) -> pa.Table:
     """LINKS of the posts that have not found their thread, each in the bucket of whom it asks."""
     asking = links.filter(pc.invert(links.column("found")))
     bucket = _buckets(asking.column("above"), num_buckets)
-    return asking.set_column(LINKS.get_field_index("bucket"), "bucket", bucket)
+    return asking.set_column(_LINKS.get_field_index("bucket"), "bucket", bucket)
 
 
 def answers(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Table, pa.Table]:
-    """(LINKS that take part in the next round, LINKS that are done) of one bucket.
+    """(_LINKS that take part in the next round, _LINKS that are done) of one bucket.
 
     asking: posts that ask for one of this bucket; asked: the posts of the bucket. A post that is not there is the top
     of a thread that the input lacks.
@@ -106,7 +106,7 @@ def answers(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Tab
     return pa.concat_tables([moved, settled.filter(was_asked)]), settled.filter(pc.invert(was_asked))
 
 
-def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Table:
+def _with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Table:
     """PARSED posts of one bucket with their threads, in their threads' buckets; a drop for each that has none."""
     at = pc.index_in(posts.column("doc_id"), value_set=threads.column("post").combine_chunks())
     found = threads.column("found").take(at)
@@ -121,7 +121,7 @@ def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Tab
     }
     for name, column in known.items():
         posts = posts.set_column(PARSED.get_field_index(name), name, column)
-    detail = f"its parents lead back to it, or there are more than {MAX_DEPTH} of them"
+    detail = f"its parents lead back to it, or there are more than {_MAX_DEPTH} of them"
     drops = [Drop(row["file"], row["offset"], row["doc_id"], Reason.CYCLE, detail) for row in lost.to_pylist()]
     files = sorted({drop.file for drop in drops})
     of_files = (to_table(file, [], [drop for drop in drops if drop.file == file], num_buckets) for file in files)
@@ -129,7 +129,7 @@ def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Tab
 
 
 def _first_steps(bucket: Bucket) -> pa.Table:
-    return first_steps(bucket.read(LINKS))
+    return first_steps(bucket.read(_LINKS))
 
 
 class _AnswerFn(beam.DoFn):
@@ -137,19 +137,19 @@ class _AnswerFn(beam.DoFn):
         self._num_buckets = num_buckets
 
     def process(self, buckets: tuple[Bucket, Bucket]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
-        asking, asked = (bucket.read(LINKS) for bucket in buckets)
+        asking, asked = (bucket.read(_LINKS) for bucket in buckets)
         go_on, done = answers(asking, asked, self._num_buckets)
         yield go_on
         yield beam.pvalue.TaggedOutput(_FOUND, done)
 
 
-def _with_threads(buckets: tuple[Bucket, Bucket], num_buckets: int) -> pa.Table:
+def _join(buckets: tuple[Bucket, Bucket], num_buckets: int) -> pa.Table:
     posts, threads = buckets
-    return with_threads(posts.read(PARSED), threads.read(LINKS), num_buckets)
+    return _with_threads(posts.read(PARSED), threads.read(_LINKS), num_buckets)
 
 
 class FindThreads(beam.PTransform):
-    """(LINKS tables, PARSED tables of the posts in the buckets of their ids) to PARSED tables by thread.
+    """(_LINKS tables, PARSED tables of the posts in the buckets of their ids) to PARSED tables by thread.
 
     Memory: a bucket of ids, and of posts, a few times over; num_posts_buckets makes it fit. In scratch space the texts
     lie once more, and in each round the ids of those who still take part.
@@ -177,5 +177,5 @@ class FindThreads(beam.PTransform):
         return (
             (replies, (*threads, going))
             | "Join" >> RegroupBeside(self._scratch, number, spill)
-            | "WithThreads" >> beam.Map(_with_threads, self._search.num_buckets)
+            | "WithThreads" >> beam.Map(_join, self._search.num_buckets)
         )

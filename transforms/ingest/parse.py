@@ -145,7 +145,7 @@ def _open_range(piece: FileRange, spec: ParseSpec) -> IO[bytes]:
     return open_blocks(piece.blocks) if piece.blocks else open_unpacked(piece.file.place, spec.limits)
 
 
-def batched(
+def _batched(
     parsed: Iterable[Record | Drop], file: str, num_buckets: int, batch_chars: int = 8 << 20
 ) -> Iterator[pa.Table]:
     """PARSED tables of about BATCH_ROWS rows. Memory: one table, bounded."""
@@ -196,7 +196,7 @@ def _read_tables(piece: FileRange, spec: ParseSpec, account: Account) -> Iterato
         yield from read_part(piece.cached, spec.num_buckets)
         return
     parsed = _counted(keep_out(_read_range(piece, spec), file.name, spec.remove), file.name, account)
-    tables = batched(parsed, file.name, spec.num_buckets, spec.batch_chars)
+    tables = _batched(parsed, file.name, spec.num_buckets, spec.batch_chars)
     if spec.parse_cache:
         tables = spec.parse_cache.keep(tables, file, piece.start, piece.end, account)
     yield from tables
@@ -220,9 +220,9 @@ def _read_marks(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator
         table = marks_table(item, piece.forum, piece.number, spec.num_posts_buckets)
         yield beam.pvalue.TaggedOutput("marks", table)
         if len(drops) >= BATCH_ROWS:
-            yield from batched(_counted(drops, file, account), file, spec.num_buckets)
+            yield from _batched(_counted(drops, file, account), file, spec.num_buckets)
             drops = []
-    yield from batched(_counted(drops, file, account), file, spec.num_buckets)
+    yield from _batched(_counted(drops, file, account), file, spec.num_buckets)
 
 
 def _on_its_way(table: pa.Table, piece: FileRange, spec: ParseSpec) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:

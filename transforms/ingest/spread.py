@@ -91,7 +91,7 @@ def _problem(blocks: Blocks, file: InputFile) -> Problem | None:
     return check(head, file.holds) if check else None
 
 
-def unpack(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
+def _unpack(pieces: Sequence[FileRange], how: Reblock) -> Iterator[FileRange]:
     """What `by_archive` gave, as ranges that any worker can parse."""
     if pieces[0].file.member is None or pieces[0].cached:
         yield from reblock(pieces[0], how)
@@ -111,4 +111,4 @@ class Unpack(beam.PTransform):
         self._how = how
 
     def expand(self, pieces: beam.PCollection) -> beam.PCollection:
-        return pieces | beam.FlatMap(unpack, self._how) | "SpreadRanges" >> beam.Reshuffle()
+        return pieces | beam.FlatMap(_unpack, self._how) | "SpreadRanges" >> beam.Reshuffle()

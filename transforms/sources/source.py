@@ -70,6 +70,7 @@ class InputFile:
 
     @property
     def readable(self) -> bool:
+        """Whether any of its rows can be read: a document type that is declared is told, and keeps from nothing."""
         return self.problem is None or self.problem[0] is Reason.DOCTYPE
 
     @property

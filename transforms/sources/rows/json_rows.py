@@ -20,7 +20,7 @@ from transforms.sources.streams.pieces import Piece, pieces
 
 Row = Mapping[str, object]
 
-BOM = b"\xef\xbb\xbf"
+_BOM = b"\xef\xbb\xbf"
 
 _DIGITS = bytes.maketrans(b"123456789", b"0" * 9)
 _LONG_NUMBER = b"0" * 20  # digits: the least that an integer beyond 64 bits has
@@ -32,7 +32,7 @@ def check_head(head: bytes) -> tuple[Reason, str] | None:
         return Reason.EMPTY_FILE, "no content"
     if head.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\x00" in head[:4]:
         return Reason.WRONG_FORMAT, "UTF-16 or UTF-32; want UTF-8: convert it first"
-    if head.removeprefix(BOM).lstrip().startswith(b"["):
+    if head.removeprefix(_BOM).lstrip().startswith(b"["):
         return Reason.WRONG_FORMAT, "one JSON array; want one object a line (jq -c '.[]' FILE writes it so)"
     return None
 
@@ -76,7 +76,7 @@ def _parse_object(data: bytes, piece: Piece) -> Row:
 
 def _parse_exactly(data: bytes, piece: Piece) -> object:
     try:
-        return json.loads((data.removeprefix(BOM) if piece.offset == 0 else data).decode())
+        return json.loads((data.removeprefix(_BOM) if piece.offset == 0 else data).decode())
     except UnicodeDecodeError as error:
         reason = Reason.TRUNCATED if piece.last and error.reason == "unexpected end of data" else Reason.BAD_ENCODING
         raise UnusableError(reason, f"byte {error.start} of the line is not UTF-8") from None

@@ -18,12 +18,12 @@ from transforms.sources.rows.mapping import RowMapping, plain_documents
 from transforms.sources.source import PACKED, Found, InputFile, Reading, Source
 
 NAME = "jsonl"
-PLAIN: RowMapping = plain_documents(NAME)
+_PLAIN: RowMapping = plain_documents(NAME)
 
 
 def read_rows(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The posts of the rows whose line begins in [start, end), in order, as Records and Drops. Blank lines are none."""
-    mapping = how.mapping or PLAIN
+    mapping = how.mapping or _PLAIN
     for row in json_rows.read_rows(stream, start, end, how.file, how.max_record_bytes):
         if isinstance(row, Drop):
             yield row

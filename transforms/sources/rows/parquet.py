@@ -34,7 +34,7 @@ _READ_BYTES = 1 << 20
 _FOOTER_BYTES = 12  # the smallest file: magic, length of an empty footer, magic
 _DAMAGE = (pa.ArrowException, OSError, ValueError, OverflowError, MemoryError)
 
-PLAIN: RowMapping = plain_documents(NAME)
+_PLAIN: RowMapping = plain_documents(NAME)
 
 
 def check_file(stream: IO[bytes], limits: Limits = NO_LIMITS) -> tuple[Reason, str] | None:
@@ -68,7 +68,7 @@ def read_rows(stream: IO[bytes], start: int, end: int | None, how: Reading) -> I
 
     Memory: one page of each column and a batch of rows.
     """
-    mapping = how.mapping or PLAIN
+    mapping = how.mapping or _PLAIN
     file = _open(stream)
     num_bytes = stream.seek(0, 2)
     first_row = 0

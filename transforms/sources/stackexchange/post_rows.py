@@ -63,14 +63,14 @@ def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> 
 
 def _to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     """A row of Posts.xml. Raises UnusableError for one that gives no post."""
-    post_type = required(row, "PostTypeId")
+    post_type = _required(row, "PostTypeId")
     kind = _POST_TYPES.get(post_type)
     if kind is None:
         raise UnusableError(Reason.NOT_A_POST, _OTHER_TYPES.get(post_type, "unknown PostTypeId"))
     number, site = post_number(row, "Id"), how.site or ""
     prefix, is_answer = id_prefix(site), kind == _ANSWER
     thread_id = f"{prefix}{post_number(row, 'ParentId') if is_answer else number}"
-    body = to_markdown(required(row, "Body"), repair, how.strip_edit_labels)
+    body = to_markdown(_required(row, "Body"), repair, how.strip_edit_labels)
     if is_blank(body.text):
         raise UnusableError(Reason.EMPTY, "no text in Body")
     notes = Notes([_FLATTENED] * body.flattened)
@@ -109,7 +109,7 @@ def _to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
 def _to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
     """A row of Comments.xml. Raises UnusableError for one that gives no comment."""
     number, post, site = post_number(row, "Id"), post_number(row, "PostId"), how.site or ""
-    text = repair(required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
+    text = repair(_required(row, "Text")).strip()  # not HTML: a subset of Markdown, as it was typed
     if is_blank(text):
         raise UnusableError(Reason.EMPTY, "no text in Text")
     notes, prefix = Notes(), id_prefix(site)
@@ -146,7 +146,7 @@ def _flags(row: Mapping[str, str]) -> list[str]:
     return [*flags, "community-owned"] if row.get("CommunityOwnedDate") else flags
 
 
-def required(row: Mapping[str, str], name: str) -> str:
+def _required(row: Mapping[str, str], name: str) -> str:
     """An attribute that a row cannot do without. Raises UnusableError."""
     if name not in row:
         raise UnusableError(Reason.MISSING_FIELD, f"no {name}")
@@ -164,7 +164,7 @@ def type_number(row: Mapping[str, str], name: str) -> int:
 
 
 def _number(row: Mapping[str, str], name: str, limit: int) -> int:
-    value = required(row, name)
+    value = _required(row, name)
     number = int(value) if _PLAIN_NUMBER.fullmatch(value) else count_of(value, name)
     if number is None or not 0 <= number < limit:
         raise UnusableError(Reason.MISSING_FIELD, f"{name} is not between 0 and {limit - 1}")

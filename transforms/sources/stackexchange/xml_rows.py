@@ -152,7 +152,7 @@ def read_row(row: bytes) -> dict[str, str]:
     if _ILLEGAL.search(decoded):
         raise MalformedError("a character that XML does not allow, such as NUL", number)
     try:
-        return {name: unescape(value) for name, value in found.items()}
+        return {name: _unescape(value) for name, value in found.items()}
     except MalformedError as error:
         raise MalformedError(str(error), number) from None
 
@@ -174,7 +174,7 @@ def _is_illegal(reference: re.Match[str]) -> bool:
     return code <= 0x10FFFF and bool(_ILLEGAL.match(chr(code)))
 
 
-def unescape(value: str) -> str:
+def _unescape(value: str) -> str:
     """An attribute's value as an XML parser gives it.
 
     Raises MalformedError for an undefined entity or a reference to a character that XML does not allow.

@@ -15,6 +15,7 @@ import zstandard
 
 from transforms.datasets import places
 from transforms.datasets.fates import Reason
+from transforms.sources.streams.pieces import read_chunk
 from transforms.sources.streams.unpack import CHUNK_BYTES, DamageError, open_unpacked
 
 _LEVEL = 1
@@ -48,7 +49,7 @@ def write_blocks(stream: IO[bytes], folder: str, block_bytes: int) -> Blocks:
     while not at_end:
         blocks = Blocks(folder, block_bytes, num_bytes)
         left = block_bytes
-        chunk, ended = _read(stream, left)
+        chunk, ended = read_chunk(stream, min(left, CHUNK_BYTES))
         if not chunk:
             break
         with places.AtomicFile(blocks.block(num_bytes // block_bytes)) as file:
@@ -59,19 +60,12 @@ def write_blocks(stream: IO[bytes], folder: str, block_bytes: int) -> Blocks:
                 left -= len(chunk)
                 if not left:
                     break
-                chunk, ended = _read(stream, left)
+                chunk, ended = read_chunk(stream, min(left, CHUNK_BYTES))
             file.write(packer.flush())
         at_end = left > 0
     if ended:
         return Blocks(folder, block_bytes, num_bytes, str(ended), ended.reason)
     return Blocks(folder, block_bytes, num_bytes)
-
-
-def _read(stream: IO[bytes], left: int) -> tuple[bytes, DamageError | None]:
-    try:
-        return stream.read1(min(left, CHUNK_BYTES)), None  # type: ignore[attr-defined]
-    except DamageError as error:
-        return b"", error
 
 
 def open_blocks(blocks: Blocks) -> IO[bytes]:
