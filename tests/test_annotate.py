@@ -18,12 +18,11 @@ from transforms.datasets import shards, texts
 from transforms.datasets.align import check_aligned
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.ids import bucket_of
-from transforms.datasets.manifest import DatasetSpec, load_manifest
+from transforms.datasets.manifest import DatasetSpec, ShardFile, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.opening import Opened
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
-from transforms.layers import write as layers
 from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS, settings_of
 
@@ -144,15 +143,16 @@ def test_an_interrupted_build_is_finished(
 ) -> None:
     documents = write_documents(tmp_path / "documents", forum(120), 4)
     annotate.run(documents, str(tmp_path / "whole"), only(settings, name))
-    write_layer, done = layers.write_layer, []
+    write_shard, done = shards.write_shard, []
 
-    def stop_at_the_third(*arguments: Any) -> None:
+    def stop_at_the_third(*arguments: Any) -> ShardFile:
         if len(done) == 2:
             raise RuntimeError("killed here")
-        done.append(write_layer(*arguments))
+        done.append(write_shard(*arguments))
+        return done[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(layers, "write_layer", stop_at_the_third)
+        patch.setattr(shards, "write_shard", stop_at_the_third)
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), only(settings, name))
     with pytest.raises(ValueError, match="did not finish"):
@@ -187,7 +187,7 @@ def test_documents_that_changed_are_refused(tmp_path: Path, settings: Settings) 
     second = write_documents(tmp_path / "second", forum(61)[1:], 1)
     with_content(tmp_path / "first", shard_name(0, 1), (tmp_path / "second" / shard_name(0, 1)).read_bytes())
     assert load_manifest(first).rows == load_manifest(second).rows
-    with pytest.raises(Exception, match="documents changed while they were annotated"):
+    with pytest.raises(Exception, match="these changed while they were read; run it again"):
         annotate.run(first, str(tmp_path / "layers"), only(settings, "split"))
 
 
