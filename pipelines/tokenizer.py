@@ -22,8 +22,7 @@ from tokenizer import convert, metrics, spm
 from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
-from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets import shards
+from tokenizer.sample import Reservoir, clip, sample_sizes
 from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
@@ -32,6 +31,7 @@ from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.datasets.texts import full_text
+from transforms.io.shard import Shard
 from transforms.layers.read import drop_reasons, find_layers, read_layers
 
 STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
@@ -108,7 +108,7 @@ def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir
     """The sample of each language: of the train split by alpha, of the validation split up to a fixed size."""
     available = count_bytes(sources, settings.document_bytes)
     train = {code: size for (split, code), size in available.items() if split == TRAIN}
-    quota = {(TRAIN, code): size for code, size in allocate(train, settings.sample_bytes, settings.alpha).items()}
+    quota = {(TRAIN, code): size for code, size in sample_sizes(train, settings.sample_bytes, settings.alpha).items()}
     quota |= {group: settings.validation_bytes for group in available if group[0] == VALIDATION}
     samples = {group: Reservoir(size) for group, size in sorted(quota.items())}
     for batch, groups in grouped_batches(sources, ("doc_id", "title", "text")):
@@ -141,11 +141,12 @@ def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
 def grouped_batches(sources: Sources, columns: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, list[Group | None]]]:
     """Batches of documents, with the group of each row: None for one that no sample may hold."""
     for path in sources.documents.paths:
-        layers = read_layers(sources.layers, path, LAYER_COLUMNS)
-        check_rows_aligned(shards.read_shard(sources.documents, path, ["doc_id"]), layers)
+        shard = Shard(path, sources.documents, sources.layers)
+        layers = read_layers(shard, LAYER_COLUMNS)
+        check_rows_aligned(shard.read(["doc_id"]), layers)
         groups = row_groups(layers)
         start = 0
-        for batch in shards.iter_batches(sources.documents, path, columns):
+        for batch in shard.batches(columns):
             yield batch, groups[start : start + batch.num_rows]
             start += batch.num_rows
 

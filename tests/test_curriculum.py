@@ -245,6 +245,6 @@ def test_the_size_of_chunks_changes_nothing(
     folder, _ = pool
     build(folder, "curriculum")
     monkeypatch.setattr("transforms.curriculum.layout._CHUNK_PIECES", 7)
-    monkeypatch.setattr("transforms.curriculum.layout._TABLE_TOKENS", 50)
+    monkeypatch.setattr("transforms.curriculum.pieces._TABLE_TOKENS", 50)
     build(folder, "small-chunks")
     assert_same_bytes(folder / "curriculum", folder / "small-chunks")

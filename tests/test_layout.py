@@ -23,7 +23,7 @@ ALLOWED = {
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs"}),
-    "io": ({"datasets"}, {"shard"}),
+    "io": ({"datasets"}, {"shard", "counts"}),
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),

@@ -18,7 +18,7 @@ from tests.small_dataset import dataset_of
 from tests.small_tokenizer import TEXTS
 from tokenizer import metrics
 from tokenizer.encoder import Encoder
-from tokenizer.sample import Reservoir, allocate, clip
+from tokenizer.sample import Reservoir, clip, sample_sizes
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS
@@ -212,9 +212,9 @@ def test_bad_settings_are_refused(wrong: dict[str, float]) -> None:
 def test_allocation_never_exceeds_what_there_is(available: dict[str, int], budget: int, alpha: float) -> None:
     if not any(available.values()):
         with pytest.raises(ValueError, match="no text"):
-            allocate(available, budget, alpha)
+            sample_sizes(available, budget, alpha)
         return
-    quota = allocate(available, budget, alpha)
+    quota = sample_sizes(available, budget, alpha)
     assert set(quota) == {code for code, size in available.items() if size}
     assert all(0 <= size <= available[code] for code, size in quota.items())
     assert sum(quota.values()) <= budget * (1 + 1e-12)
@@ -223,9 +223,9 @@ def test_allocation_never_exceeds_what_there_is(available: dict[str, int], budge
 
 def test_allocation_by_alpha() -> None:
     available = {"big": 1_000_000, "small": 10_000}
-    quota = allocate(available, 1_000, 0.3)
+    quota = sample_sizes(available, 1_000, 0.3)
     assert quota["big"] / quota["small"] == pytest.approx(100**0.3, rel=0.01)
-    assert allocate(available, 500_000, 0.0) == {"small": 10_000, "big": 490_000}
+    assert sample_sizes(available, 500_000, 0.0) == {"small": 10_000, "big": 490_000}
 
 
 @given(st.lists(st.integers(0, 30), unique=True, max_size=20), st.integers(0, 60), st.randoms(use_true_random=False))

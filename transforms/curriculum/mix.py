@@ -16,10 +16,12 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
 from tokenizer.languages import language
+from transforms.io.counts import SumCounts
 
 REST = "rest"  # in shares: every language of the pool that is not named itself
 
@@ -111,7 +113,7 @@ class Quota(NamedTuple):
         return max(0, self.start + self.tokens - max(self.start, available))
 
 
-def plan(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
+def plan_stages(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
     """The recipe over a pool: quotas in the order of stages, then languages; quotas of no tokens are left out.
 
     available: tokens of each language that may be used. Raises ValueError, with the numbers, when a stage cannot have
@@ -127,6 +129,22 @@ def plan(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
                 quotas.append(Quota(stage.name, code, used[code], tokens))
                 used[code] += tokens
     return quotas
+
+
+class PlanStages(beam.PTransform):
+    """What all token shards offer (Tally of each, of `index_shard`) to the quotas of all stages, as one list."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self._recipe = recipe
+
+    def expand(self, counts: beam.PCollection) -> beam.PCollection:
+        recipe = self._recipe
+        return (
+            counts
+            | SumCounts()
+            | "PlanStages" >> beam.Map(lambda total: plan_stages(recipe, total.group("available_tokens")))
+        )
 
 
 def _stage_tokens(stage: Stage, pool: Mapping[str, int], left: Mapping[str, int], max_repeats: int) -> dict[str, int]:

@@ -42,6 +42,12 @@ def split_of(path: str) -> str | None:
     return split or None
 
 
+def in_split(path: str, split: str) -> str:
+    """The shard of one split beside a shard that has none: data/train-00003-of-00008.arrow."""
+    index, num_shards = shard_index(path)
+    return shard_name(index, num_shards, split)
+
+
 def part_name(path: str) -> str:
     """The record of a finished file, below the folder of its build."""
     return f"{PARTS}/{path.replace('/', '__')}.json"
