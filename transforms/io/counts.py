@@ -22,11 +22,11 @@ def sum_counts(tallies: Iterable[Tally]) -> Tally:
 
 
 class SumCounts(beam.PTransform):
-    """Tallies, of one collection or of several, to the one that is their sum."""
+    """Tallies, of one collection or of several, to the one that is their sum; nothing to nothing."""
 
     def expand(self, tallies: beam.PCollection | tuple[beam.PCollection, ...]) -> beam.PCollection:
         together = tallies if isinstance(tallies, beam.PCollection) else tallies | beam.Flatten()
-        return together | beam.CombineGlobally(sum_counts)
+        return together | beam.CombineGlobally(sum_counts).without_defaults()
 
 
 def write_counts(counts: Tally, folder: str) -> str:

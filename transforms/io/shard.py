@@ -68,15 +68,23 @@ def document_shard(table: pa.Table, index: int = 0, num_shards: int = 1) -> Shar
     may be null are null where the table has none. Other columns stay as they are.
 
     Each step says which columns it needs: doc_id and text are enough to detect languages. Raises ValueError for a
-    column that is none of the type it must have.
+    column that is not of its type, or lacks values that must be there.
     """
     columns = {name: table.column(name) for name in table.column_names}
+    found = {entry.name: entry for entry in table.schema}
     for known in DOCUMENTS:
-        try:
-            if known.name in columns:
-                columns[known.name] = columns[known.name].cast(known.type)
-            elif known.nullable:
-                columns[known.name] = pa.nulls(table.num_rows, known.type)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-            raise ValueError(f"column {known.name!r} of documents must be {known.type}: {error}") from error
-    return Shard(shard_name(index, num_shards), pa.table(columns))
+        if known.name in columns or known.nullable:
+            column = columns.get(known.name, pa.nulls(table.num_rows, known.type))
+            columns[known.name], found[known.name] = _cast(column, known), known
+    return Shard(shard_name(index, num_shards), pa.table(columns, schema=pa.schema([found[name] for name in columns])))
+
+
+def _cast(column: pa.ChunkedArray | pa.Array, known: pa.Field) -> pa.ChunkedArray | pa.Array:
+    if not known.nullable and column.null_count:
+        raise ValueError(
+            f"column {known.name!r} of documents must have a value in every row; {column.null_count} lack it"
+        )
+    try:
+        return column.cast(known.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise ValueError(f"column {known.name!r} of documents must be {known.type}: {error}") from error
