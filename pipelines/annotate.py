@@ -62,7 +62,7 @@ def build(p: beam.Pipeline, documents: Dataset, branches: Sequence[Branch]) -> N
 def run(
     documents: str,
     output: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     workers: int = 1,
     existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
@@ -85,7 +85,7 @@ def run(
     return {manifest.kind: manifest for manifest in make(wanted, existing, write)}
 
 
-def _wanted(layer: Layer[Any, Any], settings: Any, documents: Dataset, place: str) -> Wanted:
+def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, place: str) -> Wanted:
     """The layer's dataset. Places of models are no part of what it is made from: their digests are."""
     spec = layer.step.spec(layer.identity(settings), {"documents": documents.digest})
 
@@ -95,7 +95,7 @@ def _wanted(layer: Layer[Any, Any], settings: Any, documents: Dataset, place: st
     return Wanted(place, spec, documents.paths, [documents.place], check)
 
 
-def _branch(layer: Layer[Any, Any], settings: Any, documents: Dataset, begun: Build) -> Branch:
+def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, begun: Build) -> Branch:
     """The layer's transform, and what goes through it: shards that an interrupted run has not finished, or all of them
     where all documents are needed for any."""
     missing = unfinished(begun, documents.paths)
@@ -113,7 +113,7 @@ def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build) -> beam.PT
 WHOLE: Mapping[str, Callable[[Any, Dataset, Build], beam.PTransform]] = {duplicates.LAYER.name: _deduplicate}
 
 
-def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:
     """The settings of the named layers. given: as on the command line, LAYER=VALUE or LAYER.KEY=VALUE.
 
     Raises ValueError for an unknown layer or setting, for settings of a layer that is not named, and for a layer that

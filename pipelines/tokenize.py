@@ -63,6 +63,8 @@ def run(
     """Builds a tokens dataset from documents, or a preference dataset from pairs; does nothing when it is there.
 
     layers: where the language layer of documents is; without it tokens carry no language. Pairs carry their own.
+    Raises ValueError for any other dataset, for a tokenizer that is damaged or lacks a token, and for a layer of other
+    documents.
     """
     dataset = Dataset.open(data)
     source = dataset.manifest

@@ -15,12 +15,15 @@ from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_dataset import dataset_of, read_file
 from transforms.curriculum.mix import Recipe, Stage
+from transforms.curriculum.pieces import cut_shard
+from transforms.curriculum.positions import Pieces
 from transforms.datasets import shards, strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import tokens_schema
+from transforms.io.shard import Shard
 
 LANGUAGES = ("eng_Latn", "eng_Latn", "eng_Latn", "eng_Latn", "fra_Latn", "fra_Latn", "swh_Latn")
 RECIPE = Recipe(
@@ -231,6 +234,17 @@ def test_one_language_takes_the_demo_recipe(tmp_path: Path) -> None:
     manifest = build(tmp_path, "curriculum", strict_yaml.load_named(Recipe, "demo", curriculum.RECIPES))
     assert_sound(tmp_path / "curriculum")
     assert manifest.rows == len(sequences(tmp_path / "curriculum")) >= 2
+
+
+def test_pieces_of_a_token_shard_that_does_not_come_are_missed() -> None:
+    one = np.ones(1, np.int32)
+    pieces = Pieces("eng_Latn", 0 * one, 0 * one, one, 0 * one, np.zeros(1, np.int64), 0 * one)
+    tokens = Shard(shard_name(0, 2), pa.table({"doc_id": ["a"], "source": ["s"], "tokens": [[7]]}))
+    none: list[Shard] = []
+    for shards_there in (none, [tokens, tokens]):
+        with pytest.raises(ValueError, match=r"token shard 0 comes [02] times, wanted once"):
+            cut_shard((0, {"tokens": shards_there, "pieces": [pieces]}), pa.uint16())
+    assert not list(cut_shard((0, {"tokens": [tokens], "pieces": []}), pa.uint16())), "none of it is used"
 
 
 def test_needs_the_layers(pool: tuple[Path, dict[str, list[int]]], tmp_path: Path) -> None:

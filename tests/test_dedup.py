@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
 from pipelines.local.options import beam_pipeline
@@ -14,6 +15,7 @@ from tests.test_annotate import write_documents
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
+from transforms.datasets.names import shard_name
 from transforms.io.read import ReadShards
 from transforms.io.shard import Shard
 from transforms.io.write import WriteShards
@@ -165,6 +167,13 @@ def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted:
     search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2), max_edges=50)
     with pytest.raises(Exception, match=r"more than the 50 .* rows or fewer bands"):
         deduplicate(search)
+
+
+@pytest.mark.parametrize("path", [shard_name(0, 3), shard_name(2, 2), "data/train-00000-of-00002.arrow"])
+def test_a_shard_of_another_search_is_refused(tmp_path: Path, path: str) -> None:
+    search = Search(MinHashSpec(), str(tmp_path), num_shards=2, num_documents=1)
+    with pytest.raises(ValueError, match=rf"{path} is none of the 2 shards that near-duplicates are searched in"):
+        dedup.sketch(Shard(path, pa.table({"doc_id": ["a"], "title": [None], "text": ["x"]})), search)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -29,7 +29,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
     "layers": ({"datasets", "io", "shuffle", "text"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
-    "tokens": ({"datasets", "io"}, set()),
+    "tokens": ({"datasets", "io", "layers"}, set()),
     "curriculum": ({"datasets", "io", "shuffle", "layers"}, set()),
 }
 MOST_LINES = 400

@@ -25,9 +25,11 @@ from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
+from transforms.io.shard import Shard
 from transforms.layers.duplicates import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
 from transforms.layers.split import SCHEMA as SPLIT
+from transforms.tokens.sample import TRAIN, count_bytes
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)
 
@@ -115,12 +117,13 @@ def test_bytes_are_counted_as_the_texts_are_read(tmp_path: Path) -> None:
     ]
     documents, layers = _write(tmp_path, rows, 1)
     beside = {name: Dataset.open(f"{layers}/{name}") for name in pipeline.LAYER_COLUMNS}
-    sources = pipeline.Sources(Dataset.open(documents), beside)
+    dataset = Dataset.open(documents)
+    sources = [Shard(path, dataset, beside) for path in dataset.paths]
     sizes = [len(full_text(row.title, row.text).encode()) for row in rows]
     assert sizes == [8, 11, 5, 53]
     for most in (10, 1_000):
         wanted = sum(min(size, most) for size in sizes)
-        assert pipeline.count_bytes(sources, most) == {(pipeline.TRAIN, "eng_Latn"): wanted}
+        assert count_bytes(sources, most) == {(TRAIN, "eng_Latn"): wanted}
 
 
 def test_trains_on_kept_training_documents_only(tmp_path: Path) -> None:

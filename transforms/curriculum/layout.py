@@ -43,6 +43,7 @@ class Layout:
 
     @property
     def num_sequences(self) -> int:
+        """N."""
         return len(self.bounds) - 1
 
 

@@ -15,6 +15,8 @@ from transforms.io.shard import Shard
 
 _TABLE_TOKENS = 1 << 20  # of a table that is spilled
 
+Grouped = tuple[int, Mapping[str, Iterable[Shard | Pieces]]]
+
 
 def spill_schema(token_type: pa.DataType) -> pa.Schema:
     """A piece on its way to its output shard."""
@@ -98,11 +100,15 @@ class CutPieces(beam.PTransform):
         return (
             {"tokens": numbered, "pieces": pieces}
             | "GroupByTokenShard" >> beam.CoGroupByKey()  # group: the pieces of a token shard, 28 bytes each
-            | "CutPieces" >> beam.FlatMap(_cut, self._token_type)
+            | "CutPieces" >> beam.FlatMap(cut_shard, self._token_type)
         )
 
 
-def _cut(item: tuple[int, Mapping[str, Iterable[Shard | Pieces]]], token_type: pa.DataType) -> Iterator[pa.Table]:
+def cut_shard(item: tuple[int, Mapping[str, Iterable[Shard | Pieces]]], token_type: pa.DataType) -> Iterator[pa.Table]:
+    """`cut_pieces` of (number of a token shard, {"tokens": the shard, "pieces": its pieces}); nothing without pieces.
+
+    Raises ValueError when there are pieces and not exactly one shard.
+    """
     number, found = item
     shards = [shard for shard in found["tokens"] if isinstance(shard, Shard)]
     groups = [group for group in found["pieces"] if isinstance(group, Pieces)]

@@ -27,7 +27,7 @@ def output_shards(recipe: Recipe) -> list[tuple[str, Stage]]:
     return [(shard_name(number, len(stages)), stage) for number, stage in enumerate(stages)]
 
 
-def assemble(pieces: pa.Table, stage: str, token_type: pa.DataType) -> pa.Table:
+def assemble_shard(pieces: pa.Table, stage: str, token_type: pa.DataType) -> pa.Table:
     """The rows of an output shard (schema.curriculum_schema), in the order of positions.
 
     pieces: all pieces of the shard (spill_schema), in any order.
@@ -110,5 +110,5 @@ def _assemble(
 ) -> Iterator[Shard]:
     path, stage = outputs[bucket.index]
     if path not in but_for:
-        rows = assemble(bucket.read(spill_schema(token_type)), stage.name, token_type)
+        rows = assemble_shard(bucket.read(spill_schema(token_type)), stage.name, token_type)
         yield Shard(path, rows, counts=count_sequences(rows, stage.name, stage.sequence_length).to_dict())

@@ -15,6 +15,7 @@ _COUNTS = "counts.json"
 
 
 def sum_counts(tallies: Iterable[Tally]) -> Tally:
+    """Their sum, whatever their order."""
     total = Tally()
     for tally in tallies:
         total.merge(tally)

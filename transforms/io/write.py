@@ -20,7 +20,10 @@ def unfinished(build: Build, paths: Iterable[str]) -> list[str]:
 
 
 def write(shard: Shard, build: Build, schema: pa.Schema, id_column: str | None, beside: Dataset | None) -> ShardFile:
-    """Writes a shard and its part-record, both atomically; `WriteShards` says what is what."""
+    """Writes a shard and its part-record, both atomically; `WriteShards` says what is what.
+
+    Raises ValueError when rows or ids are not those of `beside`: the part-record then stands, but nothing is committed.
+    """
     written = shards.write_shard(build, shard.path, schema, [shard.read()], id_column, shard.counts)
     if beside is not None:
         file = beside.file(shard.path)

@@ -29,7 +29,7 @@ from transforms.layers.minhash import band_digests, signatures
 from transforms.layers.shingles import shingles
 from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
 
-MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
+_MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
 _DIGESTS_PER_BUCKET = 2_000_000  # 20 bytes each, about 100 MB while they are sorted
 
 _ROW_BITS = 32
@@ -47,7 +47,7 @@ class Search:
     scratch: str
     num_shards: int
     num_documents: int
-    max_edges: int = MAX_EDGES
+    max_edges: int = _MAX_EDGES
 
     @property
     def num_buckets(self) -> int:
@@ -65,18 +65,22 @@ class Search:
         return index
 
     def path_of(self, index: int) -> str:
+        """The path of the shard of a number."""
         return shard_name(index, self.num_shards)
 
     def save(self, name: str, values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> None:
+        """Keeps an array in scratch space, as bytes."""
         places.write_atomically(places.join(self.scratch, name), np.ascontiguousarray(values).tobytes())
 
     def save_table(self, name: str, table: pa.Table) -> None:
+        """Keeps a table in scratch space, as an Arrow file."""
         sink = pa.BufferOutputStream()
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         places.write_atomically(places.join(self.scratch, name), sink.getvalue())
 
     def load_table(self, name: str) -> pa.Table:
+        """What `save_table` kept."""
         return pa.ipc.open_file(pa.BufferReader(places.read_bytes(places.join(self.scratch, name)))).read_all()
 
     def load_ids(self, index: int) -> pa.Array:
@@ -86,9 +90,11 @@ class Search:
         )
 
     def load_edges(self, name: str) -> Nodes:
+        """(E, 2) the edges of one file."""
         return np.frombuffer(places.read_bytes(places.join(self.scratch, name)), dtype=np.int64).reshape(-1, 2)
 
     def load_digests(self, index: int) -> npt.NDArray[np.uint64]:
+        """(D,) digests of the texts of a shard."""
         return np.frombuffer(places.read_bytes(places.join(self.scratch, _text_file(index))), dtype=np.uint64)
 
     @property

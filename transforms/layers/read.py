@@ -16,7 +16,7 @@ from transforms.datasets.names import MANIFEST
 from transforms.io.shard import Shard
 from transforms.layers.kinds import LAYERS
 
-ROLE = "layers/"  # of a layer among parents: layers/split
+_ROLE = "layers/"  # of a layer among parents: layers/split
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,11 @@ class Beside:
     @property
     def parents(self) -> dict[str, str]:
         """Their digests, by role."""
-        return {f"{ROLE}{name}": layer.digest for name, layer in self.layers.items()}
+        return {f"{_ROLE}{name}": layer.digest for name, layer in self.layers.items()}
 
     @property
     def places(self) -> list[str]:
+        """Their folders."""
         return [layer.place for layer in self.layers.values()]
 
 

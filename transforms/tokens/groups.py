@@ -89,7 +89,7 @@ def encode_groups(shard: Shard, encoder: Encoder) -> Shard:
     table["responses"] = pa.ListArray.from_arrays(list_offsets(found.sizes), responses)
     table["pairs"] = pa.ListArray.from_arrays(list_offsets(np.bincount(found.group)), pair_rows)
     rows = pa.table(table).cast(schema)
-    return Shard(shard.path, rows, counts=count_groups(rows).to_dict())
+    return Shard(shard.path, rows, counts=_count_groups(rows).to_dict())
 
 
 def _of_responses(pairs: pa.Table, name: str, found: _Layout) -> pa.Array:
@@ -122,7 +122,7 @@ def _only_messages(responses: pa.ListArray) -> pa.Array:
     return pc.struct_field(responses.flatten(), "content")
 
 
-def count_groups(groups: pa.Table) -> Tally:
+def _count_groups(groups: pa.Table) -> Tally:
     """Groups, responses, pairs, and the tokens of prompts and responses, by language and by source."""
     responses = groups.column("responses").combine_chunks()
     lengths = pc.list_value_length(pc.struct_field(responses.flatten(), "tokens"))
