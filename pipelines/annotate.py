@@ -101,16 +101,20 @@ def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, begun:
     missing = unfinished(begun, documents.paths)
     if layer.rows is not None:
         return Branch(layer, begun, Annotate(layer, settings), missing)
-    return Branch(layer, begun, WHOLE[layer.name](settings, documents, begun), documents.paths if missing else [])
+    transform = WHOLE[layer.name](settings, documents, begun, missing)
+    return Branch(layer, begun, transform, documents.paths if missing else [])
 
 
-def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build) -> beam.PTransform:
+def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: Sequence[str]) -> beam.PTransform:
     search = Search(spec, begun.scratch, len(documents.paths), documents.manifest.rows)
-    return Deduplicate(search, but_for=set(documents.paths) - set(unfinished(begun, documents.paths)))
+    return Deduplicate(search, but_for=set(documents.paths) - set(missing))
 
 
-# The transforms of layers that need all documents at once, from settings, documents and the layer's build.
-WHOLE: Mapping[str, Callable[[Any, Dataset, Build], beam.PTransform]] = {duplicates.LAYER.name: _deduplicate}
+MakesWhole = Callable[[Any, Dataset, Build, Sequence[str]], beam.PTransform]
+
+# The transforms of layers that need all documents at once: from settings, documents, the layer's build, and the paths
+# of the shards that are missing there.
+WHOLE: Mapping[str, MakesWhole] = {duplicates.LAYER.name: _deduplicate}
 
 
 def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:

@@ -92,7 +92,7 @@ def run(
     def write(begun: Build) -> Whole:
         first = shards.read_shard(dataset, dataset.paths[0], ["tokens"])
         token_type = first.schema.field("tokens").type.value_type
-        missing = unfinished(begun, expected)
+        missing = set(unfinished(begun, expected))
         finished = [path for path in expected if path not in missing]
         with beam_pipeline(workers, beam_args) as p:
             build(p, dataset, beside.layers, recipe, token_type, begun, finished)

@@ -69,13 +69,14 @@ def run(
     source = Dataset.open(documents, "documents")
     beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
     spec = STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
+    written = [target for path in source.paths for target in _pair_shards(path)]
 
     def write(begun: Build) -> None:
-        paths = [path for path in source.paths if unfinished(begun, _pair_shards(path))]
+        missing = set(unfinished(begun, written))
+        paths = [path for path in source.paths if not missing.isdisjoint(_pair_shards(path))]
         with beam_pipeline(workers, beam_args) as p:
             build(p, source, paths, beside.layers, rule, begun)
 
-    written = [target for path in source.paths for target in _pair_shards(path)]
     return make_one(Wanted(output, spec, written, [documents, *beside.places]), existing, write)
 
 

@@ -23,6 +23,7 @@ from transforms.curriculum.mix import PlanStages, Recipe, Stage
 from transforms.curriculum.pieces import CutPieces
 from transforms.curriculum.positions import AssignPositions
 from transforms.curriculum.sequences import AssembleShards
+from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.schema import PAIRS, SPLITS, curriculum_schema, preference_schema, tokens_schema
 from transforms.io.counts import WriteCounts, read_counts
@@ -80,9 +81,10 @@ def made_by_steps(folder: Path) -> dict[str, Dataset]:
     return found | {name: Dataset.open(str(folder / "layers" / name)) for name in ("language", "duplicates", "split")}
 
 
-def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path) -> None:
+def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All steps in one graph, over tables in memory: the rows and counts are those of the datasets."""
     wanted = made_by_steps(folder)
+    monkeypatch.setattr(shards, "BATCH_ROWS", 7)  # tables are cut, and not where those of the datasets were
     dataset = Dataset.open(str(folder / "documents"))
     tables = [Shard(path, Shard(path, dataset).read()) for path in dataset.paths]
     known = [Shard(path, Shard(path, wanted["language"]).read()) for path in dataset.paths]
@@ -110,7 +112,7 @@ def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path) -> None:
             | Regroup(f"{scratch}/regroup", RECIPE.num_shards)
             | AssembleShards(RECIPE, token_type)
         )
-        for name, schema, ids, shards in (
+        for name, schema, ids, made in (
             ("duplicates", duplicates.SCHEMA, "doc_id", layers["duplicates"]),
             ("split", split.SCHEMA, "doc_id", layers["split"]),
             ("pairs", PAIRS, "pair_id", paired),
@@ -118,7 +120,7 @@ def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path) -> None:
             ("preference", preference_schema(token_type), "group_id", paired | EncodeGroups(at)),
             ("curriculum", curriculum_schema(token_type), None, sequences),
         ):
-            _ = shards | f"Write{name}" >> WriteShards(builds[name], schema, ids)
+            _ = made | f"Write{name}" >> WriteShards(builds[name], schema, ids)
 
     for name in ("duplicates", "split", "pairs", "tokens", "preference", "curriculum"):
         for file in wanted[name].manifest.data_files:

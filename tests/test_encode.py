@@ -108,6 +108,26 @@ def test_groups_hold_each_text_once(encoder: Encoder) -> None:
     assert tally["tokens_by_language"] == {"eng_Latn": tokens}
 
 
+def test_where_a_shard_is_cut_into_batches_changes_nothing(encoder: Encoder) -> None:
+    """A group begins in one batch and goes on in the next; a response is named first in either."""
+    posts = [(name, f"answer {name}", 9 - number) for number, name in enumerate("abcd")]
+    rows = [pair_row("g1", posts[0], other) for other in posts[1:]]
+    rows += [pair_row("g2", posts[1], posts[0]), pair_row("g2", posts[1], posts[3]), pair_row("g3", posts[2], posts[3])]
+    table = pa.Table.from_pylist(rows, schema=PAIRS)
+    whole = encode_groups(Shard("pairs", table), encoder).read()
+    assert [len(group["responses"]) for group in whole.to_pylist()] == [4, 3, 2]
+    for size in (1, 2, 4):
+        cut = pa.concat_tables([table.slice(begin, size) for begin in range(0, len(rows), size)])
+        assert encode_groups(Shard("pairs", cut), encoder).read().equals(whole)
+
+
+def test_a_response_of_two_messages_is_refused(encoder: Encoder) -> None:
+    row = pair_row("g", ("a", "first", 5), ("b", "second", 3))
+    row["rejected"] = [{"role": "assistant", "content": "second"}, {"role": "user", "content": "more"}]
+    with pytest.raises(ValueError, match="a response must be one message; got 2"):
+        encoded_groups([row], encoder)
+
+
 def test_a_response_has_the_facts_of_its_own_side(encoder: Encoder) -> None:
     times = {"chosen": EPOCH, "rejected": EPOCH + dt.timedelta(days=1)}
     row = pair_row("g", ("a", "first one", 5), ("b", "second", 3)) | {"rejected_accepted": True}

@@ -71,7 +71,7 @@ def test_tables_of_one_s_own_get_the_types_of_documents() -> None:
     assert found.schema.field("doc_id") == DOCUMENTS.field("doc_id")
     with pytest.raises(ValueError, match="column 'score' of documents must be int64"):
         document_shard(pa.table({"score": ["many"]}))
-    with pytest.raises(ValueError, match="column 'text' of documents must have a value in every row; 1 have none"):
+    with pytest.raises(ValueError, match="column 'text' of documents must have a value in every row; 1 lack it"):
         document_shard(pa.table({"text": ["x", None]}))
 
 

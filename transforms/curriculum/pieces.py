@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypedDict
 
 import apache_beam as beam
 import numpy as np
@@ -15,7 +16,12 @@ from transforms.io.shard import Shard
 
 _TABLE_TOKENS = 1 << 20  # of a table that is spilled
 
-Grouped = tuple[int, Mapping[str, Iterable[Shard | Pieces]]]
+
+class TokensAndPieces(TypedDict):
+    """What comes together for one token shard: itself, once, and its pieces."""
+
+    tokens: Iterable[Shard]
+    pieces: Iterable[Pieces]
 
 
 def spill_schema(token_type: pa.DataType) -> pa.Schema:
@@ -104,14 +110,13 @@ class CutPieces(beam.PTransform):
         )
 
 
-def cut_shard(item: tuple[int, Mapping[str, Iterable[Shard | Pieces]]], token_type: pa.DataType) -> Iterator[pa.Table]:
-    """`cut_pieces` of (number of a token shard, {"tokens": the shard, "pieces": its pieces}); nothing without pieces.
+def cut_shard(item: tuple[int, TokensAndPieces], token_type: pa.DataType) -> Iterator[pa.Table]:
+    """`cut_pieces` of what comes together for the token shard of a number; nothing where there are no pieces.
 
     Raises ValueError when there are pieces and not exactly one shard.
     """
     number, found = item
-    shards = [shard for shard in found["tokens"] if isinstance(shard, Shard)]
-    groups = [group for group in found["pieces"] if isinstance(group, Pieces)]
+    shards, groups = list(found["tokens"]), list(found["pieces"])
     if groups and len(shards) != 1:
         raise ValueError(f"token shard {number} comes {len(shards)} times, wanted once: its number is in its path")
     return cut_pieces(shards[0], groups, token_type) if groups else iter(())

@@ -7,16 +7,19 @@ from collections.abc import Iterable
 import apache_beam as beam
 import pyarrow as pa
 
-from transforms.datasets import shards
+from transforms.datasets import places, shards
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import ShardFile
+from transforms.datasets.names import PARTS, part_name
 from transforms.io.shard import Shard
 
 
 def unfinished(build: Build, paths: Iterable[str]) -> list[str]:
-    """The shards that an interrupted run of this build has not written yet."""
-    return [path for path in paths if build.finished(path) is None]
+    """The shards that an interrupted run of this build has not written yet, in order."""
+    # one look for all of them, where an object store would be asked for each
+    records = {f"{PARTS}/{name}" for name in places.list_files(build.at(PARTS))}
+    return [path for path in paths if part_name(path) not in records or build.finished(path) is None]
 
 
 def write(shard: Shard, build: Build, schema: pa.Schema, id_column: str | None, beside: Dataset | None) -> ShardFile:
