@@ -110,11 +110,11 @@ def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: S
     return Deduplicate(search, but_for=set(documents.paths) - set(missing))
 
 
-MakesWhole = Callable[[Any, Dataset, Build, Sequence[str]], beam.PTransform]
+_MakesWhole = Callable[[Any, Dataset, Build, Sequence[str]], beam.PTransform]
 
 # The transforms of layers that need all documents at once: from settings, documents, the layer's build, and the paths
 # of the shards that are missing there.
-WHOLE: Mapping[str, MakesWhole] = {duplicates.LAYER.name: _deduplicate}
+WHOLE: Mapping[str, _MakesWhole] = {duplicates.LAYER.name: _deduplicate}
 
 
 def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:

@@ -6,16 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines import curriculum
+from pipelines.local.options import beam_pipeline
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_dataset import dataset_of, read_file
 from transforms.curriculum.mix import Recipe, Stage
-from transforms.curriculum.pieces import cut_shard
+from transforms.curriculum.pieces import CutPieces, cut_shard
 from transforms.curriculum.positions import Pieces
 from transforms.datasets import shards, strict_yaml
 from transforms.datasets.building import Build
@@ -243,8 +245,11 @@ def test_pieces_of_a_token_shard_that_does_not_come_are_missed() -> None:
     none: list[Shard] = []
     for shards_there in (none, [tokens, tokens]):
         with pytest.raises(ValueError, match=r"token shard 0 comes [02] times, wanted once"):
-            cut_shard((0, {"tokens": shards_there, "pieces": [pieces]}), pa.uint16())
-    assert not list(cut_shard((0, {"tokens": [tokens], "pieces": []}), pa.uint16())), "none of it is used"
+            cut_shard((0, [pieces]), {0: shards_there}, pa.uint16())
+    (table,) = cut_shard((0, [pieces]), {0: [tokens]}, pa.uint16())
+    assert table.column("tokens").to_pylist() == [[7]]
+    with pytest.raises(Exception, match=r"token shard 1 comes 0 times, wanted once"), beam_pipeline() as p:
+        _ = (p | "T" >> beam.Create([tokens]), p | "P" >> beam.Create([(1, pieces)])) | CutPieces(pa.uint16())
 
 
 def test_needs_the_layers(pool: tuple[Path, dict[str, list[int]]], tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from tests.small_dataset import PATHS, build, rows, some_build
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
-from transforms.datasets.names import shard_name
+from transforms.datasets.names import in_split, shard_name
 from transforms.datasets.schema import DOCUMENTS
 from transforms.io.counts import SumCounts, WriteCounts, read_counts
 from transforms.io.read import JoinLayers, ReadShards, join_layers
@@ -44,6 +44,13 @@ def test_rows_are_the_same_wherever_they_lie(dataset: Dataset) -> None:
             shard.read(["text"])
         with pytest.raises(ValueError, match=r"has no language layer beside it, only \['split'\]"):
             shard.read_layer("language")
+
+
+def test_a_path_tells_the_number_of_its_shard() -> None:
+    assert Shard(shard_name(3, 8, "train"), rows(0, 1)).index == 3
+    assert in_split(shard_name(3, 8), "holdout") == "data/holdout-00003-of-00008.arrow"
+    with pytest.raises(ValueError, match=r"'mine' is no path of a shard; wanted one such as data/00000-of-00001.arrow"):
+        _ = Shard("mine", rows(0, 1)).index
 
 
 def test_batches_of_a_table_are_bounded() -> None:

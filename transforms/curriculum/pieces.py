@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TypedDict
 
 import apache_beam as beam
 import numpy as np
@@ -15,13 +14,6 @@ from transforms.curriculum.positions import Pieces
 from transforms.io.shard import Shard
 
 _TABLE_TOKENS = 1 << 20  # of a table that is spilled
-
-
-class TokensAndPieces(TypedDict):
-    """What comes together for one token shard: itself, once, and its pieces."""
-
-    tokens: Iterable[Shard]
-    pieces: Iterable[Pieces]
 
 
 def spill_schema(token_type: pa.DataType) -> pa.Schema:
@@ -92,7 +84,7 @@ def _piece_table(
 class CutPieces(beam.PTransform):
     """(token shards, (number of a token shard, Pieces)) to tables of spill_schema.
 
-    Shuffles pieces, and of token shards those that are tables; those of a dataset are names. Raises ValueError when
+    Shuffles pieces; token shards are looked up by number, and those of a dataset are names. Raises ValueError when
     there are pieces of a shard that is missing, or comes twice.
     """
 
@@ -102,21 +94,23 @@ class CutPieces(beam.PTransform):
 
     def expand(self, sides: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
         tokens, pieces = sides
-        numbered = tokens | "Number" >> beam.WithKeys(lambda shard: shard.index)
+        by_number = beam.pvalue.AsMultiMap(tokens | "Number" >> beam.WithKeys(lambda shard: shard.index))
         return (
-            {"tokens": numbered, "pieces": pieces}
-            | "GroupByTokenShard" >> beam.CoGroupByKey()  # group: the pieces of a token shard, 28 bytes each
-            | "CutPieces" >> beam.FlatMap(cut_shard, self._token_type)
+            pieces
+            | "GroupByTokenShard" >> beam.GroupByKey()  # group: the pieces of a token shard, 28 bytes each
+            | "CutPieces" >> beam.FlatMap(cut_shard, by_number, self._token_type)
         )
 
 
-def cut_shard(item: tuple[int, TokensAndPieces], token_type: pa.DataType) -> Iterator[pa.Table]:
-    """`cut_pieces` of what comes together for the token shard of a number; nothing where there are no pieces.
+def cut_shard(
+    item: tuple[int, Iterable[Pieces]], tokens: Mapping[int, Iterable[Shard]], token_type: pa.DataType
+) -> Iterator[pa.Table]:
+    """`cut_pieces` of (number of a token shard, its pieces). tokens: by number, one each.
 
-    Raises ValueError when there are pieces and not exactly one shard.
+    Raises ValueError when there is none of this number, or more than one.
     """
-    number, found = item
-    shards, groups = list(found["tokens"]), list(found["pieces"])
-    if groups and len(shards) != 1:
-        raise ValueError(f"token shard {number} comes {len(shards)} times, wanted once: its number is in its path")
-    return cut_pieces(shards[0], groups, token_type) if groups else iter(())
+    number, pieces = item
+    found = list(tokens[number])
+    if len(found) != 1:
+        raise ValueError(f"token shard {number} comes {len(found)} times, wanted once: its number is in its path")
+    return cut_pieces(found[0], list(pieces), token_type)

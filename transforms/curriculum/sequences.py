@@ -65,7 +65,7 @@ def _array(table: pa.Table, name: str) -> pa.Array:
     )
 
 
-def count_sequences(rows: pa.Table, stage: str, sequence_length: int) -> Tally:
+def _count_sequences(rows: pa.Table, stage: str, sequence_length: int) -> Tally:
     """Sequences, pieces, tokens and the tokens there was room for, by stage and language.
 
     Raises ValueError for a sequence that is too long, or a shard whose positions have a gap.
@@ -111,4 +111,4 @@ def _assemble(
     path, stage = outputs[bucket.index]
     if path not in but_for:
         rows = assemble_shard(bucket.read(spill_schema(token_type)), stage.name, token_type)
-        yield Shard(path, rows, counts=count_sequences(rows, stage.name, stage.sequence_length).to_dict())
+        yield Shard(path, rows, counts=_count_sequences(rows, stage.name, stage.sequence_length).to_dict())

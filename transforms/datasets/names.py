@@ -30,9 +30,12 @@ def reject_name(index: int, num_shards: int) -> str:
 
 
 def shard_index(path: str) -> tuple[int, int]:
-    """(index, num_shards) of a shard's path."""
+    """(index, num_shards) of a shard's path. Raises ValueError for a path without them."""
     index, _, num_shards = places.name(path).removesuffix(".arrow").rpartition("-of-")
-    return int(index.rpartition("-")[2]), int(num_shards)
+    try:
+        return int(index.rpartition("-")[2]), int(num_shards)
+    except ValueError:
+        raise ValueError(f"{path!r} is no path of a shard; wanted one such as {shard_name(0, 1)}") from None
 
 
 def split_of(path: str) -> str | None:
