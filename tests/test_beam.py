@@ -120,6 +120,7 @@ def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path, monkeypatc
             ("preference", preference_schema(token_type), "group_id", paired | EncodeGroups(at)),
             ("curriculum", curriculum_schema(token_type), None, sequences),
         ):
+            assert made.element_type is Shard, f"Beam pickles the tables of {name} to know their size"
             _ = made | f"Write{name}" >> WriteShards(builds[name], schema, ids)
 
     for name in ("duplicates", "split", "pairs", "tokens", "preference", "curriculum"):

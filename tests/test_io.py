@@ -65,6 +65,17 @@ def test_a_shard_of_a_dataset_travels_as_its_name(dataset: Dataset) -> None:
         assert_that(found, equal_to([Shard(PATHS[1], dataset, {"split": dataset})]))
 
 
+def test_a_shard_is_carried_whole_and_its_size_is_told_without_pickling(dataset: Dataset) -> None:
+    coder = beam.coders.registry.get_coder(Shard)
+    stored, held = Shard(PATH, dataset, {"split": dataset}), Shard(PATH, rows(0, 10), {"split": rows(0, 10)})
+    assert coder.decode(coder.encode(stored)) == stored
+    found = coder.decode(coder.encode(held))
+    assert found.read().equals(held.read())
+    assert found.read_layer("split").equals(rows(0, 10))
+    sizes = coder.estimate_size(held), coder.estimate_size(stored)
+    assert sizes[0] - sizes[1] == 2 * rows(0, 10).nbytes
+
+
 def test_tables_of_one_s_own_get_the_types_of_documents() -> None:
     table = pa.table({"doc_id": pa.array(["a"], pa.large_string()), "text": ["x"], "score": pa.array([1], pa.int8())})
     shard = document_shard(table.append_column("more", pa.array([0.5])), 2, 3)

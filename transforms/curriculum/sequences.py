@@ -102,7 +102,8 @@ class AssembleShards(beam.PTransform):
         self._outputs, self._token_type, self._but_for = output_shards(recipe), token_type, frozenset(but_for)
 
     def expand(self, buckets: beam.PCollection) -> beam.PCollection:
-        return buckets | beam.FlatMap(_assemble, self._outputs, self._token_type, self._but_for)
+        assembled = beam.FlatMap(_assemble, self._outputs, self._token_type, self._but_for)
+        return buckets | assembled.with_output_types(Shard)
 
 
 def _assemble(

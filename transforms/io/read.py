@@ -8,6 +8,7 @@ from dataclasses import replace
 import apache_beam as beam
 
 from transforms.datasets.dataset import Dataset
+from transforms.io import coder  # noqa: F401  registers how a shard is carried
 from transforms.io.shard import Shard
 
 _DOCUMENTS = "documents"
@@ -27,7 +28,7 @@ class ReadShards(beam.PTransform):
         self._shards = [Shard(path, dataset, dict(layers or {})) for path in chosen]
 
     def expand(self, begin: beam.pvalue.PBegin) -> beam.PCollection:
-        return begin | beam.Create(self._shards, reshuffle=True)
+        return begin | beam.Create(self._shards, reshuffle=True).with_output_types(Shard)
 
 
 def join_layers(path: str, found: Mapping[str, Iterable[Shard]]) -> Shard:
@@ -58,7 +59,7 @@ class JoinLayers(beam.PTransform):
             for name, collection in {_DOCUMENTS: documents, **layers}.items()
         }
         # group: one shard's rows of each layer
-        return keyed | beam.CoGroupByKey() | beam.MapTuple(join_layers)
+        return keyed | beam.CoGroupByKey() | beam.MapTuple(join_layers).with_output_types(Shard)
 
 
 def _path_of(shard: Shard) -> str:

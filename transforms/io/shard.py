@@ -36,6 +36,12 @@ class Shard:
         """Its number among the shards of its dataset, from 0. Raises ValueError for a path that has none."""
         return shard_index(self.path)[0]
 
+    @property
+    def nbytes(self) -> int:
+        """About how many bytes travel with it."""
+        tables = (held for held in (self.rows, *self.layers.values()) if not isinstance(held, Dataset))
+        return 1000 + sum(table.nbytes for table in tables)
+
     def read(self, columns: Sequence[str] | None = None) -> pa.Table:
         """All rows. Raises ValueError for a column that is not there, DamagedError for a damaged file."""
         return _read(self.rows, self.path, columns)

@@ -12,6 +12,7 @@ from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import ShardFile
 from transforms.datasets.names import PARTS, part_name
+from transforms.io import coder  # noqa: F401  registers how a shard is carried
 from transforms.io.shard import Shard
 
 

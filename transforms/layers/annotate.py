@@ -72,7 +72,7 @@ class Annotate(beam.PTransform, Generic[S, M]):
         self._do = _AnnotateFn(layer, settings)
 
     def expand(self, documents: beam.PCollection) -> beam.PCollection:
-        return documents | beam.ParDo(self._do)
+        return documents | beam.ParDo(self._do).with_output_types(Shard)
 
 
 class _AnnotateFn(beam.DoFn, Generic[S, M]):

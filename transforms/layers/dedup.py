@@ -292,5 +292,5 @@ class Deduplicate(beam.PTransform):
             | "FindClusters" >> beam.FlatMap(lambda item: find_clusters(item[1], search))
             | "Wanted" >> beam.Filter(lambda index: search.path_of(index) not in but_for)
             | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would make every layer
-            | "DuplicatesOfShard" >> beam.Map(duplicates_of_shard, search)
+            | "DuplicatesOfShard" >> beam.Map(duplicates_of_shard, search).with_output_types(Shard)
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import apache_beam as beam
 import numpy as np
@@ -37,7 +37,7 @@ _DOCUMENT_COLUMNS = (
 LAYER_COLUMNS: Mapping[str, Sequence[str]] = {"language": ["language"], "duplicates": ["cluster"], "split": ["split"]}
 
 
-def pairs_from_shard(shard: Shard, rule: PairRule) -> Iterator[Shard]:
+def pairs_from_shard(shard: Shard, rule: PairRule) -> list[Shard]:
     """The pairs of a shard of documents with its layers: a shard of schema.PAIRS for each of SPLITS, named in_split.
 
     Threads are contiguous. Counts of each split: `candidates` by fate, `pairs_by_language`, `threads` with and without
@@ -75,9 +75,8 @@ def pairs_from_shard(shard: Shard, rule: PairRule) -> Iterator[Shard]:
         kept = len(found[name])
         dropped = tally.total("candidates") - kept
         check_conserved(f"candidate pairs ({name})", tally.total("candidates_in"), kept, dropped)
-    for name, tally in counts.items():
-        table = _table(documents, layers, found[name], prompts[name], fingerprint(rule))
-        yield Shard(in_split(shard.path, name), table, counts=tally.to_dict())
+    tables = {name: _table(documents, layers, found[name], prompts[name], fingerprint(rule)) for name in SPLITS}
+    return [Shard(in_split(shard.path, name), tables[name], counts=counts[name].to_dict()) for name in SPLITS]
 
 
 def _threads_with_candidates(documents: pa.Table) -> list[tuple[int, int]]:
@@ -174,4 +173,4 @@ class PairsFromShard(beam.PTransform):
         self._rule = rule
 
     def expand(self, documents: beam.PCollection) -> beam.PCollection:
-        return documents | beam.FlatMap(pairs_from_shard, self._rule)
+        return documents | beam.FlatMap(pairs_from_shard, self._rule).with_output_types(Shard)

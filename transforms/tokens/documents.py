@@ -52,4 +52,4 @@ class EncodeDocuments(beam.PTransform):
         self._do = EncodeFn(encode_documents, tokenizer, sha256)
 
     def expand(self, documents: beam.PCollection) -> beam.PCollection:
-        return documents | beam.ParDo(self._do)
+        return documents | beam.ParDo(self._do).with_output_types(Shard)

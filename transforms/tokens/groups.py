@@ -147,4 +147,4 @@ class EncodeGroups(beam.PTransform):
         self._do = EncodeFn(encode_groups, tokenizer, sha256)
 
     def expand(self, pairs: beam.PCollection) -> beam.PCollection:
-        return pairs | beam.ParDo(self._do)
+        return pairs | beam.ParDo(self._do).with_output_types(Shard)
