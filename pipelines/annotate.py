@@ -5,12 +5,12 @@
                 └── split       train, validation or holdout, by thread
 
 Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. What a layer is, its
-own file says (transforms/layers); here it gets the transform that writes it.
+own file says (transforms/layers); here it gets the transform that makes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -24,42 +24,45 @@ from transforms.datasets import places, strict_yaml
 from transforms.datasets.align import check_aligned
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
-from transforms.datasets.manifest import Manifest, ShardFile
+from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make
+from transforms.io.read import ReadShards
+from transforms.io.write import WriteShards, unfinished
 from transforms.layers import duplicates, kinds
-from transforms.layers.by_shard import WriteByShard
+from transforms.layers.annotate import Annotate
 from transforms.layers.dedup import Deduplicate, Search
+from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import Layer
-from transforms.layers.write import Target, unfinished
 
 
 @dataclass(frozen=True)
 class Branch:
     """One layer to be built: where it goes, its transform, and the documents' shards that go through that."""
 
-    target: Target
+    layer: Layer[Any, Any]
+    begun: Build
     transform: beam.PTransform
-    shards: Sequence[ShardFile]
+    paths: Sequence[str]
 
 
-def build(p: beam.Pipeline, branches: Sequence[Branch]) -> None:
-    """One branch a layer: the documents' shards, spread over the workers, through the layer's transform."""
+def build(p: beam.Pipeline, documents: Dataset, branches: Sequence[Branch]) -> None:
+    """One branch a layer: the documents through the layer's transform, to files beside theirs."""
     for branch in branches:
-        name = branch.target.build.kind.capitalize()
+        name = branch.layer.name.capitalize()
         (
             p
-            # Names only: texts are read where they are worked on.
-            | f"{name}Shards" >> beam.Create(branch.shards, reshuffle=True)
+            | f"DocumentsFor{name}" >> ReadShards(documents, branch.paths)
             | name >> branch.transform
+            | f"Write{name}" >> WriteShards(branch.begun, branch.layer.schema, "doc_id", beside=documents)
         )
 
 
 def run(
     documents: str,
     output: str,
-    settings: Mapping[str, Any],
+    settings: Mapping[str, object],
     workers: int = 1,
     existing: Existing = Existing.REFUSE,
     beam_args: Sequence[str] = (),
@@ -74,15 +77,15 @@ def run(
 
     def write(begun: Sequence[Build]) -> None:
         branches = [_branch(LAYERS[each.kind], settings[each.kind], described, each) for each in begun]
-        if branches := [branch for branch in branches if branch.shards]:
+        if branches := [branch for branch in branches if branch.paths]:
             with beam_pipeline(workers, beam_args) as p:
-                build(p, branches)
+                build(p, described, branches)
 
     wanted = [_wanted(layer, settings[layer.name], described, places.join(output, layer.name)) for layer in layers]
     return {manifest.kind: manifest for manifest in make(wanted, existing, write)}
 
 
-def _wanted(layer: Layer[Any, Any], settings: Any, documents: Dataset, place: str) -> Wanted:
+def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, place: str) -> Wanted:
     """The layer's dataset. Places of models are no part of what it is made from: their digests are."""
     spec = layer.step.spec(layer.identity(settings), {"documents": documents.digest})
 
@@ -92,22 +95,29 @@ def _wanted(layer: Layer[Any, Any], settings: Any, documents: Dataset, place: st
     return Wanted(place, spec, documents.paths, [documents.place], check)
 
 
-def _branch(layer: Layer[Any, Any], settings: Any, documents: Dataset, begun: Build) -> Branch:
+def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, begun: Build) -> Branch:
     """The layer's transform, and what goes through it: shards that an interrupted run has not finished, or all of them
     where all documents are needed for any."""
-    target = Target(documents, begun, layer.schema)
-    files = documents.manifest.data_files
-    missing = unfinished(target, files)
+    missing = unfinished(begun, documents.paths)
     if layer.rows is not None:
-        return Branch(target, WriteByShard(layer, settings, layer.identity(settings), target), missing)
-    return Branch(target, WHOLE[layer.name](Search(target, settings)), files if missing else [])
+        return Branch(layer, begun, Annotate(layer, settings), missing)
+    transform = WHOLE[layer.name](settings, documents, begun, missing)
+    return Branch(layer, begun, transform, documents.paths if missing else [])
 
 
-# The transforms of layers that need all documents at once.
-WHOLE = {duplicates.LAYER.name: Deduplicate}
+def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: Sequence[str]) -> beam.PTransform:
+    search = Search(spec, begun.scratch, len(documents.paths), documents.manifest.rows)
+    return Deduplicate(search, but_for=set(documents.paths) - set(missing))
 
 
-def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, Any]:
+_MakesWhole = Callable[[Any, Dataset, Build, Sequence[str]], beam.PTransform]
+
+# The transforms of layers that need all documents at once: from settings, documents, the layer's build, and the paths
+# of the shards that are missing there.
+WHOLE: Mapping[str, _MakesWhole] = {duplicates.LAYER.name: _deduplicate}
+
+
+def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:
     """The settings of the named layers. given: as on the command line, LAYER=VALUE or LAYER.KEY=VALUE.
 
     Raises ValueError for an unknown layer or setting, for settings of a layer that is not named, and for a layer that

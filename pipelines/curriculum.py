@@ -1,14 +1,12 @@
 """Curriculum: a token pool, its layers and a recipe become training sequences whose order is the schedule.
 
-Documents are chosen and packed by their lengths alone (transforms/curriculum/layout.py); tokens move once, from their
-token shard to their output shard. Output shards are numbered stage by stage; reading them in order is the schedule.
+Documents are chosen and packed by their lengths alone; tokens move once, from their token shard to their output shard.
+Output shards are numbered stage by stage; reading them in order is the schedule.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -19,141 +17,53 @@ import typer
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.curriculum.layout import (
-    DocumentIndex,
-    Layout,
-    Pieces,
-    ShardIndex,
-    assemble,
-    count_sequences,
-    cut_pieces,
-    index_shard,
-    lay_out,
-    place,
-    spill_schema,
-)
-from transforms.curriculum.mix import Quota, Recipe, Stage, plan
-from transforms.datasets import places, shards, strict_yaml
+from transforms.curriculum.index import LAYER_COLUMNS, IndexShards
+from transforms.curriculum.layout import USED, LayOut
+from transforms.curriculum.mix import PlanStages, Recipe
+from transforms.curriculum.pieces import CutPieces
+from transforms.curriculum.positions import AssignPositions
+from transforms.curriculum.sequences import AssembleShards, output_shards
+from transforms.datasets import shards, strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
-from transforms.datasets.fates import Tally, check_conserved
+from transforms.datasets.fates import check_conserved
 from transforms.datasets.manifest import Manifest
-from transforms.datasets.names import shard_name
-from transforms.datasets.places import join
 from transforms.datasets.schema import curriculum_schema
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
-from transforms.layers.read import find_layers, read_layers
-from transforms.shuffle.regroup import Bucket, Regroup
+from transforms.io.counts import WriteCounts, read_counts
+from transforms.io.read import ReadShards
+from transforms.io.write import WriteShards, unfinished
+from transforms.layers.read import find_layers
+from transforms.shuffle.regroup import Regroup
 
 STEP = Step("curriculum", version=1)
-LAYER_COLUMNS = {"language": ["language"], "duplicates": [], "split": ["split"]}
 RECIPES = Path(__file__).parent / "recipes"
-_COUNTS = "counts.json"  # in scratch: what is known of the whole and of no one shard
 
 
-@dataclass(frozen=True)
-class CurriculumJob:
-    """What a worker needs: what is read, by what recipe, and where it goes."""
-
-    tokens: Dataset
-    layers: Mapping[str, Dataset]
-    recipe: Recipe
-    token_type: pa.DataType
-    build: Build
-
-
-def output_shards(recipe: Recipe) -> list[tuple[str, Stage]]:
-    """The path and the stage of every output shard, in order."""
-    stages = [stage for stage in recipe.stages for _ in range(stage.shards)]
-    return [(shard_name(number, len(stages)), stage) for number, stage in enumerate(stages)]
-
-
-def build(p: beam.Pipeline, job: CurriculumJob) -> beam.PCollection:
-    """Token shards to curriculum shards."""
-    indexed = (
-        p
-        | "TokenShards" >> beam.Create(range(len(job.tokens.paths)), reshuffle=True)
-        | "IndexShard" >> beam.Map(read_index, job)
-    )
-    counts = indexed | "CountsOfShards" >> beam.Map(lambda index: index.counts)
-    quotas = (
-        counts
-        | "SumOfShards" >> beam.CombineGlobally(merge_tallies)
-        | "Plan" >> beam.Map(lambda total: plan(job.recipe, total.to_dict().get("available_tokens", {})))
-    )
-    laid_out = (
-        indexed
-        | "ByLanguage" >> beam.FlatMap(lambda index: list(index.languages.items()))
-        | "GroupByLanguage" >> beam.GroupByKey()  # group: the documents of a language, 20 bytes each; stated there
-        | "LayOut"
-        >> beam.FlatMap(lay_out_language, beam.pvalue.AsSingleton(quotas), job).with_outputs("counts", main="layouts")
-    )
-    num_sequences = (
-        laid_out.layouts
-        | "SequencesOfLayout" >> beam.Map(lambda layout: ((layout.stage, layout.language), layout.num_sequences))
-        | "SumOfSequences" >> beam.CombinePerKey(sum)
-    )
-    _ = (
-        (counts, laid_out.counts)
-        | "AllCounts" >> beam.Flatten()
-        | "SumOfCounts" >> beam.CombineGlobally(merge_tallies)
-        | "WriteCounts" >> beam.Map(write_counts, job)
-    )
+def build(
+    p: beam.Pipeline,
+    pool: Dataset,
+    layers: Mapping[str, Dataset],
+    recipe: Recipe,
+    token_type: pa.DataType,
+    begun: Build,
+    finished: Sequence[str],
+) -> beam.PCollection:
+    """Token shards to the part-records of curriculum shards. finished: paths of those that stand already."""
+    tokens = p | "Tokens" >> ReadShards(pool, layers=layers)
+    indexed, offered = tokens | "IndexShards" >> IndexShards(recipe)
+    quotas = offered | "PlanStages" >> PlanStages(recipe)
+    layouts, used = (indexed, quotas) | "LayOut" >> LayOut(recipe)
+    pieces = layouts | "AssignPositions" >> AssignPositions(recipe)
+    _ = (offered, used) | "WriteCounts" >> WriteCounts(begun.scratch)
     return (
-        laid_out.layouts
-        | "Place" >> beam.FlatMap(place, beam.pvalue.AsDict(num_sequences), job.recipe)
-        | "GroupByTokenShard" >> beam.GroupByKey()  # group: the pieces of a token shard, 28 bytes each
-        | "CutPieces" >> beam.FlatMap(read_pieces, job)
-        | "ToOutputShard" >> Regroup(job.build.scratch, job.recipe.num_shards)
-        | "WriteShard" >> beam.Map(write_sequences, job)
+        (tokens, pieces)
+        | "CutPieces" >> CutPieces(token_type)
+        | "ToOutputShard" >> Regroup(begun.scratch, recipe.num_shards)
+        | "AssembleShards" >> AssembleShards(recipe, token_type, but_for=finished)
+        | "WriteSequences" >> WriteShards(begun, curriculum_schema(token_type))
     )
-
-
-def merge_tallies(tallies: Iterable[Tally]) -> Tally:
-    total = Tally()
-    for tally in tallies:
-        total.merge(tally)
-    return total
-
-
-def read_index(number: int, job: CurriculumJob) -> ShardIndex:
-    path = job.tokens.paths[number]
-    return index_shard(
-        number,
-        shards.read_shard(job.tokens, path, ["doc_id", "tokens"]),
-        read_layers(job.layers, path, LAYER_COLUMNS),
-        job.recipe,
-    )
-
-
-def lay_out_language(
-    item: tuple[str, Iterable[DocumentIndex]], quotas: Sequence[Quota], job: CurriculumJob
-) -> Iterator[Layout | beam.pvalue.TaggedOutput]:
-    language, parts = item
-    for found in lay_out(language, list(parts), quotas, job.recipe):
-        yield beam.pvalue.TaggedOutput("counts", found) if isinstance(found, Tally) else found
-
-
-def write_counts(counts: Tally, job: CurriculumJob) -> None:
-    places.write_atomically(join(job.build.scratch, _COUNTS), json.dumps(counts.to_dict()).encode())
-
-
-def read_pieces(item: tuple[int, Iterable[Pieces]], job: CurriculumJob) -> Iterator[pa.Table]:
-    number, groups = item
-    batches = shards.iter_batches(job.tokens, job.tokens.paths[number], ["doc_id", "source", "tokens"])
-    return cut_pieces(batches, list(groups), job.token_type)
-
-
-def write_sequences(bucket: Bucket, job: CurriculumJob) -> str:
-    """Writes an output shard, unless an interrupted run has; returns its path. Memory: three times the shard."""
-    path, stage = output_shards(job.recipe)[bucket.index]
-    if not job.build.finished(path):
-        rows = assemble(bucket.read(spill_schema(job.token_type)), stage.name, job.token_type)
-        counts = count_sequences(rows, stage.name, stage.sequence_length)
-        schema = curriculum_schema(job.token_type)
-        shards.write_shard(job.build, path, schema, [rows], counts=counts.to_dict())
-    return path
 
 
 def run(
@@ -177,22 +87,25 @@ def run(
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
     spec = STEP.spec({"recipe": recipe, **tokenizer}, {"tokens": pool.digest, **beside.parents})
 
+    expected = [path for path, _ in output_shards(recipe)]
+
     def write(begun: Build) -> Whole:
         first = shards.read_shard(dataset, dataset.paths[0], ["tokens"])
         token_type = first.schema.field("tokens").type.value_type
+        missing = set(unfinished(begun, expected))
+        finished = [path for path in expected if path not in missing]
         with beam_pipeline(workers, beam_args) as p:
-            build(p, CurriculumJob(dataset, beside.layers, recipe, token_type, begun))
-        return Whole(counts=json.loads(places.read_bytes(join(begun.scratch, _COUNTS))))
+            build(p, dataset, beside.layers, recipe, token_type, begun, finished)
+        return Whole(counts=read_counts(begun.scratch))
 
     def check(manifest: Manifest) -> None:
         """Law 1: every document of the pool has a fate, and every planned token was written."""
         fates = manifest.counts.get("documents", {})
-        used = fates.get("used", 0)
+        used = fates.get(USED, 0)
         check_conserved("documents of the pool", pool.rows, used, sum(fates.values()) - used)
         for name, planned in manifest.counts.get("planned_tokens", {}).items():
             check_conserved(f"tokens of {name}", planned, manifest.counts["tokens"].get(name, 0), 0)
 
-    expected = [path for path, _ in output_shards(recipe)]
     return make_one(Wanted(output, spec, expected, [tokens, *beside.places], check), existing, write)
 
 

@@ -7,7 +7,6 @@ Memory: one document shard.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -17,62 +16,44 @@ import typer
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
 from pipelines.progress import progress, summary
-from transforms.datasets import shards, strict_yaml
+from transforms.datasets import strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest
-from transforms.datasets.names import shard_index, shard_name
+from transforms.datasets.names import in_split
 from transforms.datasets.schema import PAIRS, SPLITS
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, make_one
-from transforms.layers.read import find_layers, read_layers
+from transforms.io.read import ReadShards
+from transforms.io.write import WriteShards, unfinished
+from transforms.layers.read import find_layers
 from transforms.pairs.rule import PairRule
-from transforms.pairs.shard import DOCUMENT_COLUMNS, pairs_from_shard
+from transforms.pairs.shard import LAYER_COLUMNS, PairsFromShard
 
 STEP = Step("pairs", version=1)
-LAYER_COLUMNS = {"language": ["language"], "duplicates": ["cluster"], "split": ["split"]}
 RULES = Path(__file__).parent / "rules"
 
 
-@dataclass(frozen=True)
-class PairsJob:
-    """What a worker needs: what is read, by what rule, and where it goes."""
-
-    documents: Dataset
-    layers: Mapping[str, Dataset]
-    rule: PairRule
-    build: Build
-
-
-def build(p: beam.Pipeline, job: PairsJob, document_shards: Sequence[str]) -> beam.PCollection:
-    """Document shards to preference pairs."""
+def build(
+    p: beam.Pipeline,
+    documents: Dataset,
+    paths: Sequence[str],
+    layers: Mapping[str, Dataset],
+    rule: PairRule,
+    begun: Build,
+) -> beam.PCollection:
+    """Document shards to the part-records of pair shards. paths: of the documents' shards to be paired."""
     return (
         p
-        | "DocumentShards" >> beam.Create(list(document_shards), reshuffle=True)
-        | "PairsFromShard" >> beam.Map(write_pairs_from_shard, job)
+        | "Documents" >> ReadShards(documents, paths, layers)
+        | "PairsFromShard" >> PairsFromShard(rule)
+        | "WritePairs" >> WriteShards(begun, PAIRS, "pair_id")
     )
 
 
-def write_pairs_from_shard(path: str, job: PairsJob) -> str:
-    """Pairs one document shard and writes a shard for each split, unless an interrupted run has; returns its path."""
-    targets = pair_shards(path)
-    if all(job.build.finished(target) for target in targets.values()):
-        return path
-    found = pairs_from_shard(
-        shards.read_shard(job.documents, path, DOCUMENT_COLUMNS),
-        read_layers(job.layers, path, LAYER_COLUMNS),
-        job.rule,
-    )
-    for split, target in targets.items():
-        counts = found.counts[split].to_dict()
-        shards.write_shard(job.build, target, PAIRS, [found.tables[split]], "pair_id", counts)
-    return path
-
-
-def pair_shards(path: str) -> dict[str, str]:
-    """The pair shards of a document shard, by split."""
-    index, num_shards = shard_index(path)
-    return {split: shard_name(index, num_shards, split) for split in SPLITS}
+def _pair_shards(path: str) -> list[str]:
+    """The pair shards of a document shard."""
+    return [in_split(path, split) for split in SPLITS]
 
 
 def run(
@@ -88,12 +69,14 @@ def run(
     source = Dataset.open(documents, "documents")
     beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
     spec = STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
+    written = [target for path in source.paths for target in _pair_shards(path)]
 
     def write(begun: Build) -> None:
+        missing = set(unfinished(begun, written))
+        paths = [path for path in source.paths if not missing.isdisjoint(_pair_shards(path))]
         with beam_pipeline(workers, beam_args) as p:
-            build(p, PairsJob(source, beside.layers, rule, begun), source.paths)
+            build(p, source, paths, beside.layers, rule, begun)
 
-    written = [target for path in source.paths for target in pair_shards(path).values()]
     return make_one(Wanted(output, spec, written, [documents, *beside.places]), existing, write)
 
 

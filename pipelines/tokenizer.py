@@ -1,19 +1,15 @@
 """Tokenizer: trains a SentencePiece model on a sample of the training documents, and writes it in both formats.
 
-Not a Beam pipeline: training is one process, and the sample is small. The documents are read twice, batch by batch:
-once to count the bytes of each language, once to draw the sample. Only documents of the train split that every layer
-keeps are drawn from, so that no held-out text shapes the vocabulary; the validation split measures the result.
+Not a Beam pipeline: training is one process, and the sample is small.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, console, run_command
@@ -22,27 +18,24 @@ from tokenizer import convert, metrics, spm
 from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
 from tokenizer.languages import language
-from tokenizer.sample import Reservoir, allocate, clip
-from transforms.datasets import shards
-from transforms.datasets.align import check_rows_aligned
+from tokenizer.sample import Reservoir
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
-from transforms.datasets.ids import canonical_json, keyed_hash
+from transforms.datasets.ids import canonical_json
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
-from transforms.datasets.texts import full_text
-from transforms.layers.read import drop_reasons, find_layers, read_layers
+from transforms.io.shard import Shard
+from transforms.layers.read import find_layers
+from transforms.tokens.sample import LAYER_COLUMNS, TRAIN, VALIDATION, Group, draw_sample
 
 STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
 
-MODEL_FILE = "tokenizer.model"
-SPECIAL_TOKENS_FILE = "special_tokens_map.json"
-CARD_FILE = "card.json"
-FILES = (MODEL_FILE, TOKENIZER_FILE, CONFIG_FILE, SPECIAL_TOKENS_FILE, CARD_FILE)
+_MODEL_FILE = "tokenizer.model"
+_SPECIAL_TOKENS_FILE = "special_tokens_map.json"
+_CARD_FILE = "card.json"
+FILES = (_MODEL_FILE, TOKENIZER_FILE, CONFIG_FILE, _SPECIAL_TOKENS_FILE, _CARD_FILE)
 
-LAYER_COLUMNS = {"language": ["language"], "duplicates": [], "split": ["split"]}
-TRAIN, VALIDATION = "train", "validation"
 _FEWEST_PIECES = 1 + len(CONTROL_TOKENS) + 256  # <unk>, control tokens, bytes
 
 
@@ -71,17 +64,6 @@ class TokenizerSettings:
                 raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
 
 
-Group = tuple[str, str]  # split, language code
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The documents, and their layers by name."""
-
-    documents: Dataset
-    layers: Mapping[str, Dataset]
-
-
 def run(
     documents: str,
     layers: str,
@@ -95,70 +77,16 @@ def run(
     """
     source = Dataset.open(documents, "documents")
     beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
-    sources = Sources(source, beside.layers)
+    shards = [Shard(path, source, beside.layers) for path in source.paths]
 
     def train(build: Build) -> Whole:
-        return Whole(counts=write(build, draw(sources, settings), settings))
+        sample = draw_sample(
+            shards, settings.sample_bytes, settings.alpha, settings.document_bytes, settings.validation_bytes
+        )
+        return Whole(counts=write(build, sample, settings))
 
     spec = STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents})
     return make_one(Wanted(output, spec, FILES, [documents, *beside.places]), existing, train)
-
-
-def draw(sources: Sources, settings: TokenizerSettings) -> dict[Group, Reservoir]:
-    """The sample of each language: of the train split by alpha, of the validation split up to a fixed size."""
-    available = count_bytes(sources, settings.document_bytes)
-    train = {code: size for (split, code), size in available.items() if split == TRAIN}
-    quota = {(TRAIN, code): size for code, size in allocate(train, settings.sample_bytes, settings.alpha).items()}
-    quota |= {group: settings.validation_bytes for group in available if group[0] == VALIDATION}
-    samples = {group: Reservoir(size) for group, size in sorted(quota.items())}
-    for batch, groups in grouped_batches(sources, ("doc_id", "title", "text")):
-        ids, titles, texts = (batch.column(name) for name in ("doc_id", "title", "text"))
-        for row, group in enumerate(groups):
-            if group is None:
-                continue
-            doc_id = ids[row].as_py()
-            key = keyed_hash("tokenizer-sample", doc_id)
-            if samples[group].wants(key):
-                text = full_text(titles[row].as_py(), texts[row].as_py())
-                samples[group].add(key, doc_id, clip(text, settings.document_bytes))
-    return samples
-
-
-def count_bytes(sources: Sources, document_bytes: int) -> dict[Group, int]:
-    """UTF-8 bytes of each group's documents, no document counted for more than `document_bytes`."""
-    totals: dict[Group, int] = {}
-    for batch, groups in grouped_batches(sources, ("title", "text")):
-        title_bytes = pc.fill_null(pc.binary_length(batch.column("title")), 0)
-        # a title stands above the body with an empty line between them: texts.full_text
-        above = pc.if_else(pc.greater(title_bytes, 0), pc.add(title_bytes, 2), 0)
-        sizes = pc.min_element_wise(pc.add(above, pc.binary_length(batch.column("text"))), document_bytes).to_pylist()
-        for group, size in zip(groups, sizes, strict=True):
-            if group is not None:
-                totals[group] = totals.get(group, 0) + size
-    return totals
-
-
-def grouped_batches(sources: Sources, columns: tuple[str, ...]) -> Iterator[tuple[pa.RecordBatch, list[Group | None]]]:
-    """Batches of documents, with the group of each row: None for one that no sample may hold."""
-    for path in sources.documents.paths:
-        layers = read_layers(sources.layers, path, LAYER_COLUMNS)
-        check_rows_aligned(shards.read_shard(sources.documents, path, ["doc_id"]), layers)
-        groups = row_groups(layers)
-        start = 0
-        for batch in shards.iter_batches(sources.documents, path, columns):
-            yield batch, groups[start : start + batch.num_rows]
-            start += batch.num_rows
-
-
-def row_groups(layers: Mapping[str, pa.Table]) -> list[Group | None]:
-    """The (split, language) of each row of aligned layer tables; None when a layer drops it or it is held out."""
-    codes = layers["language"].column("language").to_pylist()
-    splits = layers["split"].column("split").to_pylist()
-    kept = pc.is_null(drop_reasons(layers)).to_pylist()
-    return [
-        (split, code) if keep and code is not None and split in (TRAIN, VALIDATION) else None
-        for split, code, keep in zip(splits, codes, kept, strict=True)
-    ]
 
 
 def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerSettings) -> dict[str, dict[str, int]]:
@@ -169,10 +97,10 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
     model = spm.train(lines, settings.vocab_size, settings.character_coverage)
     pieces = spm.read_pieces(model)
     content = {
-        MODEL_FILE: model,
+        _MODEL_FILE: model,
         TOKENIZER_FILE: convert.tokenizer_json(pieces),
         CONFIG_FILE: convert.tokenizer_config(pieces),
-        SPECIAL_TOKENS_FILE: convert.special_tokens_map(),
+        _SPECIAL_TOKENS_FILE: convert.special_tokens_map(),
     }
     for name, data in content.items():
         build.write_file(name, data)
@@ -192,7 +120,7 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
         "texts_with_ids_equal_to_sentencepiece": compared,
     }
     pretty = json.dumps(json.loads(canonical_json(card)), indent=1, ensure_ascii=False) + "\n"
-    build.write_file(CARD_FILE, pretty.encode())
+    build.write_file(_CARD_FILE, pretty.encode())
     return counts
 
 

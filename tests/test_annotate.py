@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,20 @@ from tests.test_langid import SENTENCES, train
 from transforms.datasets import shards, texts
 from transforms.datasets.align import check_aligned
 from transforms.datasets.dataset import Dataset
+from transforms.datasets.fates import Tally
 from transforms.datasets.ids import bucket_of
-from transforms.datasets.manifest import DatasetSpec, load_manifest
+from transforms.datasets.manifest import DatasetSpec, ShardFile, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.opening import Opened
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
-from transforms.layers import write as layers
+from transforms.io.shard import Shard
+from transforms.layers import duplicates, split
+from transforms.layers.annotate import annotate as annotate_shard
 from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS, settings_of
+from transforms.layers.layer import Batches
+from transforms.layers.split import SplitSettings
 
 Settings = dict[str, Any]  # by layer
 
@@ -144,15 +150,16 @@ def test_an_interrupted_build_is_finished(
 ) -> None:
     documents = write_documents(tmp_path / "documents", forum(120), 4)
     annotate.run(documents, str(tmp_path / "whole"), only(settings, name))
-    write_layer, done = layers.write_layer, []
+    write_shard, done = shards.write_shard, []
 
-    def stop_at_the_third(*arguments: Any) -> None:
+    def stop_at_the_third(*arguments: Any) -> ShardFile:
         if len(done) == 2:
             raise RuntimeError("killed here")
-        done.append(write_layer(*arguments))
+        done.append(write_shard(*arguments))
+        return done[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(layers, "write_layer", stop_at_the_third)
+        patch.setattr(shards, "write_shard", stop_at_the_third)
         with pytest.raises(RuntimeError, match="killed here"):
             annotate.run(documents, str(tmp_path / "cut"), only(settings, name))
     with pytest.raises(ValueError, match="did not finish"):
@@ -187,8 +194,27 @@ def test_documents_that_changed_are_refused(tmp_path: Path, settings: Settings) 
     second = write_documents(tmp_path / "second", forum(61)[1:], 1)
     with_content(tmp_path / "first", shard_name(0, 1), (tmp_path / "second" / shard_name(0, 1)).read_bytes())
     assert load_manifest(first).rows == load_manifest(second).rows
-    with pytest.raises(Exception, match="documents changed while they were annotated"):
+    with pytest.raises(Exception, match="these changed while they were read; run it again"):
         annotate.run(first, str(tmp_path / "layers"), only(settings, "split"))
+
+
+@pytest.mark.parametrize("wrong", [lambda table: table.slice(1), lambda table: table.take([1, 0, 2])])
+def test_a_layer_of_other_rows_is_refused(wrong: Callable[[pa.Table], pa.Table]) -> None:
+    """Whatever the documents are: no dataset is needed to tell."""
+
+    def rows(batches: Batches, settings: SplitSettings) -> tuple[pa.Table, Tally]:
+        table, counts = split.rows(batches, settings)
+        return wrong(table), counts
+
+    documents = Shard(shard_name(0, 1), pa.table({"doc_id": ["a", "b", "c"], "thread_id": ["a", "a", "c"]}))
+    assert annotate_shard(documents, split.LAYER, SplitSettings()).counts["documents"] == {"in": 3}
+    with pytest.raises(ValueError, match="the split layer does not stand row for row beside the documents"):
+        annotate_shard(documents, replace(split.LAYER, rows=rows), SplitSettings())
+
+
+def test_a_layer_that_needs_all_documents_is_not_made_shard_by_shard() -> None:
+    with pytest.raises(ValueError, match="the duplicates layer is not made shard by shard"):
+        annotate_shard(Shard(shard_name(0, 1), pa.table({"doc_id": ["a"]})), duplicates.LAYER, None)
 
 
 def test_what_cannot_be_built_is_said_at_once(tmp_path: Path, settings: Settings) -> None:

@@ -6,21 +6,26 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from pipelines import curriculum
+from pipelines.local.options import beam_pipeline
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
 from tests.small_dataset import dataset_of, read_file
 from transforms.curriculum.mix import Recipe, Stage
+from transforms.curriculum.pieces import CutPieces, cut_shard
+from transforms.curriculum.positions import Pieces
 from transforms.datasets import shards, strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import tokens_schema
+from transforms.io.shard import Shard
 
 LANGUAGES = ("eng_Latn", "eng_Latn", "eng_Latn", "eng_Latn", "fra_Latn", "fra_Latn", "swh_Latn")
 RECIPE = Recipe(
@@ -233,6 +238,20 @@ def test_one_language_takes_the_demo_recipe(tmp_path: Path) -> None:
     assert manifest.rows == len(sequences(tmp_path / "curriculum")) >= 2
 
 
+def test_pieces_of_a_token_shard_that_does_not_come_are_missed() -> None:
+    one = np.ones(1, np.int32)
+    pieces = Pieces("eng_Latn", 0 * one, 0 * one, one, 0 * one, np.zeros(1, np.int64), 0 * one)
+    tokens = Shard(shard_name(0, 2), pa.table({"doc_id": ["a"], "source": ["s"], "tokens": [[7]]}))
+    none: list[Shard] = []
+    for shards_there in (none, [tokens, tokens]):
+        with pytest.raises(ValueError, match=r"token shard 0 comes [02] times, wanted once"):
+            cut_shard((0, [pieces]), {0: shards_there}, pa.uint16())
+    (table,) = cut_shard((0, [pieces]), {0: [tokens]}, pa.uint16())
+    assert table.column("tokens").to_pylist() == [[7]]
+    with pytest.raises(Exception, match=r"token shard 1 comes 0 times, wanted once"), beam_pipeline() as p:
+        _ = (p | "T" >> beam.Create([tokens]), p | "P" >> beam.Create([(1, pieces)])) | CutPieces(pa.uint16())
+
+
 def test_needs_the_layers(pool: tuple[Path, dict[str, list[int]]], tmp_path: Path) -> None:
     folder, _ = pool
     with pytest.raises(ValueError, match="no language layer at"):
@@ -245,6 +264,6 @@ def test_the_size_of_chunks_changes_nothing(
     folder, _ = pool
     build(folder, "curriculum")
     monkeypatch.setattr("transforms.curriculum.layout._CHUNK_PIECES", 7)
-    monkeypatch.setattr("transforms.curriculum.layout._TABLE_TOKENS", 50)
+    monkeypatch.setattr("transforms.curriculum.pieces._TABLE_TOKENS", 50)
     build(folder, "small-chunks")
     assert_same_bytes(folder / "curriculum", folder / "small-chunks")

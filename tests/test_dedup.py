@@ -6,7 +6,6 @@ import random
 from pathlib import Path
 from typing import Any
 
-import apache_beam as beam
 import pyarrow as pa
 import pytest
 
@@ -16,10 +15,13 @@ from tests.test_annotate import write_documents
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
+from transforms.datasets.names import shard_name
+from transforms.io.read import ReadShards
+from transforms.io.shard import Shard
+from transforms.io.write import WriteShards
 from transforms.layers import dedup
 from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
-from transforms.layers.write import Target
 
 WORDS = [f"word{number}" for number in range(3_000)]
 
@@ -58,17 +60,26 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
     return rows, wanted
 
 
-def search_for(tmp_path: Path, documents: str, **more: Any) -> Search:
-    target = Target(Dataset.open(documents), some_build(tmp_path / "layer", "duplicates"), SCHEMA)
-    return Search(target, MinHashSpec(), **more)
+def search_for(tmp_path: Path, documents: str, **more: Any) -> tuple[Dataset, Search]:
+    """The documents, and a search in them."""
+    dataset = Dataset.open(documents)
+    return dataset, Search(MinHashSpec(), str(tmp_path / "scratch"), len(dataset.paths), dataset.manifest.rows, **more)
 
 
-def deduplicate(search: Search, workers: int = 1) -> dict[str, dict[str, Any]]:
-    """Runs the graph; every document's row of the layer by id."""
+def layer_of(documents: Dataset, search: Search, place: Path, workers: int = 1) -> list[Shard]:
+    """Runs the graph; the shards of the layer, with their counts."""
+    build = some_build(place / "layer", "duplicates")
     with beam_pipeline(workers) as p:
-        _ = p | beam.Create(search.files) | beam.Reshuffle() | Deduplicate(search)
-    tables = [read_unfinished(search.target.build, file.path) for file in search.files]
-    return {row["doc_id"]: row for row in pa.concat_tables(tables).to_pylist()}
+        _ = p | ReadShards(documents) | Deduplicate(search) | WriteShards(build, SCHEMA, "doc_id", beside=documents)
+    written = [build.finished(path) for path in documents.paths]
+    return [Shard(file.path, read_unfinished(build, file.path), counts=file.counts) for file in written if file]
+
+
+def deduplicate(found: tuple[Dataset, Search], workers: int = 1) -> dict[str, dict[str, Any]]:
+    """Every document's row of the layer by id."""
+    documents, search = found
+    layer = layer_of(documents, search, Path(search.scratch).parent, workers)
+    return {row["doc_id"]: row for shard in layer for row in shard.read().to_pylist()}
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +134,7 @@ def test_a_digest_goes_on_once_a_shard(tmp_path: Path) -> None:
     """No group is larger than the number of shards, however often a text occurs."""
     rows = [{"doc_id": f"d{n:04d}", "thread_id": f"d{n:04d}", "text": "Thanks!"} for n in range(5_000)]
     search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 4))
-    assert sum(table.num_rows for index in range(4) for table in dedup.sketch(index, search)) == 4
+    assert sum(dedup.sketch(Shard(path, search[0]), search[1]).num_rows for path in search[0].paths) == 4
     found = deduplicate(search)
     assert {row["cluster"] for row in found.values()} == {"d0000"}
     assert {row["cluster_size"] for row in found.values()} == {5_000}
@@ -145,13 +156,9 @@ def test_rows_are_numbered_through_all_batches_of_a_shard(tmp_path: Path) -> Non
 def test_a_cluster_is_counted_once_by_its_size(tmp_path: Path) -> None:
     texts = ["alone", *["two of them"] * 2, *["three of them"] * 3, *["four of them"] * 4]
     rows = [{"doc_id": f"d{n}", "thread_id": f"d{n}", "text": text} for n, text in enumerate(texts)]
-    search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2))
-    deduplicate(search)
     counts = Tally()
-    for file in search.files:
-        written = search.target.build.finished(file.path)
-        assert written is not None
-        counts.merge(written.counts)
+    for shard in layer_of(*search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)), tmp_path):
+        counts.merge(shard.counts)
     assert counts.to_dict()["cluster_size"] == {"1": 1, "2": 1, "3-4": 2}
 
 
@@ -160,6 +167,13 @@ def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted:
     search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2), max_edges=50)
     with pytest.raises(Exception, match=r"more than the 50 .* rows or fewer bands"):
         deduplicate(search)
+
+
+@pytest.mark.parametrize("path", [shard_name(0, 3), shard_name(2, 2), "data/train-00000-of-00002.arrow"])
+def test_a_shard_of_another_search_is_refused(tmp_path: Path, path: str) -> None:
+    search = Search(MinHashSpec(), str(tmp_path), num_shards=2, num_documents=1)
+    with pytest.raises(ValueError, match=rf"{path} is none of the 2 shards that near-duplicates are searched in"):
+        dedup.sketch(Shard(path, pa.table({"doc_id": ["a"], "title": [None], "text": ["x"]})), search)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

@@ -23,13 +23,14 @@ ALLOWED = {
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs"}),
+    "io": ({"datasets"}, {"shard", "counts"}),
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "layers": ({"datasets", "shuffle", "text"}, {"read"}),
-    "pairs": ({"datasets", "layers"}, set()),
-    "tokens": ({"datasets"}, set()),
-    "curriculum": ({"datasets", "layers"}, set()),
+    "layers": ({"datasets", "io", "shuffle", "text"}, {"read"}),
+    "pairs": ({"datasets", "io", "layers"}, set()),
+    "tokens": ({"datasets", "io", "layers"}, set()),
+    "curriculum": ({"datasets", "io", "shuffle", "layers"}, set()),
 }
 MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.

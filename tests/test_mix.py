@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines import curriculum
-from transforms.curriculum.mix import Quota, Recipe, Stage, allocate, plan, take
+from transforms.curriculum.mix import Quota, Recipe, Stage, allocate, plan_stages, take
 from transforms.datasets import strict_yaml
 
 POOL = {"eng_Latn": 1_000_000, "fra_Latn": 100_000, "swh_Latn": 1_000, "zho_Hans": 50_000}
@@ -67,7 +67,7 @@ def test_caps_that_hold_too_little() -> None:
 def test_alpha() -> None:
     def shares(alpha: float) -> dict[str, int]:
         stage = Stage("one", 128, tokens=100_000, alpha=alpha)
-        return {quota.language: quota.tokens for quota in plan(recipe(stage, max_repeats=100), POOL)}
+        return {quota.language: quota.tokens for quota in plan_stages(recipe(stage, max_repeats=100), POOL)}
 
     assert shares(1.0)["eng_Latn"] == round(100_000 * 1_000_000 / 1_151_000)
     assert set(shares(0.0).values()) == {25_000}
@@ -77,13 +77,13 @@ def test_alpha() -> None:
 
 def test_a_small_language_is_held_at_its_cap_and_the_others_take_its_surplus() -> None:
     stage = Stage("one", 128, tokens=40_000, alpha=0.0)
-    tokens = {quota.language: quota.tokens for quota in plan(recipe(stage), POOL)}
+    tokens = {quota.language: quota.tokens for quota in plan_stages(recipe(stage), POOL)}
     assert tokens == {"eng_Latn": 12_000, "fra_Latn": 12_000, "swh_Latn": 4_000, "zho_Hans": 12_000}
 
 
 def test_shares_of_named_languages() -> None:
     stage = Stage("one", 128, tokens=10_001, shares={"eng_Latn": 0.4, "rest": 0.6})
-    quotas = plan(recipe(stage), POOL)
+    quotas = plan_stages(recipe(stage), POOL)
     tokens = {quota.language: quota.tokens for quota in quotas}
     assert tokens["eng_Latn"] == 4_000
     assert sum(tokens.values()) == 10_001
@@ -92,7 +92,7 @@ def test_shares_of_named_languages() -> None:
 
 def test_non_english_goes_from_30_to_60_percent_as_in_polylm() -> None:
     polylm = strict_yaml.load_named(Recipe, "polylm", curriculum.RECIPES)
-    quotas = plan(polylm, {"eng_Latn": 600_000, "fra_Latn": 200_000, "zho_Hans": 200_000})
+    quotas = plan_stages(polylm, {"eng_Latn": 600_000, "fra_Latn": 200_000, "zho_Hans": 200_000})
     shares = []
     for stage in polylm.stages:
         tokens = {quota.language: quota.tokens for quota in quotas if quota.stage == stage.name}
@@ -105,10 +105,10 @@ def test_a_stage_goes_on_where_the_one_before_stopped() -> None:
         Stage("one", 128, tokens=700, shares={"swh_Latn": 1.0}),
         Stage("two", 128, tokens=900, shares={"swh_Latn": 1.0}),
     )
-    quotas = plan(recipe(*stages), POOL)
+    quotas = plan_stages(recipe(*stages), POOL)
     assert quotas == [Quota("one", "swh_Latn", 0, 700), Quota("two", "swh_Latn", 700, 900)]
     assert [quota.repeated(POOL["swh_Latn"]) for quota in quotas] == [0, 600]
-    other = plan(recipe(stages[0], replace(stages[1], tokens=5, alpha=0.2)), POOL)
+    other = plan_stages(recipe(stages[0], replace(stages[1], tokens=5, alpha=0.2)), POOL)
     assert other[0] == quotas[0]
 
 
@@ -121,26 +121,26 @@ def test_what_comes_after_the_pool_is_repeated(start: int, tokens: int, availabl
 def test_what_earlier_stages_used_is_gone_for_later_ones() -> None:
     stages = [Stage(name, 128, tokens=700, shares={"swh_Latn": 1.0}) for name in ("one", "two")]
     with pytest.raises(ValueError, match="stage two cannot have its 700 tokens with max_repeats 1: swh_Latn lacks 400"):
-        plan(recipe(*stages, max_repeats=1), POOL)
+        plan_stages(recipe(*stages, max_repeats=1), POOL)
     rest = [replace(stage, shares={"rest": 1.0}) for stage in stages]
-    quotas = plan(recipe(*rest, max_repeats=1), {"swh_Latn": 400, "eng_Latn": 1_000})
+    quotas = plan_stages(recipe(*rest, max_repeats=1), {"swh_Latn": 400, "eng_Latn": 1_000})
     assert sum(quota.tokens for quota in quotas) == 1_400
     assert not any(quota.repeated({"swh_Latn": 400, "eng_Latn": 1_000}[quota.language]) for quota in quotas)
 
 
 def test_share_of_pool_counts_the_languages_of_the_stage() -> None:
     stage = Stage("one", 128, share_of_pool=0.1, shares={"fra_Latn": 0.5, "zho_Hans": 0.5})
-    assert sum(quota.tokens for quota in plan(recipe(stage), POOL)) == 15_000
+    assert sum(quota.tokens for quota in plan_stages(recipe(stage), POOL)) == 15_000
 
 
 def test_shortage_is_an_error_with_the_numbers() -> None:
     stage = Stage("one", 128, tokens=10_000, shares={"swh_Latn": 0.5, "rest": 0.5})
     with pytest.raises(ValueError, match=r"swh_Latn lacks 1,000 of 5,000. About 8,000 tokens would fit"):
-        plan(recipe(stage), POOL)
+        plan_stages(recipe(stage), POOL)
     with pytest.raises(ValueError, match="rest lacks 500 of 500"):
-        plan(recipe(Stage("one", 128, tokens=1_000, shares={"swh_Latn": 0.5, "rest": 0.5})), {"swh_Latn": 1_000})
+        plan_stages(recipe(Stage("one", 128, tokens=1_000, shares={"swh_Latn": 0.5, "rest": 0.5})), {"swh_Latn": 1_000})
     with pytest.raises(ValueError, match="the pool has 0 tokens"):
-        plan(recipe(Stage("one", 128, share_of_pool=0.5)), {})
+        plan_stages(recipe(Stage("one", 128, share_of_pool=0.5)), {})
 
 
 @pytest.mark.parametrize(

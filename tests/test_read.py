@@ -11,8 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.forum import post, write_documents, write_layers
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Reason
 from transforms.datasets.manifest import load_manifest
+from transforms.io.shard import Shard
 from transforms.layers.read import drop_reasons, find_layers, read_layers, unpaired_reasons
 
 LANGUAGE = st.sampled_from([None, "language-unsure", "language-unlisted"])
@@ -61,7 +63,8 @@ def test_layers_are_found_as_parents_and_read_by_column(folder: Path) -> None:
     documents = load_manifest(str(folder / "documents"))
     beside = find_layers(documents, str(folder / "layers"), ALL)
     assert beside.parents == {f"layers/{name}": load_manifest(str(folder / "layers" / name)).digest for name in ALL}
-    tables = read_layers(beside.layers, documents.data_files[0].path, {"language": ["language"], "split": ["split"]})
+    shard = Shard(documents.data_files[0].path, Dataset.open(str(folder / "documents")), beside.layers)
+    tables = read_layers(shard, {"language": ["language"], "split": ["split"]})
     assert {name: table.column_names for name, table in tables.items()} == {
         "language": ["doc_id", "language", "keep", "reason"],
         "duplicates": ["doc_id", "keep", "reason"],

@@ -18,16 +18,18 @@ from tests.small_dataset import dataset_of
 from tests.small_tokenizer import TEXTS
 from tokenizer import metrics
 from tokenizer.encoder import Encoder
-from tokenizer.sample import Reservoir, allocate, clip
+from tokenizer.sample import Reservoir, clip, sample_sizes
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
+from transforms.io.shard import Shard
 from transforms.layers.duplicates import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
 from transforms.layers.split import SCHEMA as SPLIT
+from transforms.tokens.sample import TRAIN, count_bytes
 
 SETTINGS = TokenizerSettings(vocab_size=420, sample_bytes=20_000, document_bytes=2_000, validation_bytes=1_500)
 
@@ -115,12 +117,13 @@ def test_bytes_are_counted_as_the_texts_are_read(tmp_path: Path) -> None:
     ]
     documents, layers = _write(tmp_path, rows, 1)
     beside = {name: Dataset.open(f"{layers}/{name}") for name in pipeline.LAYER_COLUMNS}
-    sources = pipeline.Sources(Dataset.open(documents), beside)
+    dataset = Dataset.open(documents)
+    sources = [Shard(path, dataset, beside) for path in dataset.paths]
     sizes = [len(full_text(row.title, row.text).encode()) for row in rows]
     assert sizes == [8, 11, 5, 53]
     for most in (10, 1_000):
         wanted = sum(min(size, most) for size in sizes)
-        assert pipeline.count_bytes(sources, most) == {(pipeline.TRAIN, "eng_Latn"): wanted}
+        assert count_bytes(sources, most) == {(TRAIN, "eng_Latn"): wanted}
 
 
 def test_trains_on_kept_training_documents_only(tmp_path: Path) -> None:
@@ -212,9 +215,9 @@ def test_bad_settings_are_refused(wrong: dict[str, float]) -> None:
 def test_allocation_never_exceeds_what_there_is(available: dict[str, int], budget: int, alpha: float) -> None:
     if not any(available.values()):
         with pytest.raises(ValueError, match="no text"):
-            allocate(available, budget, alpha)
+            sample_sizes(available, budget, alpha)
         return
-    quota = allocate(available, budget, alpha)
+    quota = sample_sizes(available, budget, alpha)
     assert set(quota) == {code for code, size in available.items() if size}
     assert all(0 <= size <= available[code] for code, size in quota.items())
     assert sum(quota.values()) <= budget * (1 + 1e-12)
@@ -223,9 +226,9 @@ def test_allocation_never_exceeds_what_there_is(available: dict[str, int], budge
 
 def test_allocation_by_alpha() -> None:
     available = {"big": 1_000_000, "small": 10_000}
-    quota = allocate(available, 1_000, 0.3)
+    quota = sample_sizes(available, 1_000, 0.3)
     assert quota["big"] / quota["small"] == pytest.approx(100**0.3, rel=0.01)
-    assert allocate(available, 500_000, 0.0) == {"small": 10_000, "big": 490_000}
+    assert sample_sizes(available, 500_000, 0.0) == {"small": 10_000, "big": 490_000}
 
 
 @given(st.lists(st.integers(0, 30), unique=True, max_size=20), st.integers(0, 60), st.randoms(use_true_random=False))

@@ -10,7 +10,7 @@ import heapq
 from collections.abc import Mapping
 
 
-def allocate(available_bytes: Mapping[str, int], sample_bytes: int, alpha: float) -> dict[str, int]:
+def sample_sizes(available_bytes: Mapping[str, int], sample_bytes: int, alpha: float) -> dict[str, int]:
     """Bytes to take of each language: at most what it has, together at most `sample_bytes`.
 
     What a language cannot fill goes to the others, again in proportion to n^alpha. Raises ValueError when nothing is

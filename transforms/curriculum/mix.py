@@ -16,12 +16,14 @@ from decimal import Context, Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 
 from tokenizer.languages import language
+from transforms.io.counts import SumCounts
 
-REST = "rest"  # in shares: every language of the pool that is not named itself
+_REST = "rest"  # in shares: every language of the pool that is not named itself
 
 _DECIMAL = Context(prec=28)  # a power in software: the same digits on every machine
 
@@ -33,8 +35,9 @@ class Stage:
     """One stage of the curriculum.
 
     Exactly one of `tokens` and `share_of_pool` states the budget; share_of_pool is a multiple of the tokens that the
-    stage's languages have. shares maps language codes, and REST, to shares of the budget and sums to 1; without REST
-    the stage holds the named languages only. alpha: 1 keeps the natural proportions inside REST, 0 makes them equal.
+    stage's languages have. shares maps language codes, and "rest", to shares of the budget and sums to 1; without
+    "rest" the stage holds the named languages only. alpha: 1 keeps the natural proportions inside "rest", 0 makes them
+    equal.
     """
 
     name: str
@@ -42,7 +45,7 @@ class Stage:
     tokens: int | None = None
     share_of_pool: float | None = None
     alpha: float = 1.0
-    shares: Mapping[str, float] = field(default_factory=lambda: {REST: 1.0})
+    shares: Mapping[str, float] = field(default_factory=lambda: {_REST: 1.0})
     shards: int = 1  # files the stage is written to
 
     def __post_init__(self) -> None:
@@ -64,7 +67,7 @@ class Stage:
         if not 0 <= self.alpha <= 1:
             raise ValueError(f"stage {self.name}: alpha must be between 0 and 1; got {self.alpha}")
         for code, share in self.shares.items():
-            if code != REST:
+            if code != _REST:
                 language(code)
             if not 0 < share <= 1:
                 raise ValueError(f"stage {self.name}: the share of {code} must be above 0 and at most 1; got {share}")
@@ -91,11 +94,12 @@ class Recipe:
 
     @property
     def num_shards(self) -> int:
+        """Files of all stages together."""
         return sum(stage.shards for stage in self.stages)
 
     def takes(self, code: str) -> bool:
         """True when some stage may hold this language."""
-        return any(code in stage.shares or REST in stage.shares for stage in self.stages)
+        return any(code in stage.shares or _REST in stage.shares for stage in self.stages)
 
 
 class Quota(NamedTuple):
@@ -111,7 +115,7 @@ class Quota(NamedTuple):
         return max(0, self.start + self.tokens - max(self.start, available))
 
 
-def plan(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
+def plan_stages(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
     """The recipe over a pool: quotas in the order of stages, then languages; quotas of no tokens are left out.
 
     available: tokens of each language that may be used. Raises ValueError, with the numbers, when a stage cannot have
@@ -129,12 +133,28 @@ def plan(recipe: Recipe, available: Mapping[str, int]) -> list[Quota]:
     return quotas
 
 
+class PlanStages(beam.PTransform):
+    """What all token shards offer (Tally of each, of `index_shard`) to the quotas of all stages, as one list."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        super().__init__()
+        self._recipe = recipe
+
+    def expand(self, counts: beam.PCollection) -> beam.PCollection:
+        recipe = self._recipe
+        return (
+            counts
+            | SumCounts()
+            | "PlanStages" >> beam.Map(lambda total: plan_stages(recipe, total.group("available_tokens")))
+        )
+
+
 def _stage_tokens(stage: Stage, pool: Mapping[str, int], left: Mapping[str, int], max_repeats: int) -> dict[str, int]:
-    named = {code for code in stage.shares if code != REST}
-    rest = [code for code in pool if code not in named] if REST in stage.shares else []
-    budget = stage_budget(stage, pool)
+    named = {code for code in stage.shares if code != _REST}
+    rest = [code for code in pool if code not in named] if _REST in stage.shares else []
+    budget = _stage_budget(stage, pool)
     groups = allocate(budget, {key: _exact(share) for key, share in stage.shares.items()}, None)
-    capacity = {key: sum(left[code] for code in rest) if key == REST else left.get(key, 0) for key in groups}
+    capacity = {key: sum(left[code] for code in rest) if key == _REST else left.get(key, 0) for key in groups}
     short = {key: groups[key] - capacity[key] for key in groups if groups[key] > capacity[key]}
     if short:
         fits = min(capacity[key] / _exact(stage.shares[key]) for key in groups)
@@ -146,16 +166,18 @@ def _stage_tokens(stage: Stage, pool: Mapping[str, int], left: Mapping[str, int]
         )
     tokens = {code: groups[code] for code in named}
     weights = {code: _power(pool[code], stage.alpha) for code in rest}
-    return tokens | (allocate(groups[REST], weights, {code: left[code] for code in rest}) if rest else {})
+    return tokens | (allocate(groups[_REST], weights, {code: left[code] for code in rest}) if rest else {})
 
 
-def stage_budget(stage: Stage, pool: Mapping[str, int]) -> int:
-    """Tokens of the stage. A share of the pool counts the stage's own languages, rounded down."""
+def _stage_budget(stage: Stage, pool: Mapping[str, int]) -> int:
+    """Tokens of the stage. A share of the pool counts the stage's own languages, rounded down.
+
+    Raises ValueError when that is less than one token.
+    """
     if stage.tokens is not None:
         return stage.tokens
-    assert stage.share_of_pool is not None
-    own = sum(tokens for code, tokens in pool.items() if REST in stage.shares or code in stage.shares)
-    budget = int(own * _exact(stage.share_of_pool))
+    own = sum(tokens for code, tokens in pool.items() if _REST in stage.shares or code in stage.shares)
+    budget = int(own * _exact(stage.share_of_pool or 0))  # one of the two is stated
     if budget < 1:
         raise ValueError(
             f"stage {stage.name}: the pool has {own} tokens of its languages, and share_of_pool "

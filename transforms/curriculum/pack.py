@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-WINDOW_PIECES = 4096
+_WINDOW_PIECES = 4096
 
 Ints = npt.NDArray[np.int64]
 
@@ -33,10 +33,11 @@ class Packing:
 
     @property
     def num_sequences(self) -> int:
+        """N."""
         return len(self.bounds) - 1
 
 
-def pack(lengths: Ints, sequence_length: int, window_pieces: int = WINDOW_PIECES) -> Packing:
+def pack(lengths: Ints, sequence_length: int, window_pieces: int = _WINDOW_PIECES) -> Packing:
     """Packs documents of these lengths (tokens, all > 0, in the order wanted) into sequences.
 
     Memory: about 60 bytes a piece. Raises ValueError for a length or a setting below 1.

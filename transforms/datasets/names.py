@@ -31,9 +31,12 @@ def reject_name(index: int, num_shards: int) -> str:
 
 
 def shard_index(path: str) -> tuple[int, int]:
-    """(index, num_shards) of a shard's path."""
+    """(index, num_shards) of a shard's path. Raises ValueError for a path without them."""
     index, _, num_shards = places.name(path).removesuffix(".arrow").rpartition("-of-")
-    return int(index.rpartition("-")[2]), int(num_shards)
+    try:
+        return int(index.rpartition("-")[2]), int(num_shards)
+    except ValueError:
+        raise ValueError(f"{path!r} is no path of a shard; wanted one such as {shard_name(0, 1)}") from None
 
 
 def split_of(path: str) -> str | None:
@@ -41,6 +44,12 @@ def split_of(path: str) -> str | None:
     prefix, _, _ = places.name(path).rpartition("-of-")
     split, _, _ = prefix.rpartition("-")
     return split or None
+
+
+def in_split(path: str, split: str) -> str:
+    """The shard of one split beside a shard that has none: data/train-00003-of-00008.arrow."""
+    index, num_shards = shard_index(path)
+    return shard_name(index, num_shards, split)
 
 
 def part_name(path: str) -> str:

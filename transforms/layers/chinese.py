@@ -7,7 +7,7 @@ only asked of text that a model calls Chinese.
 
 from __future__ import annotations
 
-SIMPLIFIED_ONLY = frozenset(
+_SIMPLIFIED_ONLY = frozenset(
     "万与专业东丝两严丧个临为丽举么义乐乔习乡书买争亚产亲亿仅从仓仪们众优会伟传伤伦伪侠侣侧侨债倾偿储儿兑党兰关兴养"
     "兽内冈册写军农冯决况冻凤凯击刘则刚创删别剂剧劝办务动劲劳势勋区医华协单卖卢卫却厅历厉压厌县参双发变叙号吓吕吗听"
     "启吴呐员呜响哑哗喷嘱团园围国图圆圣场坏块坚坛坝坟坠垄垒垦声处头奥学实宾对导将尔尽属岁岛币师带帮庆库应庙废开张弹"
@@ -23,7 +23,7 @@ SIMPLIFIED_ONLY = frozenset(
     "鹤麦齿龄龙龟"
 )
 
-TRADITIONAL_ONLY = frozenset(
+_TRADITIONAL_ONLY = frozenset(
     "並亂亞來侶係俠倉個們倫偉側偽傳債傷傾僅僑價儀億償優儲兌兒內兩冊凍凱別刪則剛創劇劉劑勁動務勞勢勳勸匯區協卻厭厲參"
     "吳吶呂員問啞啟喪喬單嗎嗚嘩噴嚇嚴囑國圍園圓圖團執堅報場塊塗墜墳墾壇壓壘壞壟壩壯夢夾奧奪奮婦媽孫學實寧審寫寬寶將"
     "專對導層屬岡島師帶幣幫幾庫廟廠廢廣廳張強彈彙後徑從徹恆惡愛態慘慣慮慶憂憑憤憶應懶懷懸懼懾戀戰戲掃掙揚換揮損搖搶"
@@ -47,6 +47,6 @@ def traditional_share(text: str) -> float:
 
     Without any such character it is 1/2: nobody can tell. One character gives 3/4, ten that agree 0.95.
     """
-    simplified = sum(character in SIMPLIFIED_ONLY for character in text)
-    traditional = sum(character in TRADITIONAL_ONLY for character in text)
+    simplified = sum(character in _SIMPLIFIED_ONLY for character in text)
+    traditional = sum(character in _TRADITIONAL_ONLY for character in text)
     return (traditional + 0.5) / (simplified + traditional + 1)

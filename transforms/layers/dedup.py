@@ -1,14 +1,14 @@
 """Near-duplicates over all documents: digests to buckets, buckets to edges, edges to components, components to a layer.
 
 A document is a number, shard << 32 | row, until its cluster is known: what is shuffled is 20 bytes a digest, never
-text, and ids are read for members of clusters only. Each step keeps its arrays in scratch space and passes on names.
+text. Each text is read once; each step keeps its arrays in scratch space, ids too, and passes on numbers of shards.
 Documents that share a band digest are joined (their similarity is not verified); clusters are the connected components.
 The result is a function of the texts and ids alone: not of order, shards, buckets or workers.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -17,18 +17,19 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.datasets import places, shards
+from transforms.datasets import places
 from transforms.datasets.fates import Reason, Tally
-from transforms.datasets.manifest import ShardFile
+from transforms.datasets.names import shard_name
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
-from transforms.layers import write
+from transforms.io.shard import Shard
+from transforms.layers.annotate import described, keeping_ids
 from transforms.layers.components import Nodes, components, contracted, star_edges
 from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
 from transforms.layers.minhash import band_digests, signatures
 from transforms.layers.shingles import shingles
 from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
 
-MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
+_MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
 _DIGESTS_PER_BUCKET = 2_000_000  # 20 bytes each, about 100 MB while they are sorted
 
 _ROW_BITS = 32
@@ -38,44 +39,73 @@ _MEMBERS = pa.schema([("row", pa.int64()), ("cluster", pa.string()), ("size", pa
 
 @dataclass(frozen=True)
 class Search:
-    """One search: the documents' shards in order (a document's shard number is its place here), and its settings."""
+    """One search. num_shards: of the documents, numbered from 0 in their paths. num_documents: about how many there
+    are; it bounds memory and changes no result. scratch: a folder that every worker sees, empty before.
+    """
 
-    target: write.Target
     spec: MinHashSpec
-    max_edges: int = MAX_EDGES
-
-    @property
-    def files(self) -> Sequence[ShardFile]:
-        return self.target.documents.manifest.data_files
-
-    @property
-    def scratch(self) -> str:
-        return self.target.build.scratch
+    scratch: str
+    num_shards: int
+    num_documents: int
+    max_edges: int = _MAX_EDGES
 
     @property
     def num_buckets(self) -> int:
         """How many buckets the digests are spread over. It bounds memory and changes no result."""
-        num_digests = sum(file.rows for file in self.files) * self.spec.bands
-        return max(1, len(self.files), -(-num_digests // _DIGESTS_PER_BUCKET))
+        return max(1, self.num_shards, -(-self.num_documents * self.spec.bands // _DIGESTS_PER_BUCKET))
 
-    def number_of(self, file: ShardFile) -> int:
-        """The shard number of a documents shard."""
-        return [known.path for known in self.files].index(file.path)
+    def number_of(self, shard: Shard) -> int:
+        """The number of a shard. Raises ValueError for one of another number of shards: its rows would be lost."""
+        index = shard.index
+        if shard.path != self.path_of(index) or index >= self.num_shards:
+            raise ValueError(
+                f"{shard.path} is none of the {self.num_shards} shards that near-duplicates are searched in, "
+                f"{self.path_of(0)} to {self.path_of(self.num_shards - 1)}"
+            )
+        return index
+
+    def path_of(self, index: int) -> str:
+        """The path of the shard of a number."""
+        return shard_name(index, self.num_shards)
 
     def save(self, name: str, values: npt.NDArray[np.int64] | npt.NDArray[np.uint64]) -> None:
+        """Keeps an array in scratch space, as bytes."""
         places.write_atomically(places.join(self.scratch, name), np.ascontiguousarray(values).tobytes())
 
+    def save_table(self, name: str, table: pa.Table) -> None:
+        """Keeps a table in scratch space, as an Arrow file."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        places.write_atomically(places.join(self.scratch, name), sink.getvalue())
+
+    def load_table(self, name: str) -> pa.Table:
+        """What `save_table` kept."""
+        return pa.ipc.open_file(pa.BufferReader(places.read_bytes(places.join(self.scratch, name)))).read_all()
+
+    def load_ids(self, index: int) -> pa.Array:
+        """[D] the ids of a shard's documents."""
+        return pa.concat_arrays(
+            self.load_table(_ids_file(index)).column("doc_id").chunks or [pa.array([], pa.string())]
+        )
+
     def load_edges(self, name: str) -> Nodes:
+        """(E, 2) the edges of one file."""
         return np.frombuffer(places.read_bytes(places.join(self.scratch, name)), dtype=np.int64).reshape(-1, 2)
 
     def load_digests(self, index: int) -> npt.NDArray[np.uint64]:
+        """(D,) digests of the texts of a shard."""
         return np.frombuffer(places.read_bytes(places.join(self.scratch, _text_file(index))), dtype=np.uint64)
 
     @property
     def edge_files(self) -> list[str]:
         """Every edge file of the search: of each shard within itself, and of each bucket between shards."""
-        within = [_shard_edges(index) for index in range(len(self.files))]
+        within = [_shard_edges(index) for index in range(self.num_shards)]
         return within + [_bucket_edges(index) for index in range(self.num_buckets)]
+
+
+def _ids_file(index: int) -> str:
+    return f"ids/{index:05d}.arrow"
 
 
 def _text_file(index: int) -> str:
@@ -97,31 +127,34 @@ def _members_file(index: int) -> str:
 # ------------------------------------------------------------------------------------------------ the steps
 
 
-def sketch(index: int, search: Search) -> Iterator[pa.Table]:
+def sketch(shard: Shard, search: Search) -> pa.Table:
     """The band digests of a shard's documents (bucket, digest, node), each digest once.
 
     Documents of one shard that share a digest are joined here, and only the smallest goes on: so no digest, however
-    hot, has more rows in its bucket than there are shards. Memory: one batch of text, and 16 bytes a digest.
+    hot, has more rows in its bucket than there are shards. Memory: one batch of text, the ids, and 16 bytes a digest.
+    Raises ValueError for a shard of another search.
     """
+    index = search.number_of(shard)
+    ids: list[pa.Array] = []
     digests: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     nodes: list[Nodes] = [np.zeros(0, np.int64)]
     texts: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     row = index << _ROW_BITS
-    batches = shards.iter_batches(search.target.documents, search.files[index].path, TEXT_COLUMNS)
-    for _, batch in iter_texts(batches):
+    for _, batch in iter_texts(keeping_ids(shard.batches(TEXT_COLUMNS), ids)):
         hashed = shingles(batch, search.spec.ngram)
-        found, places_in_batch = band_digests(signatures(hashed, search.spec), hashed, search.spec)
+        found, rows_in_batch = band_digests(signatures(hashed, search.spec), hashed, search.spec)
         digests.append(found)
-        nodes.append(places_in_batch + row)
+        nodes.append(rows_in_batch + row)
         texts.append(hashed.digests)
         row += len(batch)
+    search.save_table(_ids_file(index), pa.table({"doc_id": pa.chunked_array(ids, pa.string())}))
     search.save(_text_file(index), np.concatenate(texts))
     all_digests, all_nodes = np.concatenate(digests), np.concatenate(nodes)
     edges, first = star_edges(all_digests, all_nodes)
     search.save(_shard_edges(index), contracted(edges))
     kept = all_digests[first]
     buckets = ((kept >> np.uint64(32)) % np.uint64(search.num_buckets)).astype(np.int32)
-    yield pa.table([pa.array(buckets), pa.array(kept), pa.array(all_nodes[first])], schema=_DIGEST_ROWS)
+    return pa.table([pa.array(buckets), pa.array(kept), pa.array(all_nodes[first])], schema=_DIGEST_ROWS)
 
 
 def edges_between(bucket: Bucket, search: Search) -> int:
@@ -143,13 +176,10 @@ def find_clusters(bucket_edges: Iterable[int], search: Search) -> Iterator[int]:
     edges = _gather_edges(list(bucket_edges), search)
     nodes, component = components(edges)
     members = _describe(nodes, component, search)
-    starts = np.searchsorted(nodes, np.arange(len(search.files) + 1, dtype=np.int64) << _ROW_BITS)
-    for index in range(len(search.files)):
+    starts = np.searchsorted(nodes, np.arange(search.num_shards + 1, dtype=np.int64) << _ROW_BITS)
+    for index in range(search.num_shards):
         part = members.slice(int(starts[index]), int(starts[index + 1] - starts[index]))
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, _MEMBERS) as writer:
-            writer.write_table(part)
-        places.write_atomically(places.join(search.scratch, _members_file(index)), sink.getvalue().to_pybytes())
+        search.save_table(_members_file(index), part)
         yield index
 
 
@@ -198,19 +228,14 @@ def _read_members(nodes: Nodes, search: Search) -> tuple[pa.ChunkedArray, npt.ND
     owners = nodes >> _ROW_BITS
     for index in np.unique(owners).tolist():
         rows = nodes[owners == index] & ((1 << _ROW_BITS) - 1)
-        table = shards.read_shard(search.target.documents, search.files[index].path, ("doc_id",))
-        ids += table.column("doc_id").take(pa.array(rows)).chunks
+        ids.append(search.load_ids(index).take(pa.array(rows)))
         digests.append(search.load_digests(index)[rows])
     return pa.chunked_array(ids, pa.string()), np.concatenate(digests)
 
 
-def write_duplicates(index: int, search: Search) -> None:
-    """Writes the duplicates layer of one documents shard. Memory: the ids of the shard."""
-    file = search.files[index]
-    if not write.unfinished(search.target, [file]):
-        return
-    ids = shards.read_shard(search.target.documents, file.path, ("doc_id",)).column("doc_id").combine_chunks()
-    members = _load_members(index, search)
+def duplicates_of_shard(index: int, search: Search) -> Shard:
+    """The rows of the duplicates layer of one shard, and their counts. Memory: the ids of the shard."""
+    ids, members = search.load_ids(index), search.load_table(_members_file(index))
     mask = np.zeros(len(ids), dtype=np.bool_)
     mask[members.column("row").to_numpy()] = True
     sizes = np.ones(len(ids), dtype=np.int64)
@@ -227,12 +252,7 @@ def write_duplicates(index: int, search: Search) -> None:
         },
         schema=SCHEMA,
     )
-    write.write_layer(search.target, file, layer, _count_clusters(layer))
-
-
-def _load_members(index: int, search: Search) -> pa.Table:
-    place = places.join(search.scratch, _members_file(index))
-    return pa.ipc.open_file(pa.BufferReader(places.read_bytes(place))).read_all()
+    return described(search.path_of(index), layer, _count_clusters(layer))
 
 
 def _count_clusters(layer: pa.Table) -> Tally:
@@ -247,24 +267,30 @@ def _count_clusters(layer: pa.Table) -> Tally:
 
 
 class Deduplicate(beam.PTransform):
-    """Documents shards (ShardFile, all of them) to their duplicates layer."""
+    """All shards of documents (Shard; doc_id, title, text) to those of their duplicates layer.
 
-    def __init__(self, search: Search) -> None:
+    Rows may come as tables of one's own: each shard is told from the others by the number in its path. but_for: paths
+    of shards whose layer is not asked for again. Raises ValueError when a shard is missing or of another search, or
+    for more edges than one worker can join.
+    """
+
+    def __init__(self, search: Search, but_for: Collection[str] = ()) -> None:
         super().__init__()
         self._search = search
+        self._but_for = frozenset(but_for)
 
-    def expand(self, files: beam.PCollection) -> beam.PCollection:
-        search = self._search
+    def expand(self, documents: beam.PCollection) -> beam.PCollection:
+        search, but_for = self._search, self._but_for
         return (
-            files
-            | "ShardNumber" >> beam.Map(search.number_of)
-            | "Sketch" >> beam.FlatMap(sketch, search)
+            documents
+            | "Sketch" >> beam.Map(sketch, search)
             | "RegroupDigests"
-            >> Regroup(places.join(search.scratch, "spill"), search.num_buckets, num_tables=len(search.files))
+            >> Regroup(places.join(search.scratch, "spill"), search.num_buckets, num_tables=search.num_shards)
             | "EdgesBetween" >> beam.Map(edges_between, search)
             | "OneKey" >> beam.Map(lambda num_edges: (0, num_edges))
             | "GatherEdges" >> beam.GroupByKey()  # group: one whole number per bucket
             | "FindClusters" >> beam.FlatMap(lambda item: find_clusters(item[1], search))
-            | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would write every layer
-            | "WriteDuplicates" >> beam.Map(write_duplicates, search)
+            | "Wanted" >> beam.Filter(lambda index: search.path_of(index) not in but_for)
+            | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would make every layer
+            | "DuplicatesOfShard" >> beam.Map(duplicates_of_shard, search).with_output_types(Shard)
         )

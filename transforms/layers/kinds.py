@@ -30,7 +30,7 @@ def check_names(names: Iterable[str]) -> None:
             raise ValueError(f"unknown layer {name!r}; one of {', '.join(LAYERS)}, nearest: {nearest}")
 
 
-def settings_of(given: Mapping[str, object], where: str) -> dict[str, Any]:
+def settings_of(given: Mapping[str, object], where: str) -> dict[str, object]:
     """The settings of the layers that are named, in the order of LAYERS.
 
     given: by layer, as YAML gives them: mappings, nothing for the defaults, or one value that stands for the first

@@ -47,14 +47,14 @@ class CountGroup:
     title: str
     counted: str = "documents"
     label: Callable[[str], str] = str
-    order: Callable[[str], Any] | None = None
+    order: Callable[[str], float] | None = None
 
 
-def settings_as_they_are(settings: Any) -> Mapping[str, object]:
+def _settings_as_they_are(settings: Any) -> Mapping[str, object]:
     return asdict(settings)
 
 
-def settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
+def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
 
@@ -81,8 +81,8 @@ class Layer(Generic[S, M]):
     groups: Sequence[CountGroup] = ()
     columns: Sequence[str] = ("doc_id",)
     hint: str = ""
-    identity: Callable[[S], Mapping[str, object]] = settings_as_they_are
-    open: Callable[[S, Mapping[str, object]], M] = settings_alone
+    identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
+    open: Callable[[S, Mapping[str, object]], M] = _settings_alone
     rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None
 
     @property

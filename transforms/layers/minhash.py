@@ -23,14 +23,14 @@ _CHUNK_SHINGLES = 1 << 16  # shingles permuted at a time: the two buffers stay i
 
 
 @lru_cache(maxsize=8)
-def permutations(num_perm: int, seed: int) -> npt.NDArray[np.uint32]:
+def _permutations(num_perm: int, seed: int) -> npt.NDArray[np.uint32]:
     """(2, num_perm): datasketch's own multipliers and summands."""
     return np.asarray(MinHash(num_perm=num_perm, seed=seed, scheme=_SCHEME).permutations, dtype=np.uint32)
 
 
 def signatures(shingles: Shingles, spec: MinHashSpec) -> npt.NDArray[np.uint32]:
     """(D, num_perm) the least permuted shingle of each text; a text without shingles has 2**32 - 1 throughout."""
-    multipliers, summands = permutations(spec.num_perm, spec.seed)
+    multipliers, summands = _permutations(spec.num_perm, spec.seed)
     minima = np.full((len(shingles.counts), spec.num_perm), 0xFFFFFFFF, dtype=np.uint32)
     mixed = _mix32(shingles.hashes)
     for first, last in _chunks(shingles.starts):

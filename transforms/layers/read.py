@@ -8,14 +8,15 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.datasets import places, shards
+from transforms.datasets import places
 from transforms.datasets.align import check_aligned
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import MANIFEST
+from transforms.io.shard import Shard
 from transforms.layers.kinds import LAYERS
 
-ROLE = "layers/"  # of a layer among parents: layers/split
+_ROLE = "layers/"  # of a layer among parents: layers/split
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,11 @@ class Beside:
     @property
     def parents(self) -> dict[str, str]:
         """Their digests, by role."""
-        return {f"{ROLE}{name}": layer.digest for name, layer in self.layers.items()}
+        return {f"{_ROLE}{name}": layer.digest for name, layer in self.layers.items()}
 
     @property
     def places(self) -> list[str]:
+        """Their folders."""
         return [layer.place for layer in self.layers.values()]
 
 
@@ -52,16 +54,15 @@ def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bo
     return Beside(found)
 
 
-def read_layers(beside: Mapping[str, Dataset], path: str, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
-    """The rows of each layer beside one shard: doc_id, keep and reason where it has them, and the columns named.
+def read_layers(shard: Shard, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
+    """The rows of each layer beside a shard: doc_id, keep and reason where it has them, and the columns named.
 
-    beside, columns: by layer.
+    columns: by layer. Raises ValueError when one of these layers is not there.
     """
     tables = {}
-    for name, dataset in beside.items():
+    for name in dict.fromkeys((*shard.layers, *columns)):
         fates = ("keep", "reason") if LAYERS[name].keep else ()
-        wanted = dict.fromkeys(("doc_id", *fates, *columns.get(name, ())))
-        tables[name] = shards.read_shard(dataset, path, list(wanted))
+        tables[name] = shard.read_layer(name, list(dict.fromkeys(("doc_id", *fates, *columns.get(name, ())))))
     return tables
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from transforms.datasets.fates import Tally
 from transforms.datasets.ids import keyed_hash
-from transforms.datasets.schema import DOCUMENTS, required
+from transforms.datasets.schema import required
 from transforms.datasets.step import Step
 from transforms.layers.layer import Batches, CountGroup, Layer
 
@@ -70,14 +70,15 @@ def split_of(thread_id: str, settings: SplitSettings) -> str:
 
 def rows(batches: Batches, settings: SplitSettings) -> tuple[pa.Table, Tally]:
     """Rows of SCHEMA, and the documents of each split. Memory: the ids of the shard."""
-    documents = pa.Table.from_batches(batches, DOCUMENTS.empty_table().select(COLUMNS).schema)
-    threads = documents.column("thread_id").combine_chunks().dictionary_encode()
+    columns = [batch.select(COLUMNS).columns for batch in batches]
+    ids, threads = (pa.chunked_array([each[n] for each in columns], pa.string()) for n in range(len(COLUMNS)))
+    threads = threads.combine_chunks().dictionary_encode()
     split_of_thread = pa.array([split_of(thread, settings) for thread in threads.dictionary.to_pylist()], pa.string())
     splits = split_of_thread.take(threads.indices)
     counts = Tally()
     for split in splits.to_pylist():
         counts.add("split", split)
-    return pa.table({"doc_id": documents.column("doc_id"), "split": splits}, schema=SCHEMA), counts
+    return pa.table({"doc_id": ids, "split": splits}, schema=SCHEMA), counts
 
 
 LAYER = Layer(

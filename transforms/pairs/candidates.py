@@ -30,6 +30,7 @@ class PreferencePair:
 
     @property
     def ids(self) -> tuple[str, str]:
+        """Of the chosen and the rejected answer."""
         return self.chosen.doc_id, self.rejected.doc_id
 
 

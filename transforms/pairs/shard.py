@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
+import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -13,35 +13,37 @@ import pyarrow.compute as pc
 from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.fates import Reason, Tally, check_conserved
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.names import in_split
 from transforms.datasets.schema import PAIRS, SPLITS, PostKind
 from transforms.datasets.texts import full_texts
-from transforms.layers.read import unpaired_reasons
-from transforms.pairs.candidates import PreferencePair, num_candidates, pairs_from_thread, within_answer_cap
+from transforms.io.shard import Shard
+from transforms.layers.read import read_layers, unpaired_reasons
+from transforms.pairs.candidates import (
+    CandidateDrop,
+    PreferencePair,
+    num_candidates,
+    pairs_from_thread,
+    within_answer_cap,
+)
 from transforms.pairs.rule import Answer, PairRule
 
-KEPT = "kept"
+_KEPT = "kept"
 
 # What pairs need to know of the documents and their layers.
-DOCUMENT_COLUMNS = (
+_DOCUMENT_COLUMNS = (
     "doc_id", "thread_id", "kind", "text", "title", "source", "site", "url", "created", "license", "score", "ups",
     "downs", "accepted",
 )  # fmt: skip
+LAYER_COLUMNS: Mapping[str, Sequence[str]] = {"language": ["language"], "duplicates": ["cluster"], "split": ["split"]}
 
 
-@dataclass(frozen=True)
-class ShardPairs:
-    """The pairs of one document shard: a table of schema.PAIRS and its counts for each split."""
+def pairs_from_shard(shard: Shard, rule: PairRule) -> list[Shard]:
+    """The pairs of a shard of documents with its layers: a shard of schema.PAIRS for each of SPLITS, named in_split.
 
-    tables: dict[str, pa.Table]
-    counts: dict[str, Tally]
-
-
-def pairs_from_shard(documents: pa.Table, layers: Mapping[str, pa.Table], rule: PairRule) -> ShardPairs:
-    """The pairs of a whole shard of documents and its layers, row for row beside it. Threads are contiguous.
-
-    Counts of each split: `candidates` by fate, `pairs_by_language`, `threads` with and without pairs. Raises ValueError
-    when rows are not aligned or a candidate got lost.
+    Threads are contiguous. Counts of each split: `candidates` by fate, `pairs_by_language`, `threads` with and without
+    pairs. Memory: the shard. Raises ValueError when a layer is missing, rows are not aligned or a candidate got lost.
     """
+    documents, layers = shard.read(_DOCUMENT_COLUMNS), read_layers(shard, LAYER_COLUMNS)
     check_rows_aligned(documents, layers)
     found: dict[str, list[PreferencePair]] = {name: [] for name in SPLITS}
     prompts: dict[str, list[int]] = {name: [] for name in SPLITS}
@@ -59,15 +61,14 @@ def pairs_from_shard(documents: pa.Table, layers: Mapping[str, pa.Table], rule: 
         if over := num_candidates(len(answers)) - num_candidates(len(paired)):
             tally.add("candidates", Reason.OVER_ANSWER_CAP.value, over)
         for fate in pairs_from_thread(thread_id, question is not None, paired, rule):
-            if isinstance(fate, PreferencePair):
-                assert question is not None
+            if isinstance(fate, CandidateDrop):
+                tally.add("candidates", fate.reason.value)
+            elif question is not None:  # without one there are drops only
                 found[name].append(fate)
                 prompts[name].append(question)
-                tally.add("candidates", KEPT)
+                tally.add("candidates", _KEPT)
                 tally.add("pairs_by_language", languages[question].as_py() or "unknown")
                 kept += 1
-            else:
-                tally.add("candidates", fate.reason.value)
         tally.add("candidates_in", "all", num_candidates(len(answers)))
         tally.add("threads", "with-pairs" if kept else "without-pairs")
     for name, tally in counts.items():
@@ -75,7 +76,7 @@ def pairs_from_shard(documents: pa.Table, layers: Mapping[str, pa.Table], rule: 
         dropped = tally.total("candidates") - kept
         check_conserved(f"candidate pairs ({name})", tally.total("candidates_in"), kept, dropped)
     tables = {name: _table(documents, layers, found[name], prompts[name], fingerprint(rule)) for name in SPLITS}
-    return ShardPairs(tables, counts)
+    return [Shard(in_split(shard.path, name), tables[name], counts=counts[name].to_dict()) for name in SPLITS]
 
 
 def _threads_with_candidates(documents: pa.Table) -> list[tuple[int, int]]:
@@ -162,3 +163,14 @@ def _messages(role: str, texts: pa.ChunkedArray | pa.Array) -> pa.Array:
     messages = pa.StructArray.from_arrays([roles, content], fields=list(struct_type))
     offsets: npt.NDArray[np.int32] = np.arange(len(content) + 1, dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), messages).cast(PAIRS.field("prompt").type)
+
+
+class PairsFromShard(beam.PTransform):
+    """Shards of documents with their layers (Shard) to shards of schema.PAIRS, one for each split."""
+
+    def __init__(self, rule: PairRule) -> None:
+        super().__init__()
+        self._rule = rule
+
+    def expand(self, documents: beam.PCollection) -> beam.PCollection:
+        return documents | beam.FlatMap(pairs_from_shard, self._rule).with_output_types(Shard)

@@ -1,0 +1,89 @@
+"""Annotate: shards of documents to the rows of a layer that stand beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic
+
+import apache_beam as beam
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from transforms.datasets.align import check_rows_aligned
+from transforms.datasets.fates import Tally, check_conserved
+from transforms.io.shard import Shard
+from transforms.layers.layer import Batches, Layer, M, S
+
+
+def annotate(documents: Shard, layer: Layer[S, M], means: M) -> Shard:
+    """The layer's rows of one shard of documents, with their counts. means: what `layer.open` gave.
+
+    Memory: one batch of text, and the layer's rows. Raises ValueError when the rows or ids are not those of the
+    documents, a document is neither kept nor dropped for a reason, or the layer needs all documents at once.
+    """
+    if layer.rows is None:
+        raise ValueError(f"the {layer.name} layer is not made shard by shard: it needs all documents at once")
+    ids: list[pa.Array] = []
+    rows, counts = layer.rows(keeping_ids(documents.batches(layer.columns), ids), means)
+    check_rows_aligned(pa.table({"doc_id": pa.chunked_array(ids, pa.string())}), {layer.name: rows})
+    return described(documents.path, rows, counts)
+
+
+def keeping_ids(batches: Batches, ids: list[pa.Array]) -> Iterator[pa.RecordBatch]:
+    """The batches as they are; their doc_id is put into `ids` as they pass."""
+    for batch in batches:
+        ids.append(batch.column("doc_id"))
+        yield batch
+
+
+def described(path: str, rows: pa.Table, counts: Tally) -> Shard:
+    """A layer's shard, with the counts that every layer has added: documents, and those dropped by reason.
+
+    Raises ValueError when a document is neither kept nor dropped for a reason.
+    """
+    counts.add("documents", "in", rows.num_rows)
+    if "keep" in rows.column_names:
+        _count_fates(rows, counts)
+    return Shard(path, rows, counts=counts.to_dict())
+
+
+def _count_fates(rows: pa.Table, counts: Tally) -> None:
+    keep, reason = rows.column("keep"), rows.column("reason")
+    kept = pc.sum(keep).as_py() or 0
+    dropped = 0
+    for entry in pc.value_counts(reason.drop_null()).to_pylist():
+        counts.add("drop", entry["values"], entry["counts"])
+        dropped += entry["counts"]
+    counts.add("documents", "kept", kept)
+    check_conserved("documents", rows.num_rows, kept, dropped)
+    contradictory = pc.sum(pc.equal(keep, reason.is_valid())).as_py() or 0
+    if contradictory:
+        raise ValueError(f"{contradictory} documents are kept with a reason, or dropped without one; please report it")
+
+
+class Annotate(beam.PTransform, Generic[S, M]):
+    """Shards of documents (Shard) to those of a layer (Shard of layer.schema), one by one.
+
+    Raises ValueError for settings that cannot be used, before the pipeline runs, and as `annotate` does.
+    """
+
+    def __init__(self, layer: Layer[S, M], settings: S) -> None:
+        super().__init__()
+        self._do = _AnnotateFn(layer, settings)
+
+    def expand(self, documents: beam.PCollection) -> beam.PCollection:
+        return documents | beam.ParDo(self._do).with_output_types(Shard)
+
+
+class _AnnotateFn(beam.DoFn, Generic[S, M]):
+    """Opens the layer once in each process."""
+
+    def __init__(self, layer: Layer[S, M], settings: S) -> None:
+        self._layer, self._settings = layer, settings
+        self._identity = layer.identity(settings)
+
+    def setup(self) -> None:
+        self._means = self._layer.open(self._settings, self._identity)
+
+    def process(self, documents: Shard) -> Iterator[Shard]:
+        yield annotate(documents, self._layer, self._means)
