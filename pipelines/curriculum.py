@@ -37,7 +37,7 @@ from transforms.io.write import WriteShards, unfinished
 from transforms.layers.read import find_layers
 from transforms.shuffle.regroup import Regroup
 
-STEP = Step("curriculum", version=1)
+_STEP = Step("curriculum", version=1)
 RECIPES = Path(__file__).parent / "recipes"
 
 
@@ -85,7 +85,7 @@ def run(
     pool = dataset.manifest
     beside = find_layers(pool, layers, needed=list(LAYER_COLUMNS))
     tokenizer = {key: pool.settings[key] for key in ("tokenizer_sha256", "vocab_size")}
-    spec = STEP.spec({"recipe": recipe, **tokenizer}, {"tokens": pool.digest, **beside.parents})
+    spec = _STEP.spec({"recipe": recipe, **tokenizer}, {"tokens": pool.digest, **beside.parents})
 
     expected = [path for path, _ in output_shards(recipe)]
 

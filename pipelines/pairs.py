@@ -30,7 +30,7 @@ from transforms.layers.read import find_layers
 from transforms.pairs.rule import PairRule
 from transforms.pairs.shard import LAYER_COLUMNS, PairsFromShard
 
-STEP = Step("pairs", version=1)
+_STEP = Step("pairs", version=1)
 RULES = Path(__file__).parent / "rules"
 
 
@@ -68,7 +68,7 @@ def run(
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
     source = Dataset.open(documents, "documents")
     beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
-    spec = STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
+    spec = _STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
     written = [target for path in source.paths for target in _pair_shards(path)]
 
     def write(begun: Build) -> None:

@@ -28,10 +28,10 @@ from transforms.tokens.documents import EncodeDocuments
 from transforms.tokens.groups import EncodeGroups
 
 TOKENS = Step("tokens", version=1, libraries=("tokenizers",))
-PREFERENCE = Step("preference", version=1, libraries=("tokenizers",))
+_PREFERENCE = Step("preference", version=1, libraries=("tokenizers",))
 
 
-def build_tokens(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: Encoder, begun: Build) -> None:
+def _build_tokens(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: Encoder, begun: Build) -> None:
     """Documents, with their language layer or without, to token shards."""
     (
         p
@@ -41,7 +41,7 @@ def build_tokens(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: En
     )
 
 
-def build_preference(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: Encoder, begun: Build) -> None:
+def _build_preference(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: Encoder, begun: Build) -> None:
     """Pairs to preference shards."""
     (
         p
@@ -75,7 +75,7 @@ def run(
         beside = find_layers(source, layers, needed=["language"], others=False)
     check_folder(tokenizer)
     encoder = Encoder.load(tokenizer)
-    step, build = (TOKENS, build_tokens) if source.kind == "documents" else (PREFERENCE, build_preference)
+    step, build = (TOKENS, _build_tokens) if source.kind == "documents" else (_PREFERENCE, _build_preference)
     parents = {source.kind: source.digest, **beside.parents}
     spec = step.spec({"tokenizer_sha256": encoder.sha256, "vocab_size": encoder.vocab_size}, parents)
 

@@ -29,7 +29,7 @@ from transforms.io.shard import Shard
 from transforms.layers.read import find_layers
 from transforms.tokens.sample import LAYER_COLUMNS, TRAIN, VALIDATION, Group, draw_sample
 
-STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
+_STEP = Step("tokenizer", version=1, libraries=("sentencepiece", "tokenizers"))
 
 _MODEL_FILE = "tokenizer.model"
 _SPECIAL_TOKENS_FILE = "special_tokens_map.json"
@@ -47,7 +47,7 @@ class TokenizerSettings:
     alpha: float = 0.3  # a language with n bytes is sampled in proportion to n^alpha
     sample_bytes: int = 64 << 20  # of all languages together; bounds memory
     document_bytes: int = 1 << 16  # the most one document gives to the sample
-    validation_bytes: int = 100_000  # of each language, to measure the tokenizer on
+    validation_bytes: int = 100_000  # of each language, to _measure the tokenizer on
     character_coverage: float = 0.9995  # share of the sample's characters with a piece; rarer ones become bytes
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ def run(
         )
         return Whole(counts=write(build, sample, settings))
 
-    spec = STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents})
+    spec = _STEP.spec(asdict(settings), {"documents": source.digest, **beside.parents})
     return make_one(Wanted(output, spec, FILES, [documents, *beside.places]), existing, train)
 
 
@@ -116,7 +116,7 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
         "settings": asdict(settings),
         "control_tokens": {token: encoder.special(token) for token in CONTROL_TOKENS},
         "sample": {code: {"documents": len(sample), "bytes": sample.num_bytes} for code, sample in mix.items()},
-        "validation": {code: measure(code, group, encoder).to_dict() for code, group in validation.items()},
+        "validation": {code: _measure(code, group, encoder).to_dict() for code, group in validation.items()},
         "texts_with_ids_equal_to_sentencepiece": compared,
     }
     pretty = json.dumps(json.loads(canonical_json(card)), indent=1, ensure_ascii=False) + "\n"
@@ -124,7 +124,7 @@ def write(build: Build, samples: Mapping[Group, Reservoir], settings: TokenizerS
     return counts
 
 
-def measure(code: str, texts: list[str], encoder: Encoder) -> metrics.Fit:
+def _measure(code: str, texts: list[str], encoder: Encoder) -> metrics.Fit:
     """How the tokenizer fits one language's held-out texts."""
     ids = encoder.encode_batch(texts)
     return metrics.fit(texts, ids, [encoder.decode(tokens) for tokens in ids], language(code).word_split)

@@ -9,7 +9,7 @@ import apache_beam as beam
 from transforms.io.shard import Shard
 
 
-class ShardCoder(beam.coders.Coder):
+class _ShardCoder(beam.coders.Coder):
     """Pickles. Beam asks for the size of many elements, also within a stage, and would pickle their tables to tell."""
 
     def encode(self, value: Shard) -> bytes:
@@ -29,4 +29,4 @@ class ShardCoder(beam.coders.Coder):
         return Shard
 
 
-beam.coders.registry.register_coder(Shard, ShardCoder)
+beam.coders.registry.register_coder(Shard, _ShardCoder)

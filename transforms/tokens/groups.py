@@ -22,19 +22,19 @@ from transforms.tokens.encode import EncodeFn, count_tokens, encode_texts, list_
 
 _SIDES = ("chosen", "rejected")
 
-Ints = npt.NDArray[np.int64]
+_Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class _Layout:
     """Which rows of N pairs are a group, and which posts are its R responses, in the order in which pairs name them."""
 
-    begins: Ints  # [G] first row of each group
-    group: Ints  # [N] the group of a row
-    row: Ints  # [R] the first row that names the response, ascending
-    side: Ints  # [R] 0 where it is chosen there, 1 where it is rejected
-    sizes: Ints  # [G] responses of each group
-    index: Ints  # [N, 2] the chosen and the rejected response of each pair, within its group
+    begins: _Ints  # [G] first row of each group
+    group: _Ints  # [N] the group of a row
+    row: _Ints  # [R] the first row that names the response, ascending
+    side: _Ints  # [R] 0 where it is chosen there, 1 where it is rejected
+    sizes: _Ints  # [G] responses of each group
+    index: _Ints  # [N, 2] the chosen and the rejected response of each pair, within its group
 
     @staticmethod
     def of(pairs: pa.Table) -> _Layout:
