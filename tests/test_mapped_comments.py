@@ -17,6 +17,7 @@ from tests.test_ingest import conserved, rejects
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Drop
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.manifest import load_manifest
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record
 from transforms.sources.rows.jsonl import read_rows
@@ -38,7 +39,7 @@ comment: {question: q, answer: a, id: i, text: t}
 """
 
 
-REPLIES = "source: s\nquestion: {text: a, id: i}\nreply: {text: a, parent: p, id: i}\n"
+REPLIES = "source: s\nquestion: {text: a, id: i}\nreply: {text: a, id: i, parent: p}\n"
 
 
 def mapping(text: str) -> RowMapping:
@@ -169,3 +170,20 @@ def test_new_shapes_rename_no_old_mapping() -> None:
     assert set(old.identity()["kind"]) == {"path", "question", "answer"}  # type: ignore[call-overload]
     names = {fingerprint(mapping(text).identity()) for text in (NESTED, FLAT, NESTED.replace("score: s", "ups: s"))}
     assert len(names) == 3
+
+
+def test_what_replies_to_nothing_is_written_in_several_ways(tmp_path: Path) -> None:
+    """As 0 in tables, and as the post's own id in sets of conversations."""
+    text = f"{REPLIES.strip().removesuffix('}')}, no_parent: ['0', '-1']}}\n"
+    rows = [{"i": 1, "p": 0, "a": "q"}, {"i": 2, "p": -1, "a": "q"}, {"i": 3, "p": "", "a": "q"},
+            {"i": 4, "p": 4, "a": "q"}, {"i": 5, "p": 1, "a": "a"}, {"i": 6, "p": 4, "a": "a"},
+            {"i": 7, "p": 7, "a": " "}, {"i": 8, "p": 7, "a": "lost"}]  # fmt: skip
+    found, drops = ingest(tmp_path, text, rows)
+    stands = {name: (post["thread_id"].rpartition(":")[2], post["kind"]) for name, post in found.items()}
+    assert stands == {
+        "1": ("1", "question"), "2": ("2", "question"), "3": ("3", "question"), "4": ("4", "question"),
+        "5": ("1", "answer"), "6": ("4", "answer"),
+    }  # fmt: skip
+    assert found["4"]["parent_id"] is None
+    assert drops == {"7": "empty", "8": "orphan"}
+    assert load_manifest(str(tmp_path / "out")).counts["note"] == {"replies-to-itself": 1}

@@ -32,6 +32,7 @@ _ROUNDS = 13
 _MAX_DEPTH = 1 << _ROUNDS  # posts in a row, each replying to the one before
 
 _FOUND = "found"
+_SELF = "replies-to-itself"  # a note: a post that names itself as what it replies to, and so replies to nothing
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,25 @@ class ThreadSearch:
 def links_table(parsed: pa.Table, num_buckets: int) -> pa.Table:
     """LINKS of PARSED rows that have an id. What was dropped still says what it replies to."""
     post = pc.coalesce(parsed.column("doc_id"), parsed.column("record_id"))
-    rows = pa.table({"post": post, "above": parsed.column("parent_id")}).filter(post.is_valid())
+    rows = pa.table({"post": post, "above": _parents(post, parsed)}).filter(post.is_valid())
     return _links(rows.column("post"), rows.column("above"), pa.repeat(False, rows.num_rows), num_buckets)
 
 
 def replies_table(posts: pa.Table, num_buckets: int) -> pa.Table:
-    """PARSED posts, each in the bucket of its own id."""
-    bucket = _buckets(posts.column("doc_id"), num_buckets)
-    return posts.set_column(PARSED.get_field_index("bucket"), "bucket", bucket)
+    """PARSED posts, each in the bucket of its own id. Some sets write that a thread's first post replies to itself."""
+    post, note = posts.column("doc_id"), posts.column("note")
+    parent = _parents(post, posts)
+    told = pc.binary_join_element_wise(note, _SELF, " ", null_handling="skip")
+    is_self = pc.and_(parent.is_null(), posts.column("parent_id").is_valid())
+    known = {"parent_id": parent, "note": pc.if_else(is_self, told, note), "bucket": _buckets(post, num_buckets)}
+    for name, column in known.items():
+        posts = posts.set_column(PARSED.get_field_index(name), name, column)
+    return posts
+
+
+def _parents(post: pa.ChunkedArray, parsed: pa.Table) -> pa.ChunkedArray:
+    parent = parsed.column("parent_id")
+    return pc.if_else(pc.fill_null(pc.equal(post, parent), False), pa.scalar(None, pa.string()), parent)
 
 
 def _links(post: pa.ChunkedArray, above: pa.ChunkedArray, found: pa.Array, num_buckets: int) -> pa.Table:

@@ -171,7 +171,8 @@ def _fields_of(row: Row, mapping: RowMapping) -> _Fields:
     found: _Fields | None
     if mapping.kind is None:
         names = mapping.reply.parent if mapping.reply else mapping.answer.question if mapping.answer else None
-        found = mapping.question if value_at(row, names) in (None, "") else answered
+        above, nothing = value_at(row, names), mapping.reply.no_parent if mapping.reply else ()
+        found = mapping.question if above in (None, "") or str(above) in nothing else answered
         where = ""
     else:
         where, value, kind = mapping.kind.path, str(value_at(row, mapping.kind.path)), mapping.kind

@@ -80,9 +80,11 @@ class CommentFields(PostFields):
 
 @dataclass(frozen=True)
 class ReplyFields(PostFields):
-    """parent: where a reply's row names the question or the reply that it replies to."""
+    """parent: where a reply's row names the question or the reply that it replies to. no_parent: what else stands there
+    where it replies to nothing, such as 0."""
 
     parent: Where | None = None
+    no_parent: Sequence[str] = ()
     accepted: Where | None = None  # true or false
 
 
