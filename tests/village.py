@@ -9,7 +9,7 @@ from typing import IO
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, check_head, read_rows
+from transforms.sources.rows.json_rows import Row, check_head, read_posts
 from transforms.sources.rows.row_values import count_at, id_of, to_time, value_at
 from transforms.sources.sites import SiteRule
 from transforms.sources.source import Addresses, Found, Holds, InputFile, Reading, Source
@@ -22,15 +22,7 @@ _ADDRESS = re.compile(r"/(?:item|i)/(\d++)(?:[/?#].*+)?", re.DOTALL)
 
 def read(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The items whose line begins in [start, end), in order, each as a Record or a Drop."""
-    for item in read_rows(stream, start, end, how.file, how.max_record_bytes):
-        if isinstance(item, Drop):
-            yield item
-            continue
-        row, offset = item
-        try:
-            yield _post(row, offset, how)
-        except UnusableError as error:
-            yield Drop(how.file, offset, _id(row, "item"), error.reason, str(error), parent_id=_id(row, "parent"))
+    return read_posts(stream, start, end, how, _post, lambda row: (_id(row, "item"), _id(row, "parent")))
 
 
 def _post(row: Row, offset: int, how: Reading) -> Record:

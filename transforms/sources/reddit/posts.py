@@ -20,7 +20,8 @@ from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.fields import Notes, UnusableError
 from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row, read_rows
+from transforms.sources.rows import json_rows
+from transforms.sources.rows.json_rows import Row
 from transforms.sources.rows.row_values import count_at, to_time, value_at
 from transforms.sources.source import Reading
 from transforms.text.clean import is_blank, repair
@@ -64,15 +65,11 @@ def is_reddit(head: bytes) -> bool:
 
 def read_posts(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The submissions and comments whose line begins in [start, end), in order, each as a Record or a Drop."""
-    for item in read_rows(stream, start, end, how.file, how.max_record_bytes):
-        if isinstance(item, Drop):
-            yield item
-            continue
-        row, offset = item
-        try:
-            yield (_comment if "link_id" in row else _submission)(row, offset, how)
-        except UnusableError as error:
-            yield Drop(how.file, offset, _row_id(row), error.reason, str(error))
+    return json_rows.read_posts(stream, start, end, how, _post, lambda row: (_row_id(row), None))
+
+
+def _post(row: Row, offset: int, how: Reading) -> Record:
+    return (_comment if "link_id" in row else _submission)(row, offset, how)
 
 
 def _row_id(row: Row) -> str | None:

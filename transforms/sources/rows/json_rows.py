@@ -9,13 +9,15 @@ many become one: lines that may hold some go to the standard library at once.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import IO
 
 import orjson
 
 from transforms.datasets.fates import Drop, Reason
 from transforms.sources.fields import UnusableError
+from transforms.sources.records import Record
+from transforms.sources.source import Reading
 from transforms.sources.streams.pieces import Piece, pieces
 
 Row = Mapping[str, object]
@@ -56,6 +58,31 @@ def read_rows(
                 yield row, piece.offset
         if piece.damage:
             yield _file_ends(file, piece, piece.damage)
+
+
+def read_posts(
+    stream: IO[bytes],
+    start: int,
+    end: int | None,
+    how: Reading,
+    to_post: Callable[[Row, int, Reading], Record],
+    ids_of: Callable[[Row], tuple[str | None, str | None]],
+) -> Iterator[Record | Drop]:
+    """The posts of a format with one of them a line, for those that begin in [start, end), each as a Record or a Drop.
+
+    to_post: of a row and its offset; raises UnusableError for one that is of no use. ids_of: the ids of such a row and
+    of what it replies to, where they can be told.
+    """
+    for item in read_rows(stream, start, end, how.file, how.max_record_bytes):
+        if isinstance(item, Drop):
+            yield item
+            continue
+        row, offset = item
+        try:
+            yield to_post(row, offset, how)
+        except UnusableError as error:
+            own, parent = ids_of(row)
+            yield Drop(how.file, offset, own, error.reason, str(error), parent_id=parent)
 
 
 def _file_ends(file: str, piece: Piece, why: str) -> Drop:
