@@ -150,10 +150,11 @@ def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, di
 
 
 def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
-    """accounts.check_dumps and accounts.check, as refusals."""
+    """The checks of accounts, as refusals."""
     names = [file.name for file in files]
     try:
         accounts.check_dumps(account, files)
+        accounts.check_mappings(account, files, settings.max_drop_rate)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     try:
@@ -206,7 +207,7 @@ def command(
             "--input",
             metavar="PATH[=SITE][,source=S][,mapping=FILE]",
             help="One more input, with a site, source and mapping of its own; may be given several times. The site is "
-            "what follows the last `=`.",
+            "what follows the last `=` before the options.",
         ),
     ] = None,
     source: Annotated[
@@ -216,7 +217,8 @@ def command(
     site: Annotated[
         str | None,
         typer.Option(
-            help="Of each INPUT: the forum's host, such as beer.stackexchange.com; for JSONL and Parquet, any name."
+            help="Of each INPUT that does not name it: the forum's host, such as beer.stackexchange.com; of a corpus "
+            "any name."
         ),
     ] = None,
     num_shards: Annotated[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import re
 from collections.abc import Sequence
@@ -257,6 +258,9 @@ def parse_input(text: str) -> Input:
             raise ValueError(f"--input {text}: {name} is {'given twice' if name in options else 'empty'}; {_WAYS}")
         options[name] = value
     path, site = path.rsplit("=", 1) if "=" in path else (path, "")
+    misspelt = difflib.get_close_matches(path.rpartition(",")[2], ("source", "mapping", "site"), n=1, cutoff=0.8)
+    if site and "," in path and misspelt:
+        raise ValueError(f"--input {text}: there is no option {path.rpartition(',')[2]!r} behind a path; {_WAYS}")
     if not path or not _SITE.fullmatch(site):
         raise ValueError(
             f"--input {text}: got the path {path!r} and the site {site!r}, which is what follows the last '='; want a "

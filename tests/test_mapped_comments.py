@@ -21,6 +21,7 @@ from transforms.datasets.manifest import load_manifest
 from transforms.sources.inputs import Input
 from transforms.sources.records import Record
 from transforms.sources.rows.jsonl import read_rows
+from transforms.sources.rows.mapped_rows import to_posts
 from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.source import Reading
 
@@ -187,3 +188,52 @@ def test_what_replies_to_nothing_is_written_in_several_ways(tmp_path: Path) -> N
     assert found["4"]["parent_id"] is None
     assert drops == {"7": "empty", "8": "orphan"}
     assert load_manifest(str(tmp_path / "out")).counts["note"] == {"replies-to-itself": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (REPLIES.replace("parent: p", "parent: parnt"), "parent at 'parnt'"),
+        ("source: s\nquestion: {id: i, text: a}\nanswer: {question: qq, id: i, text: a}", "question at 'qq'"),
+        ("source: s\nquestion: {id: i, text: a}\nanswer: {list: answrs, id: i, text: a}", "answers at 'answrs'"),
+    ],
+)
+def test_a_misspelt_path_that_leaves_no_answers_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """Every row would be a question, and no pair would ever come of it."""
+    (tmp_path / "m.yaml").write_text(text)
+    (tmp_path / "rows.jsonl").write_text('{"i": 1, "a": "q", "answers": []}\n{"i": 2, "p": 1, "q": 1, "a": "a"}\n')
+    inputs = [Input(str(tmp_path / "rows.jsonl"), site="x", mapping=str(tmp_path / "m.yaml"))]
+    with pytest.raises(ValueError, match=rf"no row of rows.jsonl .* is an answer.*{told}"):
+        run(inputs, str(tmp_path / "out"), IngestSettings(num_shards=1))
+    run(inputs, str(tmp_path / "out"), IngestSettings(num_shards=1, max_drop_rate=1))
+
+
+def test_links_with_a_title_and_posts_that_were_withdrawn(tmp_path: Path) -> None:
+    text = """
+source: s
+site: {value: news.example}
+withdrawn: [deleted, dead]
+question: {id: i, title: head, text: t}
+reply: {parent: p, id: i, text: t}
+"""
+    rows: list[dict[str, Any]] = [
+        {"i": 1, "head": "A link", "t": None}, {"i": 2, "p": 1, "t": "so"}, {"i": 3, "head": " ", "t": ""},
+        {"i": 4, "p": 2, "t": "[dead]", "dead": True}, {"i": 5, "p": 4, "t": "why?"},
+        {"i": 6, "head": "gone", "deleted": True}, {"i": 7, "p": 6, "t": "pity"}, {"i": 8, "p": 2, "deleted": "true"},
+        {"i": 9, "p": 2, "t": "here", "dead": False, "deleted": None},
+    ]  # fmt: skip
+    found, drops = ingest(tmp_path, text, rows)
+    assert {name: (post["kind"], post["title"], post["text"]) for name, post in found.items()} == {
+        "1": ("question", "A link", ""), "2": ("answer", None, "so"), "5": ("comment", None, "why?"),
+        "9": ("comment", None, "here"),
+    }  # fmt: skip
+    assert drops == {"3": "empty", "4": "deleted", "6": "deleted", "7": "question-removed", "8": "deleted"}
+
+
+def test_a_site_that_is_a_path_to_nothing_is_noted() -> None:
+    row = {"i": 1, "t": "words"}
+    for site, note in (("news.example", "no-site"), ("{value: news.example}", None)):
+        m = mapping(f"source: s\nsite: {site}\ndocument: {{id: i, text: t}}")
+        (found,) = to_posts(row, 0, Reading("f"), m)
+        assert isinstance(found, Record)
+        assert found.note == note

@@ -11,6 +11,7 @@ import apache_beam as beam
 
 from transforms.datasets import shown
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, check_conserved
+from transforms.datasets.ids import canonical_json
 from transforms.sources.inputs import ONE_DUMP_A_SITE
 from transforms.sources.records import DAMAGE, FILE_REASONS
 from transforms.sources.source import InputFile
@@ -28,6 +29,7 @@ class FileAccount:
 
     rows: int = 0
     kept: int = 0
+    replies: int = 0  # of those that are kept: what answers or comments on a post
     dropped: Counter[str] = field(default_factory=_counts)
     used: Counter[str] = field(default_factory=_counts)  # rows that became part of a post: votes and links
     unused: Counter[str] = field(default_factory=_counts)  # such rows, left out: too many and small to be written out
@@ -39,6 +41,7 @@ class FileAccount:
         """Adds the counts of the same file from elsewhere."""
         self.rows += other.rows
         self.kept += other.kept
+        self.replies += other.replies
         for own, more in zip(self._counters(), other._counters(), strict=True):
             own.update(more)
 
@@ -55,7 +58,7 @@ class FileAccount:
     def from_dict(values: Mapping[str, Any]) -> FileAccount:
         """What JSON gives back of `Account.to_dict`."""
         counters = {name: Counter(value) for name, value in values.items() if isinstance(value, dict)}
-        return FileAccount(values["rows"], values["kept"], **counters)
+        return FileAccount(values["rows"], values["kept"], values["replies"], **counters)
 
 
 @dataclass
@@ -158,6 +161,25 @@ def check_dumps(account: Account, files: Sequence[InputFile]) -> None:
             raise ValueError(
                 f"{file.told} and {by_name[other].told} were read as {file.site}, and {number} posts of the one have "
                 f"numbers of posts of the other: dumps of two forums, or two of one forum. {ONE_DUMP_A_SITE}"
+            )
+
+
+def check_mappings(account: Account, files: Sequence[InputFile], max_drop_rate: float) -> None:
+    """Raises ValueError for a mapping that tells of answers when no row it reads is one: a path in it is misspelt.
+
+    A bound of 1 takes sets of questions alone.
+    """
+    read_by: dict[str, list[InputFile]] = {}
+    for file in files:
+        if file.mapping and file.mapping.names_answers:
+            read_by.setdefault(canonical_json(file.mapping.identity()), []).append(file)
+    for of_mapping in read_by.values():
+        entries = [account.of_file(file.name) for file in of_mapping]
+        looked_for = of_mapping[0].mapping and of_mapping[0].mapping.names_answers
+        if max_drop_rate < 1 and any(entry.kept for entry in entries) and not any(entry.replies for entry in entries):
+            raise ValueError(
+                f"no row of {of_mapping[0].told} is an answer, as its mapping reads it: it looks for "
+                f"{looked_for}. Is that misspelt? Questions alone are taken with --max-drop-rate 1"
             )
 
 

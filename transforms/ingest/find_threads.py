@@ -81,8 +81,8 @@ def first_steps(links: pa.Table) -> pa.Table:
 
     What replies to nothing has found its thread: itself.
     """
-    keys = [("post", "ascending"), ("above", "ascending")]
-    order = pc.sort_indices(links, sort_keys=keys, null_placement="at_start")
+    shown = pa.table({"post": links.column("post"), "above": pc.fill_null(links.column("above"), "")})  # none first
+    order = pc.sort_indices(shown, sort_keys=[("post", "ascending"), ("above", "ascending")])
     links = links.take(order).combine_chunks()
     post = links.column("post")
     is_first = pa.array([True] * min(1, links.num_rows), pa.bool_())

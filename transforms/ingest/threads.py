@@ -194,8 +194,13 @@ def _finish_threads(
         data, rejects = write_run(finished.documents, place, size), write_run(finished.rejects, place, size)
         run = Run(bucket.index, data, rejects, kept.to_dict(), dropped.to_dict())
     account = Account(facts_found=about.num_rows)
-    for file, number in Counter(finished.files).items():
-        account.of_file(file).kept += number
+    parents = finished.documents.column("parent_id").to_pylist()
+    for (file, is_reply), number in Counter(
+        (file, parent is not None) for file, parent in zip(finished.files, parents, strict=True)
+    ).items():
+        entry = account.of_file(file)
+        entry.kept += number
+        entry.replies += number * is_reply
     for drop in finished.drops:
         account.dropped(drop)
     return account, shard, run

@@ -80,12 +80,17 @@ def pairs_from_shard(shard: Shard, rule: PairRule) -> list[Shard]:
 
 
 def _threads_with_candidates(documents: pa.Table) -> list[tuple[int, int]]:
-    """Row ranges of the threads with at least two answers."""
+    """Row ranges of the threads with at least two answers. Raises ValueError where a thread's rows stand apart."""
     if documents.num_rows == 0:
         return []
     ids = documents.column("thread_id").combine_chunks()
     changes = np.flatnonzero(pc.not_equal(ids[1:], ids[:-1]).to_numpy(zero_copy_only=False)) + 1
     bounds = np.concatenate([[0], changes, [documents.num_rows]])
+    if (num_threads := pc.count_distinct(ids).as_py()) != len(bounds) - 1:
+        raise ValueError(
+            f"the rows of {num_threads} threads stand in {len(bounds) - 1} runs; a thread must be whole and its rows "
+            "together: sort the table by thread_id"
+        )
     is_answer = pc.equal(documents.column("kind"), PostKind.ANSWER.value).to_numpy().astype(np.int64)
     answers = np.add.reduceat(is_answer, bounds[:-1])
     return [(int(bounds[thread]), int(bounds[thread + 1])) for thread in np.flatnonzero(answers >= 2)]

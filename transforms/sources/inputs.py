@@ -110,7 +110,8 @@ def _places(item: Input) -> Iterator[tuple[str, str]]:
 def _in_folder(item: Input, names: Sequence[str]) -> list[str]:
     """The files of a folder that are read: those of one dump, or else each that some source reads by itself."""
     dump, dumped = _dump_in(names, item.source)
-    alone = [name for name in names if any(_reads_alone(source, name) for source in SOURCES.values())]
+    others = [name for name in names if name not in dumped]
+    alone = [name for name in others if any(_reads_alone(source, name) for source in SOURCES.values())]
     if dump and alone and item.source is None:
         raise ValueError(
             f"{item.path} holds both a {dump.name} dump ({dumped[0]}) and other files to read ({alone[0]}); say with "
@@ -203,7 +204,10 @@ def _described(item: Input, found: Found) -> Sequence[InputFile]:
             f"the mapping {item.mapping} is for {of}, and {found.place} was recognised as {source.name}; leave "
             "the mapping out, say the source, or give it to the input that it is for as --input PATH,mapping=FILE"
         )
-    return source.describe(found)
+    try:
+        return source.describe(found)
+    except DamageError as error:
+        return [found.file(source.name, found.site, (error.reason, str(error)))]
 
 
 def _head(place: str) -> tuple[bytes, DamageError | None]:

@@ -29,11 +29,11 @@ class SiteRule(Enum):
             raise ValueError(f"--site {site!r} for {file}: want letters, digits, '.', '_' and '-' only")
         if self is SiteRule.HOST and site is None:
             raise ValueError(
-                f"the tables of a dump do not name their site; give the host of {file}: --site beer.stackexchange.com, "
-                "or with several inputs --input PATH=beer.stackexchange.com"
+                f"{file} does not name its site; give the host of its forum: --site forum.example.com, or with several "
+                "inputs --input PATH=forum.example.com"
             )
         if self is SiteRule.HOST and site is not None and not _HOST.fullmatch(site):
             raise ValueError(
                 f"the --site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
-                "such as beer.stackexchange.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
+                "such as forum.example.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
             )

@@ -47,6 +47,7 @@ from transforms.text.clean import is_blank
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
 _UNNAMED = "unnamed"
+_TRUE = (True, 1, "true", "True", "TRUE", "1")
 _COUNTED = ("id", "created", "score", "ups", "downs")
 
 
@@ -212,17 +213,21 @@ def _post(row: object, offset: int, rows: _Set, fields: PostFields, stand: _Stan
 
 
 def _record(row: object, offset: int, rows: _Set, fields: PostFields, stand: _Stand) -> Record:
-    mapping = rows.mapping
+    mapping, notes = rows.mapping, Notes()
+    if any(value_at(row, where) in _TRUE for where in mapping.withdrawn):
+        raise UnusableError(Reason.DELETED, "a field says that it was withdrawn")
+    title = notes.read("title", lambda: text_at(row, fields.title, "title"))
     body = value_at(row, fields.text)
+    if title and mapping.reply and body is None:
+        body = ""  # a link with a title, under which people talk
     if not isinstance(body, str):
         where = "; --mapping FILE says where else it is" if mapping == plain_documents(mapping.source) else ""
         raise UnusableError(Reason.MISSING_FIELD, f"text is absent or not a string{where}")
     text, flattened = body_of(body, mapping.body)
-    if is_blank(text):
+    if is_blank(text) and not (title and mapping.reply):
         raise UnusableError(Reason.EMPTY, "no text")
-    notes = Notes(["flattened-html"] * flattened)
+    notes += ["flattened-html"] * flattened
     created = notes.read("created", lambda: to_time(value_at(row, fields.created), mapping.time, "created"))
-    title = notes.read("title", lambda: text_at(row, fields.title, "title"))
     url = notes.read("url", lambda: text_at(row, fields.url, "url"))
     given = id_of(value_at(row, fields.id), "id")
     content = given or hashlib.blake2b(canonical_json([text, title, url]).encode(), digest_size=16).hexdigest()
@@ -258,6 +263,7 @@ def _record(row: object, offset: int, rows: _Set, fields: PostFields, stand: _St
         authors=() if author is None else (author,),
     )
     notes += [ODD_DATE] * is_odd(created)
+    notes += ["no-site"] * (record.site == _UNNAMED and mapping.site is not None)
     return record._replace(note=" ".join([*notes, *_absent(row, mapping, fields)]) or None)
 
 

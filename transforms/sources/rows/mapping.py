@@ -8,9 +8,10 @@ A mapping is strict YAML (examples/mappings/). It knows four shapes:
 * rows that name what they reply to and nothing else: `question`, and `reply` with `parent`. A reply to a question is an
   answer, one to a reply a comment; questions and replies have ids of one kind
 
-The second and third may have comments under questions and answers: `comment` with `list`, or with `question` and
-`answer`. A field is a path into the row, its steps parted by dots (`meta.date`, `answers.0`; `.` is the item itself),
-or a constant: `{value: CC BY-SA 4.0}`.
+The second and third may have comments under questions and answers: `comment` with `list` (of one level: what lies
+deeper is not read), or with `question` and `answer`. In a tree of replies a question may be a title alone.
+A field is a path into the row, its steps parted by dots (`meta.date`, `answers.0`; `.` is the item itself), or a
+constant: `{value: CC BY-SA 4.0}`.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class RowMapping:
     """How rows become posts. source: names the set in ids. site: a part of it, such as a forum; --site wins over it.
 
     body: what texts are written in. time: iso, seconds or milliseconds (since 1970), a format such as %Y/%m/%d, or
-    auto: text is ISO 8601, numbers are seconds.
+    auto: text is ISO 8601, numbers are seconds. withdrawn: fields that are true of a post that was taken back or down.
     """
 
     source: str
@@ -117,6 +118,7 @@ class RowMapping:
     answer: AnswerFields | None = None
     comment: CommentFields | None = None
     reply: ReplyFields | None = None
+    withdrawn: Sequence[str] = ()
     kind: KindField | None = None
 
     def __post_init__(self) -> None:
@@ -161,9 +163,25 @@ class RowMapping:
         """Whether a question's row holds its answers."""
         return self.answer is not None and self.answer.list is not None
 
+    @property
+    def names_answers(self) -> str:
+        """What says that a post answers another; "" where documents are read."""
+        if self.reply:
+            return f"a reply's parent at {self.reply.parent!r}"
+        if self.answer is None:
+            return ""
+        by_kind = f", and its kind at {self.kind.path!r}" if self.kind else ""
+        return (
+            f"answers at {self.answer.list!r}"
+            if self.nested
+            else f"their question at {self.answer.question!r}{by_kind}"
+        )
+
     def identity(self) -> Mapping[str, object]:
         """What names the mapping. Shapes that it does not have are left out, so that new ones rename no old mapping."""
         values: dict[str, Any] = asdict(self)
+        if not values["withdrawn"]:
+            del values["withdrawn"]
         for name in ("comment", "reply"):
             if values[name] is None:
                 del values[name]

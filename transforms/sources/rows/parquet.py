@@ -156,7 +156,7 @@ def _columns(mapping: RowMapping) -> list[str]:
     posts = (mapping.document, mapping.question, mapping.answer, mapping.comment, mapping.reply)
     paths = [path for fields in posts if fields and fields not in items for path in vars(fields).values()]
     paths += [fields.list for fields in items if fields]
-    paths += [mapping.site, mapping.kind and mapping.kind.path]
+    paths += [mapping.site, mapping.kind and mapping.kind.path, *mapping.withdrawn]
     return sorted({path.split(".")[0] for path in paths if isinstance(path, str)})
 
 
