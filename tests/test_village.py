@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import fields
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from pipelines.ingest_plan import IngestSettings
 from tests import laws, village
 from tests.conftest import ROOT
 from tests.test_ingest import conserved, rejects
+from transforms.datasets.fates import Reason
 from transforms.datasets.manifest import Manifest
 from transforms.ingest.removal import normal_urls
 from transforms.sources import kinds
 from transforms.sources.inputs import Input, find_files
-from transforms.sources.source import Source
+from transforms.sources.source import Found, InputFile, Source
+from transforms.sources.streams.unpack import DamageError
 
 
 def item(number: int, parent: int | None = None, **more: object) -> dict[str, object]:
@@ -112,3 +115,15 @@ def test_the_docs_show_this_very_file_and_every_field_of_a_source() -> None:
     assert "tests/village.py" in text
     for field in fields(Source):
         assert f"`{field.name}`" in text, field.name
+
+
+def test_damage_that_a_source_meets_in_describing_is_the_outcome_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def describe(found: Found) -> Sequence[InputFile]:
+        raise DamageError("ends in its header")
+
+    monkeypatch.setitem(kinds.SOURCES, village.NAME, replace(village.SOURCE, describe=describe))  # type: ignore[misc]
+    place = write(tmp_path / "village-2020.jsonl", ITEMS)
+    (file,) = find_files([Input(str(place))])
+    assert (file.source, file.problem) == ("village", (Reason.TRUNCATED_FILE, "ends in its header"))
