@@ -306,7 +306,7 @@ def test_inputs_that_are_not_read(tmp_path: Path) -> None:
     for path, message in (
         (write(tmp_path / "x.zip", b"PK\x03\x04"), "zip archive.*unpack"),
         (tmp_path / "missing", "no file or folder"),
-        (write(tmp_path / "empty" / "readme.md", b"x").parent, "no Posts.xml"),
+        (write(tmp_path / "empty" / "readme.md", b"x").parent, "holds nothing to read, which would be: Stack Exchange"),
         (write(tmp_path / "prose.txt", b"Dear reader"), "--source"),
     ):
         with pytest.raises(ValueError, match=message):
