@@ -18,17 +18,15 @@ from pipelines.report.charts import (
     Figure,
     Mark,
     Panel,
-    Scale,
     Series,
     bar_chart,
     calibration_plot,
     histogram,
     line_chart,
-    linear,
-    logarithmic,
     thinned,
 )
-from pipelines.report.html import compact
+from pipelines.report.counting import LENGTHS, SMALL
+from pipelines.report.scales import Scale, linear, logarithmic
 from tests.small_build import HOSTILE, Page, assert_harmless, drawn
 
 finite = st.floats(-1e15, 1e15)
@@ -64,7 +62,7 @@ def figures() -> dict[str, Figure]:
     return {
         "lines": line_chart(HOSTILE, [("", series)], HOSTILE, str, str, (1.0, HOSTILE), dots=True),
         "panels": line_chart(HOSTILE, [(HOSTILE, series), (HOSTILE, series[:1])], HOSTILE, x_log=True, y_log=True),
-        "histogram": histogram(HOSTILE, [0.5, 1.5, 4.5], [(HOSTILE, [3, 4]), ("b", [0, 1])], HOSTILE, x_log=True),
+        "histogram": histogram(HOSTILE, [0.5, 1.5, 4.5], [(HOSTILE, [3, 4]), ("b", [0, 1])], HOSTILE, HOSTILE, True),
         "bars": bar_chart(HOSTILE, [HOSTILE, "b"], [(HOSTILE, [1, -2]), ("b", [0, 5])], HOSTILE),
         "calibration": calibration_plot(HOSTILE, points, HOSTILE, HOSTILE, x_low=0.5),
         "nothing": chart(Series(HOSTILE, [1], [NAN])),
@@ -146,11 +144,6 @@ def test_a_decade_is_as_long_as_the_next() -> None:
     assert round(scale.at(math.sqrt(1000)), 9) == 0.5
 
 
-def test_compact() -> None:
-    found = [compact(value) for value in (0, 0.25, 5, 1234, 9999, 25_000, -25_000, 3e6, 1.5e9, 1e12, 1 / 3)]
-    assert found == ["0", "0.25", "5", "1,234", "9,999", "25k", "-25k", "3M", "1.5G", "1T", "0.3333"]
-
-
 # ---------------------------------------------------------------------------------------------- marks
 
 
@@ -171,7 +164,7 @@ def test_a_figure_is_harmless_has_words_and_the_same_bytes(name: str) -> None:
 
 def test_a_path_is_nothing_but_numbers() -> None:
     def figure(path: str) -> str:
-        return drawn("figure", Figure("t", "", (Panel("", (Mark("curve", path),), (), ()),)))
+        return drawn("figure", Figure("t", (Panel("", (Mark("curve", path),), (), (), ""),)))
 
     assert 'd="M0.5,0L1,1Z"' in figure("M0.5,0L1,1Z")
     for path in ('M0,0L1,1"><script>', "M0,0 onload=x"):
@@ -232,6 +225,12 @@ def test_panels_share_axes_and_colours() -> None:
     assert tones == [[0], [1, 0]]
     assert corners(marks(found, "curve")[0])[-1] == (25, 87.5)
     assert [key.end for key in found.keys] == ["", ""]  # a name may end at several values
+    assert (first.says, second.says) == ("a ends at 1 for x 1.", "b ends at 8 for x 4; a ends at 1 for x 1.")
+
+
+def test_a_legend_has_what_it_is_given_in_place_of_last_values() -> None:
+    found = chart(Series("a", [0, 1], [0, 1]), Series("b", [0, 1], [0, 2]), ends={"a": "overall 0.3"})
+    assert [key.end for key in found.keys] == ["overall 0.3", ""]
 
 
 def test_a_reference_is_within_the_frame() -> None:
@@ -288,20 +287,48 @@ def test_a_curve_of_means_says_so_and_another_has_all_its_points() -> None:
 # ---------------------------------------------------------------------------------------------- counts
 
 
-def test_a_histogram_has_bars_as_high_as_shares_between_their_edges() -> None:
-    found = histogram("t", [0.5, 1.5, 3.5, 4.5, 9.5], [("", [0, 3, 1, 0])], "x")
-    first, second = map(box, marks(found, "bar"))
-    assert first == (0, pytest.approx(66.667, abs=1e-3), 25, 100)
-    assert second == (pytest.approx(66.667, abs=1e-3), 100, 75, 100)
+def test_a_histogram_has_bars_as_high_as_shares_per_value_between_their_edges() -> None:
+    found = histogram("t", [0.5, 1.5, 3.5, 4.5, 9.5], [("", [0, 3, 1, 0])], "x", "share per x")
+    first, second = map(box, marks(found, "bar"))  # of an axis to 40%: 3/4 of two values, 1/4 of one
+    assert first == (0, pytest.approx(66.667, abs=1e-3), pytest.approx(6.25), 100)
+    assert second == (pytest.approx(66.667, abs=1e-3), 100, pytest.approx(37.5), 100)
+    assert found.panels[0].says == "x 2 to 3: 3 of 4; x 4: 1 of 4."
+    assert "share per x" in Page(drawn("figure", found)).text
     assert [mark.says for mark in marks(found, "bar")] == ["2 to 3: 3 of 4", "4: 1 of 4"]
     assert [text for text, _ in found.panels[0].x] == ["2", "3", "4"]
+
+
+def heights(edges: Sequence[float], counts: Sequence[int], per_doubling: bool) -> list[float]:
+    found = histogram("t", edges, [("", counts)], "x", "y", x_log=True, per_doubling=per_doubling)
+    return [100 - box(mark)[2] for mark in marks(found, "bar")]
+
+
+@pytest.mark.parametrize("edges", [SMALL[:12], LENGTHS[:20]])
+def test_bins_of_other_widths_are_no_higher_for_it(edges: Sequence[float]) -> None:
+    numbers = [round(high - low) for low, high in pairwise(edges)]
+    assert len(set(numbers)) > 2
+    even = heights(edges, numbers, False)  # each whole number once
+    assert even == [pytest.approx(even[0], abs=1e-3)] * len(numbers)
+    ratios = [round(1e9 * math.log(high / low)) for low, high in pairwise(edges)]
+    even = heights(edges, ratios, True)  # as many each time that numbers double
+    assert even == [pytest.approx(even[0], abs=1e-3)] * len(numbers)
+
+
+def test_areas_of_a_histogram_of_doublings_are_shares() -> None:
+    edges, counts = [0.5, 1.5, 2.5, 7.5, 15.5], [4, 1, 3, 8]
+    found = histogram("t", edges, [("", counts)], "x", "y", x_log=True, per_doubling=True)
+    boxes = [box(mark) for mark in marks(found, "bar")]
+    areas = [(right - left) * (100 - top) for left, right, top, _ in boxes]
+    assert [area / sum(areas) for area in areas] == [pytest.approx(count / 16, abs=1e-5) for count in counts]
+    with pytest.raises(ValueError, match="its axis must be logarithmic"):
+        histogram("t", edges, [("", counts)], "x", "y", per_doubling=True)
 
 
 @given(st.lists(st.integers(0, 10**12), min_size=1, max_size=9), st.lists(anything, max_size=9), st.booleans())
 def test_bars_and_bins_stay_in_the_frame(counts: list[int], values: list[float], log: bool) -> None:
     edges = [place - 1.5 for place in range(len(counts) + 1)]  # of which the first have no place on a logarithmic axis
     names = [str(place) for place in range(len(values))]
-    bins = histogram("t", edges, [("a", counts), ("b", counts[::-1])], "x", x_log=log)
+    bins = histogram("t", edges, [("a", counts), ("b", counts[::-1])], "x", "y", log, per_doubling=log)
     for mark in (*marks(bins, "bar"), *marks(bar_chart("t", names, [("a", values)], "x"), "bar")):
         left, right, top, bottom = box(mark)
         assert 0 <= left <= right <= 100, mark
@@ -309,25 +336,27 @@ def test_bars_and_bins_stay_in_the_frame(counts: list[int], values: list[float],
 
 
 def test_panels_of_a_histogram_share_axes_and_each_adds_up() -> None:
-    found = histogram("t", [0.5, 1.5, 2.5], [("a", [1, 3]), ("b", [400, 0])], "x", x_log=True)
+    found = histogram("t", [0.5, 1.5, 2.5], [("a", [1, 3]), ("b", [400, 0]), ("c", [0, 0])], "x", "y", x_log=True)
     assert found.panels[0].x == found.panels[1].x
     assert found.panels[0].y == found.panels[1].y
-    heights = [100 - box(mark)[2] for mark in marks(found, "bar")]
-    assert heights == [pytest.approx(25), pytest.approx(75), pytest.approx(100)]
+    tops = [100 - box(mark)[2] for mark in marks(found, "bar")]
+    assert tops == [pytest.approx(25), pytest.approx(75), pytest.approx(100)]
+    says = [re.findall(r"<desc>(.*?)</desc>", html) for html in drawn("figure", found).split('class="panel"')[1:]]
+    assert says == [["x 1: 1 of 4; x 2: 3 of 4."], ["x 1: 400 of 400."], ["Nothing is drawn."]]  # each its own
 
 
 def test_a_bin_without_a_place_on_the_axis_is_told() -> None:
-    found = histogram("t", [-0.5, 0.5, 1.5, 2.5], [("", [7, 1, 1])], "x", x_log=True)
+    found = histogram("t", [-0.5, 0.5, 1.5, 2.5], [("", [7, 1, 1])], "x", "y", x_log=True)
     assert found.notes[0].startswith("7 points are not drawn")
     assert [mark.says for mark in marks(found, "bar")] == ["1: 1 of 2", "2: 1 of 2"]  # shares of what is shown
-    assert histogram("t", [0.5, 1.5], [("", [0])], "x").panels == ()
-    assert histogram("t", [], [], "x").panels == ()
+    assert histogram("t", [0.5, 1.5], [("", [0])], "x", "y").panels == ()
+    assert histogram("t", [], [], "x", "y").panels == ()
 
 
 @pytest.mark.parametrize(("edges", "counts"), [([1, 2], [1, 2]), ([2, 1], [1]), ([1, 1], [1]), ([1, NAN], [1])])
 def test_edges_that_are_none_are_refused(edges: list[float], counts: list[int]) -> None:
     with pytest.raises(ValueError, match="needs ascending edges, one more than counts"):
-        histogram("t", edges, [("", counts)], "x")
+        histogram("t", edges, [("", counts)], "x", "y")
 
 
 def test_bars_begin_at_zero_and_stand_beside_each_other() -> None:

@@ -10,10 +10,10 @@ from jinja2 import UndefinedError
 
 from pipelines.report import page as report
 from pipelines.report.folder import read_build
-from pipelines.report.html import CSS, TEMPLATES, Column, Table, environment, fill, number, percent
+from pipelines.report.html import CSS, TEMPLATES, Column, Table, compact, environment, fill, number, percent
 from tests import golden_forum
 from tests.conftest import ROOT
-from tests.small_build import Page, assert_harmless, corpus, dataset, drawn, render, save, whole_build
+from tests.small_build import RULE, Page, assert_harmless, corpus, dataset, drawn, render, save, whole_build
 
 
 def test_whole_build(tmp_path: Path) -> None:
@@ -88,6 +88,28 @@ def test_pairs_that_are_in_no_file_are_lost(tmp_path: Path) -> None:
     assert "Not all records are accounted for: candidate pairs: 10 in, 9 found" in Page(render(tmp_path)).text
 
 
+def test_of_one_is_spoken_as_of_one_and_of_none_not_at_all(tmp_path: Path) -> None:
+    assert "Another 1 thread had candidates and gave no pair." in Page(render_of_pairs(tmp_path / "one", 1)).text
+    page = Page(render_of_pairs(tmp_path / "none", 0)).text
+    assert "1 candidate pair of answers under the same question, 1 kept, from 1 thread. language" in page
+    assert "gave no pair" not in page
+    assert "pairs · 1 row, " in page
+    assert "1 file file rows bytes SHA-256" in page
+    assert "1 files" not in page
+    assert "1 of 1 document is sure of a listed language; the others" in page
+    assert "1 answer was accepted by the asker." in page
+
+
+def render_of_pairs(folder: Path, without: int) -> str:
+    """A build of one of everything, with so many threads that gave no pair."""
+    dataset(folder / "documents", "documents", {"accepted": {"answer": 1}}, {"data/00000-of-00001.arrow": 1})
+    dataset(folder / "layers/language", "language", {"documents": {"in": 1, "kept": 1}}, {})
+    threads = {"with-pairs": 1} | ({"without-pairs": without} if without else {})
+    counts = {"candidates": {"kept": 1}, "candidates_in": {"all": 1}, "threads": threads}
+    dataset(folder / "pairs", "pairs", counts, {"data/train-00000-of-00001.arrow": 1}, settings={"rule": RULE})
+    return render(folder)
+
+
 def test_few_texts_and_a_stage_beyond_the_recipe_are_shown(tmp_path: Path) -> None:
     whole_build(tmp_path)
     fit = {"bytes_per_token": 3.0, "fertility": 1.5, "word_split": "space", "round_trip_rate": 0.997, "texts": 3}
@@ -138,6 +160,11 @@ def test_numbers() -> None:
     assert [number(None), number(1234), number(2.346, 2), number((1 << 63) - 1)] == [
         "–", "1,234", "2.35", "9,223,372,036,854,775,807"
     ]  # fmt: skip
+
+
+def test_compact() -> None:
+    found = [compact(value) for value in (0, 0.25, 5, 1234, 9999, 25_000, -25_000, 3e6, 1.5e9, 1e12, 1 / 3)]
+    assert found == ["0", "0.25", "5", "1,234", "9,999", "25k", "-25k", "3M", "1.5G", "1T", "0.3333"]
 
 
 def test_no_share_is_rounded_to_none_or_to_all() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections import Counter
 from itertools import groupby
 from pathlib import Path
@@ -16,6 +17,7 @@ from pipelines.report.calibration import calibration_figure, read_calibration
 from pipelines.report.counting import LENGTHS, SMALL, Counted, Share, wilson
 from pipelines.report.cuts import LENGTHS as CUT_LENGTHS
 from pipelines.report.cuts import cut_lengths, cuts_table, read_cuts
+from pipelines.report.html import percent
 from pipelines.report.looking import Look
 from pipelines.report.paired import bias_table, pairs_figures, read_pairs
 from pipelines.report.posts import posts_figures, read_posts
@@ -136,6 +138,11 @@ def test_figures_of_posts_name_what_they_leave_out(tmp_path: Path) -> None:
     for says in ("1 post has no score.", "Not shown: 1 thread without an answer.", "1 question without text.",
                  "Not shown: 1 post before 1990, 1 post without a time."):  # fmt: skip
         assert says in text
+    (lengths,) = (figure for figure in figures if figure.title == "Length of a post")
+    paths = [mark.path for panel in lengths.panels for mark in panel.marks if mark.kind == "bar"]
+    one, three = (100 - min(float(y) for y in re.findall(r",([0-9.]+)", path)) for path in paths)
+    assert three / one == pytest.approx(np.log(1.5 / 0.5) / np.log(3.5 / 2.5), rel=1e-3)  # all of a kind, per doubling
+    assert "share of the kind per doubling of the length" in text
     assert posts_figures(None) == []
     assert posts_figures(read_posts(look(tmp_path / "empty", "documents", DOCUMENTS, {at(0, 1): []}))) == []
 
@@ -190,7 +197,16 @@ def test_pairs_are_counted_as_the_plain_rule_counts_them(tmp_path: Path, seed: i
                 assert share.estimate is not None
                 assert share.estimate.value == pytest.approx(sum(hits) / len(hits))
     assert [row[0] for row in bias_table(found).rows] == ["train", "holdout"]
-    assert len(pairs_figures(found)) == 2
+    margins, by_margin = pairs_figures(found)
+    assert margins.y_title == "share of pairs per vote"
+    ends = {key.name: key.end for key in by_margin.keys if key.tone is not None}
+    timed = [row for row in every if row["chosen_created"] and row["rejected_created"]]
+    longer = [half(row["chosen_chars"], row["rejected_chars"]) for row in every]
+    earlier = [half(row["rejected_created"], row["chosen_created"]) for row in timed]
+    assert ends == {
+        f"chosen is {name}": f"overall {percent(sum(hits) / len(hits))}"
+        for name, hits in (("longer", longer), ("earlier", earlier))
+    }
 
 
 def test_the_same_three_pairs_whatever_shards_they_are_in(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from pipelines.report.charts import Calibrated, Figure, calibration_plot
 from pipelines.report.counting import Numbers, Share
-from pipelines.report.html import number, percent
+from pipelines.report.html import counted, percent
 from pipelines.report.looking import Look
 
 _BINS = 10  # of the confidence, from 50% to 100%
@@ -124,7 +124,7 @@ def calibration_figure(found: Calibration | None) -> Figure | None:
         "As sure as it is right", points, "confidence of the model", "pairs that it ranks as the votes do", x_low=0.5
     )
     says = (
-        f"{number(found.pairs)} pairs in {_BINS} classes of confidence, σ of the distance between two rewards; "
+        f"{counted(found.pairs, 'pair')} in {_BINS} classes of confidence, σ of the distance between two rewards; "
         "below the line it is surer than it is right. Intervals are Wilson's for as many observations as a class "
         f"has prompts. Mean distance from the line over pairs (expected calibration error): {percent(error)}."
     )

@@ -8,70 +8,20 @@ width. What cannot be drawn (not a number, nothing or less on a logarithmic axis
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from pipelines.report.html import compact, counted, short_percent
 from pipelines.report.reading import FARTHEST
+from pipelines.report.scales import Format, Scale, linear, logarithmic
 
 MAX_POINTS = 400  # a longer curve is averaged in runs of equal length: a page stays small, a pixel shows no more
 TONES = 6  # colours that the style sheet tells apart
 _NEAREST = 1 / FARTHEST  # to zero, of what a logarithmic axis shows
-_MOST_DECADES = 7  # with a tick each; of more every second, third … has one
 _ROWS_REM, _BAR_REM = 0.5, 0.7  # height of a row of horizontal bars: between rows, and of each bar
 
-Format = Callable[[float], str]
 Labels = tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """From values to places on an axis, with ticks that ascend. low < high; on a logarithmic one 0 < low."""
-
-    low: float
-    high: float
-    ticks: tuple[float, ...]
-    log: bool = False
-    label: Format = compact
-
-    def at(self, value: float) -> float:
-        """Where value stands between low (0) and high (1); what lies outside stands at the nearer end."""
-        value = min(self.high, max(self.low, value))
-        low, high, value = (math.log10(x) if self.log else x for x in (self.low, self.high, value))
-        return min(1.0, max(0.0, (value - low) / (high - low)))
-
-
-def linear(low: float, high: float, wanted: int = 5, label: Format = compact, tight: bool = False) -> Scale:
-    """Round ticks, 1, 2 or 5 times a power of ten apart. The axis ends at ticks; when tight, at low and high."""
-    if high - low <= 1e-9 * max(1.0, abs(low), abs(high)):  # a line: ticks nearer than that cannot be told apart
-        low, high = low - 0.5, high + 0.5
-    rough = (high - low) / wanted
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)
-    first, last = math.floor(low / step), math.ceil(high / step)
-    ticks = tuple(round(index * step, 12) for index in range(first, last + 1))
-    if tight:
-        return Scale(low, high, tuple(tick for tick in ticks if low <= tick <= high), False, label)
-    return Scale(ticks[0], ticks[-1], ticks, False, label)
-
-
-def logarithmic(low: float, high: float, label: Format = compact, tight: bool = False) -> Scale:
-    """Ticks at powers of ten, and at 2 and 5 times them where there are few. The axis ends at 1, 2 or 5 times a power
-    of ten; when tight, at low and high. Raises ValueError unless 0 < low <= high."""
-    if not 0 < low <= high:
-        raise ValueError(f"a logarithmic axis goes from more than 0 upwards; got {low} to {high}")
-    if high <= low * (1 + 1e-9):
-        low, high = low / 2, high * 2
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    fine = [float(f"{factor}e{power}") for power in range(first, last + 1) for factor in (1, 2, 5)]
-    if not tight:
-        low = max(value for value in fine if value <= low * (1 + 1e-9))
-        high = min(value for value in fine if value >= high * (1 - 1e-9))
-    every = math.ceil((last - first) / _MOST_DECADES) or 1
-    decades = [value for power in range(first, last + 1, every) if low <= (value := float(f"1e{power}")) <= high]
-    ticks = decades if len(decades) > 2 else [value for value in fine if low <= value <= high]
-    return Scale(low, high, tuple(ticks) if len(ticks) > 1 else linear(low, high, tight=True).ticks, True, label)
 
 
 @dataclass(frozen=True)
@@ -86,12 +36,14 @@ class Mark:
 
 @dataclass(frozen=True)
 class Panel:
-    """A frame. x, y: the labels beside it, each with its percent from the left or from the top."""
+    """A frame. x, y: the labels beside it, each with its percent from the left or from the top. says: what is in this
+    frame in words, for who does not see it."""
 
     name: str
     marks: tuple[Mark, ...]
     x: Labels
     y: Labels
+    says: str
 
 
 @dataclass(frozen=True)
@@ -105,10 +57,9 @@ class Key:
 
 @dataclass(frozen=True)
 class Figure:
-    """All that a page shows of a chart. says: the chart in words, for who does not see it. shape: of each frame."""
+    """All that a page shows of a chart. shape: of each frame."""
 
     title: str
-    says: str
     panels: tuple[Panel, ...]
     keys: tuple[Key, ...] = ()
     x_title: str = ""
@@ -143,13 +94,13 @@ def _labels(scale: Scale, from_end: float = 0.0) -> Labels:
     return tuple((scale.label(tick), f"{100 * abs(from_end - scale.at(tick)):.2f}") for tick in scale.ticks)
 
 
-def _panel(name: str, marks: Iterable[Mark], x: Scale, y: Scale) -> Panel:
-    return Panel(
-        name,
-        (*(Mark("grid", _line((0, y.at(tick)), (1, y.at(tick)))) for tick in y.ticks), *marks),
-        _labels(x),
-        _labels(y, from_end=1.0),
-    )
+def _panel(name: str, marks: Iterable[Mark], x: Scale, y: Scale, says: Iterable[str]) -> Panel:
+    grid = (Mark("grid", _line((0, y.at(tick)), (1, y.at(tick)))) for tick in y.ticks)
+    return Panel(name, (*grid, *marks), _labels(x), _labels(y, from_end=1.0), _sentence(says))
+
+
+def _sentence(says: Iterable[str]) -> str:
+    return f"{'; '.join(says) or 'Nothing is drawn'}."
 
 
 def _can_be_drawn(value: float, log: bool) -> bool:
@@ -157,7 +108,7 @@ def _can_be_drawn(value: float, log: bool) -> bool:
 
 
 def _nothing(title: str, notes: Sequence[str]) -> Figure:
-    return Figure(title, "Nothing is drawn.", (), notes=("There is nothing to draw.", *notes))
+    return Figure(title, (), notes=("There is nothing to draw.", *notes))
 
 
 def _left_out(number: int, log: bool) -> tuple[str, ...]:
@@ -217,11 +168,13 @@ def line_chart(
     x_log: bool = False,
     y_log: bool = False,
     dots: bool = False,
+    ends: Mapping[str, str] | None = None,
 ) -> Figure:
     """Curves, with bands where they have intervals; several panels share their axes, and curves of one name a colour.
 
-    The legend has each curve's last value (of a single panel). reference: a horizontal line and its name. Linear x axes
-    begin at zero. dots: a mark on every point. Raises ValueError for more than TONES names.
+    ends: what the legend has beside names; None: each curve's last value, of a single panel. reference: a horizontal
+    line and its name. Linear x axes begin at zero. dots: a mark on every point. Raises ValueError for more than TONES
+    names.
     """
     whole = [(name, [_drawn(curve, x_log, y_log) for curve in curves]) for name, curves in panels]
     missing = sum(len(curve.xs) for _, curves in panels for curve in curves)
@@ -242,18 +195,18 @@ def line_chart(
     drawn = []
     for name, curves in found:
         marks = (mark for curve in curves for mark in _curve(curve, x_axis, y_axis, tones[curve.name], dots))
-        drawn.append(_panel(name, [*base, *marks], x_axis, y_axis))
-    ends = {curve.name: y_format(curve.ys[-1]) for curve in every} if len(panels) == 1 else {}
+        says = (
+            f"{curve.name} ends at {y_format(curve.ys[-1])} for {x_title} {compact(curve.xs[-1])}".strip()
+            for curve in curves
+        )
+        drawn.append(_panel(name, [*base, *marks], x_axis, y_axis, says))
+    if ends is None:
+        ends = {curve.name: y_format(curve.ys[-1]) for curve in every} if len(panels) == 1 else {}
     keys = [Key(name, tone, ends.get(name, "")) for name, tone in tones.items()]
     keys += [Key(reference[1], None)] if reference else []
     longest = math.ceil(max(len(curve.xs) for _, curves in whole for curve in curves) / MAX_POINTS)
-    says = [
-        f"{name} {curve.name} ends at {y_format(curve.ys[-1])} for {x_title} {compact(curve.xs[-1])}".strip()
-        for name, curves in found
-        for curve in curves
-    ]
-    x_title += f", each point the mean of up to {longest}" if longest > 1 else ""
-    return Figure(title, f"{'; '.join(says)}.", tuple(drawn), tuple(keys), x_title, notes=notes)
+    axis_title = x_title + (f", each point the mean of up to {longest}" if longest > 1 else "")
+    return Figure(title, tuple(drawn), tuple(keys), axis_title, notes=notes)
 
 
 def _tones(names: Iterable[str]) -> dict[str, int]:
@@ -289,11 +242,17 @@ def histogram(
     edges: Sequence[float],
     panels: Sequence[tuple[str, Sequence[int]]],
     x_title: str,
+    y_title: str,
     x_log: bool = False,
     x_label: Format = compact,
+    per_doubling: bool = False,
 ) -> Figure:
-    """Of whole numbers, the share of each bin in its panel; a value at an edge is in the bin above it. Panels share
-    their axes. Raises ValueError for edges that do not ascend, or are not one more than the counts of a panel."""
+    """Of whole numbers, the density in each bin of its panel, so that bins of other widths are no higher or lower for
+    it: its share of the panel, divided by the number of values in it, or by how often values double from edge to edge.
+    A value at an edge is in the bin above it. Panels share their axes. Raises ValueError for edges that do not ascend,
+    or are not one more than the counts of a panel, and for per_doubling on an axis that is not logarithmic."""
+    if per_doubling and not x_log:
+        raise ValueError(f"{title!r} has a share per doubling, for which its axis must be logarithmic; it is linear")
     if any(not low < high for low, high in pairwise(edges)) or any(len(c) + 1 != len(edges) for _, c in panels):
         sizes = ", ".join(str(len(counts)) for _, counts in panels)
         raise ValueError(f"{title!r} needs ascending edges, one more than counts; got {len(edges)} for {sizes}")
@@ -305,21 +264,32 @@ def histogram(
         return _nothing(title, notes)
     shown = range(filled[0], filled[-1] + 1)
     totals = [sum(counts[place] for place in shown) for _, counts in panels]
-    tallest = max(counts[place] / (n or 1) for (_, counts), n in zip(panels, totals, strict=True) for place in shown)
+    widths = [
+        math.log2(high / low) if per_doubling else _values(low, high)
+        for low, high in pairwise(edges[shown[0] : shown[-1] + 2])
+    ]
+    heights = [
+        [counts[place] / width / (total or 1) for place, width in zip(shown, widths, strict=True)]
+        for (_, counts), total in zip(panels, totals, strict=True)
+    ]
     make = logarithmic if x_log else linear
     x_axis = make(edges[shown[0]], edges[shown[-1] + 1], label=x_label, tight=True)
     x_axis = replace(x_axis, ticks=tuple(tick for tick in x_axis.ticks if tick == int(tick)))
-    y_axis = linear(0.0, tallest, 3, short_percent)
-    drawn, says = [], []
-    for (name, counts), total in zip(panels, totals, strict=True):
+    y_axis = linear(0.0, max(map(max, heights)), 3, short_percent)
+    drawn = []
+    for (name, counts), total, of_panel in zip(panels, totals, heights, strict=True):
         marks = []
-        for place in (place for place in shown if counts[place]):
-            low, high, count = edges[place], edges[place + 1], counts[place]
-            box = _box(x_axis.at(low), x_axis.at(high), 0.0, y_axis.at(count / total))
-            marks.append(Mark("bar", box, 0, f"{_range(low, high, x_label)}: {count:,} of {total:,}"))
-        drawn.append(_panel(name, marks, x_axis, y_axis))
-        says += [f"{name} {x_title} {mark.says}".strip() for mark in marks]
-    return Figure(title, f"{'; '.join(says)}.", tuple(drawn), x_title=x_title, notes=notes)
+        for place, height in ((place, height) for place, height in zip(shown, of_panel, strict=True) if height):
+            low, high = edges[place], edges[place + 1]
+            box = _box(x_axis.at(low), x_axis.at(high), 0.0, y_axis.at(height))
+            marks.append(Mark("bar", box, 0, f"{_range(low, high, x_label)}: {counts[place]:,} of {total:,}"))
+        drawn.append(_panel(name, marks, x_axis, y_axis, (f"{x_title} {mark.says}" for mark in marks)))
+    return Figure(title, tuple(drawn), x_title=x_title, y_title=y_title, notes=notes)
+
+
+def _values(low: float, high: float) -> int:
+    """How many whole numbers there are from low on and below high; for a narrow bin of none it is 1."""
+    return max(1, math.ceil(high) - math.ceil(low))
 
 
 def _range(low: float, high: float, label: Format) -> str:
@@ -357,11 +327,10 @@ def bar_chart(
                 says = f"{rows[row]}, {group}: {label(value)}" if group else f"{rows[row]}: {label(value)}"
                 marks.append(Mark("bar", box, tones[group], says))
     labels = tuple((name, f"{100 * (row + 0.5) / len(rows):.2f}") for row, name in enumerate(rows))
-    says = "; ".join(mark.says for mark in marks if mark.says)
     keys = tuple(Key(name, tone) for name, tone in tones.items() if name)
     height = round(len(rows) * (_ROWS_REM + _BAR_REM * len(groups)), 2)
-    panel = Panel("", tuple(marks), _labels(x_axis), labels)
-    return Figure(title, f"{says}.", (panel,), keys, x_title, notes=notes, shape="rows", height_rem=height)
+    panel = Panel("", tuple(marks), _labels(x_axis), labels, _sentence(mark.says for mark in marks if mark.says))
+    return Figure(title, (panel,), keys, x_title, notes=notes, shape="rows", height_rem=height)
 
 
 @dataclass(frozen=True)
@@ -392,7 +361,6 @@ def calibration_plot(
         says = f"predicted {100 * point.predicted:.1f}%, observed {100 * point.observed:.1f}% of {point.number:,}"
         marks.append(Mark("interval", _line((x, y_axis.at(point.low)), (x, y_axis.at(point.high)))))
         marks.append(Mark("dot", _dot((x, y_axis.at(point.observed))), 0, says))
-    says = "; ".join(mark.says for mark in marks if mark.says)
     keys = (Key("observed, with 95% interval", 0), Key("as predicted", None))
-    panel = _panel("", marks, x_axis, y_axis)
-    return Figure(title, f"{says}.", (panel,), keys, x_title, y_title, notes, "square")
+    panel = _panel("", marks, x_axis, y_axis, (mark.says for mark in marks if mark.says))
+    return Figure(title, (panel,), keys, x_title, y_title, notes, "square")

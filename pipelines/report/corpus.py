@@ -10,7 +10,7 @@ from pipelines.progress import human_bytes
 from pipelines.report.cuts import cuts_table
 from pipelines.report.data import BuildFolder, InputAccount, StepAccount, View
 from pipelines.report.examples import dropped_table, rejects_table
-from pipelines.report.html import Bar, Column, Table, number, percent, share
+from pipelines.report.html import Bar, Column, Table, counted, number, percent, share
 from pipelines.report.paired import bias_table, pairs_figures
 from pipelines.report.posts import posts_figures
 from pipelines.report.replay import unpaired_table
@@ -184,5 +184,5 @@ def _most(counts: Mapping[str, int]) -> dict[str, int]:
     """The largest _MOST_NAMES counts, and the sum of the others."""
     ordered = _by_size(counts)
     rest = ordered[_MOST_NAMES:]
-    others = {f"{number(len(rest))} others": sum(count for _, count in rest)} if rest else {}
+    others = {counted(len(rest), "other"): sum(count for _, count in rest)} if rest else {}
     return dict(ordered[:_MOST_NAMES]) | others

@@ -26,6 +26,12 @@ SMALL: Sequence[float] = [n - 0.5 for n in sorted({round(2 ** (step / 2)) for st
 LENGTHS: Sequence[float] = [n - 0.5 for n in sorted({round(10 ** (step / 8)) for step in range(57)})]
 YEARS: Sequence[float] = [year - 0.5 for year in range(1990, 2101)]
 
+# Said under a histogram of SMALL.
+PER_VALUE = (
+    "The axis is logarithmic: a bar covers the whole numbers between its edges, and its height is their share divided "
+    "by how many they are."
+)
+
 
 @dataclass(frozen=True)
 class Estimate:

@@ -36,7 +36,7 @@ class Looked:
         if self.shards == self.of_shards:
             return ""
         return (
-            f"Read for these figures: {number(self.rows)} of {number(self.of_rows)} rows of {dataset}, those in "
+            f"Read for these figures: {number(self.rows)} of {counted(self.of_rows, 'row')} of {dataset}, those in "
             f"{number(self.shards)} of {counted(self.of_shards, 'shard')}, drawn by a keyed hash of their names."
         )
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.report.charts import Figure, Series, histogram, line_chart
-from pipelines.report.counting import FEW, SMALL, Counted, Numbers, Share
+from pipelines.report.counting import FEW, PER_VALUE, SMALL, Counted, Numbers, Share
 from pipelines.report.html import Column, Few, Table, number, percent, short_percent
 from pipelines.report.looking import Look, Looked
 from tokenizer.languages import language_name
@@ -56,12 +56,13 @@ class Example:
 
 @dataclass
 class Pairs:
-    """Counts of pairs. by_margin: the biases of each of _CLASSES."""
+    """Counts of pairs. whole: the biases of all. by_margin: those of each of _CLASSES."""
 
     looked: Looked
     sites: Counter[str] = field(default_factory=Counter)
     sources: Counter[str] = field(default_factory=Counter)
     margin: Counted = field(default_factory=lambda: Counted(SMALL))
+    whole: Bias = field(default_factory=Bias)
     by_split: dict[str, Bias] = field(default_factory=dict)
     by_margin: list[Bias] = field(default_factory=lambda: [Bias() for _ in _CLASSES])
     examples: Sequence[Example] = ()
@@ -115,8 +116,10 @@ def _add(batch: pa.RecordBatch, prompts: Numbers, of_split: Bias, found: Pairs) 
     times = (column.cast(pa.int64()).fill_null(0).to_numpy() for column in (rejected, chosen))
     earlier = _higher(*times)
     classes = np.searchsorted(_CLASSES, margins, side="right") - 1
+    every = np.ones(len(margins), np.bool_)
     for bias, rows in (
-        (of_split, np.ones(len(margins), np.bool_)),
+        (found.whole, every),
+        (of_split, every),
         *((bias, classes == place) for place, bias in enumerate(found.by_margin)),
     ):
         bias.longer.add(prompts[rows], longer[rows])
@@ -170,31 +173,32 @@ def pairs_figures(found: Pairs | None) -> list[Figure]:
     """Margins, and how the biases go with them; those of which there is something to show."""
     if found is None or not found.margin.total:
         return []
-    chart = histogram("Margin of a pair, share of pairs", SMALL, [("", found.margin.counts)], "votes", x_log=True)
-    says = (
-        "Score of the chosen answer minus that of the rejected one (logarithmic axis; a bar covers the whole numbers "
+    chart = histogram(
+        "Margin of a pair", SMALL, [("", found.margin.counts)], "votes", "share of pairs per vote", x_log=True
     )
-    says += f"between its edges).{found.margin.left_out('pair', 'of less than one vote')}"
+    says = f"Score of the chosen answer minus that of the rejected one. {PER_VALUE}"
+    says += found.margin.left_out("pair", "of less than one vote")
     return [chart.told(says), _by_margin(found)]
 
 
 def _by_margin(found: Pairs) -> Figure:
-    curves = []
-    for name, shares in (
-        ("chosen is longer", [bias.longer.estimate for bias in found.by_margin]),
-        ("chosen is earlier", [bias.earlier.estimate for bias in found.by_margin]),
+    curves, ends = [], {}
+    for name, whole, shares in (
+        ("chosen is longer", found.whole.longer.estimate, [bias.longer.estimate for bias in found.by_margin]),
+        ("chosen is earlier", found.whole.earlier.estimate, [bias.earlier.estimate for bias in found.by_margin]),
     ):
+        ends[name] = f"overall {percent(whole.value)}" if whole else ""
         points = [(low, share) for low, share in zip(_CLASSES, shares, strict=True) if share is not None]
         values = ([getattr(share, key) for _, share in points] for key in ("value", "low", "high"))
         curves.append(Series(name, [low for low, _ in points], *values))
     chart = line_chart(
         "Longer and earlier answers, share of pairs by margin", [("", curves)], "margin of the pair, in votes", percent,
-        short_percent, (0.5, "even"), x_log=True, dots=True,
+        short_percent, (0.5, "even"), x_log=True, dots=True, ends=ends,
     )  # fmt: skip
     says = (
         "A point stands for the pairs with margins from its own up to the next point's: 1, 2, 3 to 5, 6 to 10, 11 to "
-        "20, 21 to 50, 51 to 100, 101 and more. The band is the 95% interval, as below. Beside each name stands its "
-        "last point."
+        "20, 21 to 50, 51 to 100, 101 and more. The band is the 95% interval, as below. Beside each name stands "
+        "the share of all pairs."
     )
     return chart.told(says)
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.report.charts import TONES, Figure, bar_chart, histogram
-from pipelines.report.counting import LENGTHS, SMALL, YEARS, Counted, Numbers
+from pipelines.report.counting import LENGTHS, PER_VALUE, SMALL, YEARS, Counted, Numbers
 from pipelines.report.html import counted, percent, short_percent
 from pipelines.report.looking import Look, Looked
 from transforms.datasets.schema import KIND_ORDER, PostKind
@@ -132,9 +132,11 @@ def _scores(found: Posts) -> list[Figure]:
 def _answers(found: Posts) -> list[Figure]:
     if not found.answers.total:
         return []
-    chart = histogram("Answers a thread, share of threads", SMALL, [("", found.answers.counts)], "answers", x_log=True)
-    says = "Share of the threads that have an answer, by how many they have (logarithmic axis; a bar covers the whole "
-    says += f"numbers between its edges).{found.answers.left_out('thread', 'without an answer')}"
+    chart = histogram(
+        "Answers a thread", SMALL, [("", found.answers.counts)], "answers", "share of threads per number of answers",
+        x_log=True,
+    )  # fmt: skip
+    says = f"Of the threads that have an answer. {PER_VALUE}{found.answers.left_out('thread', 'without an answer')}"
     return [chart.told(says)]
 
 
@@ -143,16 +145,22 @@ def _lengths(found: Posts) -> list[Figure]:
     if not kinds:
         return []
     panels = [(f"{kind}s", counts.counts) for kind, counts in kinds]
-    chart = histogram("Length of a post, share of each kind", LENGTHS, panels, "characters", x_log=True)
-    left = "".join(counts.left_out(kind, "without text") for kind, counts in kinds)
-    return [chart.told(f"Characters (Unicode code points) of a post's text, without its title.{left}")]
+    chart = histogram(
+        "Length of a post", LENGTHS, panels, "characters", "share of the kind per doubling of the length", x_log=True,
+        per_doubling=True,
+    )  # fmt: skip
+    says = (
+        "Characters (Unicode code points) of a post's text, without its title. The axis is logarithmic: a bar's height "
+    )
+    says += "is its share of the posts divided by how often the length doubles across it, so that areas are shares."
+    return [chart.told(says + "".join(counts.left_out(kind, "without text") for kind, counts in kinds))]
 
 
 def _years(found: Posts) -> list[Figure]:
     if not sum(found.years.counts):
         return []
     chart = histogram(
-        "Year of a post, share of posts", YEARS, [("", found.years.counts)], "year", x_label="{:.0f}".format
+        "Year of a post", YEARS, [("", found.years.counts)], "year", "share of posts", x_label="{:.0f}".format
     )
     left = found.years.left_out("post", "before 1990", "without a time")
     return [chart.told(f"When a post was created, UTC, all kinds together.{left}")]

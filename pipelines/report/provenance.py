@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from pipelines.progress import human_bytes
 from pipelines.report.data import BuildFolder, Dataset, View
-from pipelines.report.html import Column, Table, number
+from pipelines.report.html import Column, Table, counted, number
 from transforms.datasets.manifest import STEP_VERSION
 
 _VERSION = "version of the step"
@@ -22,7 +22,7 @@ def provenance_view(build: BuildFolder) -> View | None:
 
 
 def _dataset(role: str, dataset: Dataset, digests: Mapping[str, str]) -> View:
-    rows = f"{number(dataset.rows)} rows, " if dataset.data_files else ""
+    rows = f"{counted(dataset.rows, 'row')}, " if dataset.data_files else ""
     parents = [
         (f"parent: {parent}", f"{digest[:16]} ({digests.get(digest, 'not in this build')})")
         for parent, digest in dataset.parents.items()
@@ -77,7 +77,7 @@ def times(build: BuildFolder) -> View | None:
         return None
     first, last = min(start for start, _ in build.times), max(end for _, end in build.times)
     busy = sum(end - start for start, end in build.times)
-    return {"first": _clock(first), "last": _clock(last), "seconds": f"{busy:,.0f}"}
+    return {"first": _clock(first), "last": _clock(last), "took": counted(round(busy), "second")}
 
 
 def _clock(seconds: float) -> str:
