@@ -16,7 +16,9 @@ from tests.forum import write_layers
 from tests.test_ingest import conserved, rejects
 from tests.test_reddit import P, comment, ingest, lines, one, submission, write
 from transforms.datasets import strict_yaml
+from transforms.datasets.fates import Reason
 from transforms.datasets.schema import KIND_ORDER
+from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import finish
 from transforms.pairs.rule import PairRule
 from transforms.sources.records import to_table
@@ -125,3 +127,12 @@ def test_pairs_come_from_the_top_level(tmp_path: Path) -> None:
     found = laws.all_rows(tmp_path / "pairs")
     assert [(pair["chosen_id"], pair["rejected_id"], pair["margin"]) for pair in found] == [(f"{P}t1_x", f"{P}t1_y", 8)]
     assert found[0]["prompt"] == [{"role": "user", "content": "Title a\n\nWhat malt?"}]
+
+
+def test_beside_a_forum_of_flat_comments_a_reply_stays_without_what_it_replies_to() -> None:
+    records = [one(submission("a")), one(comment("x", "a", "t1_gone"))]
+    flat = records[0]._replace(doc_id="s:x:1", thread_id="s:x:1", source="s")
+    records += [flat, flat._replace(doc_id="s:x:2/c5", kind="comment", parent_id="s:x:2")]
+    finished = finish(to_table("f", records, [], 1), ThreadRules(flat_comments=("s",)))
+    assert sorted(finished.documents.column("doc_id").to_pylist()) == [f"{P}t1_x", f"{P}t3_a", "s:x:1"]
+    assert [(drop.record_id, drop.reason) for drop in finished.drops] == [("s:x:2/c5", Reason.ORPHAN)]
