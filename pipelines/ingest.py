@@ -52,7 +52,7 @@ def build(p: beam.Pipeline, ranges: Sequence[FileRange], plan: IngestPlan, begun
     joined, facts, used = (parsed.marks, parsed.comments) | "JoinMarks" >> JoinMarks(scratch, plan.join)
     posts = [parsed.tables, joined]
     if plan.search:
-        posts.append((parsed.links, parsed.replies) | "FindThreads" >> FindThreads(scratch, plan.search))
+        posts.append((parsed.steps, parsed.replies) | "FindThreads" >> FindThreads(scratch, plan.search))
     finished = (
         (tuple(posts), facts)
         | "Regroup" >> RegroupBeside(scratch, num_buckets, spill)

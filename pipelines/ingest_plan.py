@@ -33,6 +33,7 @@ _HEADLESS = ("drop", "keep")
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path
 _OPTION = re.compile(r"(?P<before>.*),(?P<name>source|mapping)=(?P<value>[^=]*)", re.DOTALL)
 _WAYS = "write --input PATH=SITE, or --input PATH; behind it where needed ,source=S and ,mapping=FILE"
+_SEARCHED = 2  # times what their files unpack to, replies take in scratch space while their threads are found
 _BLOCKS_PACK = 3  # tables in blocks of scratch space are at least so many times smaller than they are
 
 
@@ -138,7 +139,8 @@ def plan_ingest(files: Sequence[InputFile], settings: IngestSettings, workers: i
         reject_paths=tuple(reject_name(index, num_shards) for index in range(num_shards)),
         rules=rules,
         shared=shared,
-        scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared)),
+        scratch_bytes=memory.scratch_bytes(unpacked, within.num_parts, _blocks_bytes(files, shared))
+        + _SEARCHED * _unpacked_bytes([file for file in files if file.holds is Holds.REPLIES]),
     )
 
 
@@ -169,9 +171,9 @@ def _search(files: Sequence[InputFile], parse: ParseSpec) -> ThreadSearch | None
 
 def _thread_rules(settings: IngestSettings, files: Sequence[InputFile]) -> ThreadRules:
     voted = {file.forum for file in files if file.holds is Holds.VOTES and file.readable}
-    flat = {file.posts_source for file in files if file.flat_comments}
+    flat = frozenset(file.name for file in files if file.flat_comments)
     keep_headless = settings.headless_threads == "keep"
-    return ThreadRules(keep_headless, settings.max_thread_posts, tuple(sorted(voted)), tuple(sorted(flat)))
+    return ThreadRules(keep_headless, settings.max_thread_posts, tuple(sorted(voted)), flat)
 
 
 def _unpacked_bytes(files: Sequence[InputFile]) -> int:

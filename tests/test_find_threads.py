@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipelines.local.options import beam_pipeline
 from transforms.datasets.fates import Drop, Reason
 from transforms.ingest import find_threads
-from transforms.ingest.find_threads import FindThreads, ThreadSearch, answers, first_steps, links_table, questions
+from transforms.ingest.find_threads import FindThreads, ThreadSearch, answers, first_steps, questions, steps_table
 from transforms.sources.records import PARSED, Record, to_table
 
 Tree = dict[str, str | None]
@@ -27,7 +27,7 @@ def post(number: str, parent: str | None, kind: str | None = None) -> Record:
 
 
 def links(steps: list[tuple[str, str | None]], num_buckets: int = 1) -> pa.Table:
-    return links_table(to_table("f", [post(*step) for step in steps], [], 4), num_buckets)
+    return steps_table(to_table("f", [post(*step) for step in steps], [], 4), num_buckets)
 
 
 def asked_upwards(steps: list[tuple[str, str | None]], rounds: int) -> tuple[dict[str, str], set[str]]:
@@ -88,8 +88,21 @@ def test_of_two_rows_with_one_id_that_which_replies_to_nothing_decides() -> None
         assert asked_upwards(steps, 4)[0] == {"a": "x"}
 
 
+def test_a_post_that_was_kept_decides_and_copies_that_reply_elsewhere_are_dropped() -> None:
+    posts = [post("2", "1"), post("2", "9"), post("3", "2")]
+    gone = Drop("f", 7, "2", Reason.EMPTY, "no text")  # a copy that replies to nothing
+    tables = to_table("f", [post("1", None), *posts], [gone], 4)
+    steps = first_steps(steps_table(tables, 1))
+    assert {row["post"]: row["above"] for row in steps.to_pylist()} == {"1": "1", "2": "1", "3": "2"}
+    threads = pa.table([["1", "2", "3"], ["1"] * 3, [True] * 3, [0] * 3], schema=find_threads._LINKS)
+    rows = find_threads.with_threads(tables.filter(tables.column("reason").is_null()), threads, 4).to_pylist()
+    kept = [(row["doc_id"], row["parent_id"], row["kind"]) for row in rows if row["reason"] is None]
+    assert kept == [("1", None, "question"), ("2", "1", "answer"), ("3", "2", "comment")]
+    assert [row["reason"] for row in rows if row["reason"]] == ["duplicate-id"]
+
+
 def found_by_beam(tables: list[pa.Table], folder: Path, num_buckets: int, workers: int = 1) -> pa.Table:
-    links = [links_table(table, num_buckets) for table in tables]
+    links = [steps_table(table, num_buckets) for table in tables]
     replies = [
         find_threads.replies_table(table.filter(table.column("reason").is_null()), num_buckets) for table in tables
     ]

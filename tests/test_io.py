@@ -15,7 +15,7 @@ from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
 from transforms.datasets.names import in_split, shard_name
-from transforms.datasets.schema import DOCUMENTS
+from transforms.datasets.schema import DOCUMENTS, required
 from transforms.io.counts import SumCounts, WriteCounts, read_counts
 from transforms.io.read import JoinLayers, ReadShards, join_layers
 from transforms.io.shard import Shard, document_shard
@@ -144,3 +144,26 @@ def test_counts_of_several_collections_are_summed(tmp_path: Path) -> None:
         assert_that(one | SumCounts() | beam.Map(Tally.to_dict), equal_to([{"a": {"x": 3, "y": 5}}]))
         _ = (one, two) | WriteCounts(str(tmp_path))
     assert read_counts(str(tmp_path)) == {"a": {"x": 3, "y": 5}, "b": {"x": 3}}
+
+
+def test_two_shards_of_one_path_are_refused(tmp_path: Path) -> None:
+    """One would be written over the other, and a dataset of fewer rows be whole to all who look at it."""
+    schema = pa.schema([required("doc_id", pa.string())])
+    tables = [pa.table([["a", "b"]], schema=schema), pa.table([["c"]], schema=schema)]
+    with (
+        pytest.raises(Exception, match=r"2 shards are called data/00000-of-00001\.arrow"),
+        beam_pipeline() as p,
+    ):
+        _ = (
+            p
+            | beam.Create([Shard(shard_name(0, 1), table) for table in tables])
+            | WriteShards(some_build(tmp_path), schema)
+        )
+
+
+@pytest.mark.parametrize(("name", "values"), [("created", [1_600_000_000]), ("title", [5]), ("text", [0.5])])
+def test_numbers_are_no_times_and_no_texts(name: str, values: list[float]) -> None:
+    with pytest.raises(ValueError, match=rf"column '{name}' of documents must be .*, not .*; convert it"):
+        document_shard(pa.table({"doc_id": ["a"], "text": ["t"], name: values}))
+    nothing = pa.table({"doc_id": ["a"], "text": ["t"], "created": pa.nulls(1)})
+    assert document_shard(nothing).read(["created"]).column("created").null_count == 1

@@ -31,7 +31,7 @@ from transforms.sources.stackexchange.tables import id_prefix
 DATA = Path(__file__).parents[2] / "shared" / "data" / "forums" / "stackexchange"
 SITE = "x.example"
 PREFIX = id_prefix(SITE)
-FLAT = ("stackexchange",)
+FLAT = frozenset({"a.xml", "b.xml", "f", "Posts.xml", "Comments.xml"})
 SPEC = JoinSpec(
     ("stackexchange:other.example", f"stackexchange:{SITE}"), ("Votes.xml", "PostLinks.xml", "more.xml"), 4, 1
 )
@@ -132,7 +132,7 @@ def test_an_id_in_two_threads_stays_in_one() -> None:
     table = pa.concat_tables([posts_table(part, 1, PREFIX, 1) for part in (other, one, one)])
     joined = join_marks(table, COMMENTS.empty_table(), SPEC)
     assert [(row["thread_id"], row["elsewhere"]) for row in joined.facts.to_pylist()] == [(f"{PREFIX}5", True)]
-    finished = finish(other, ThreadRules(flat_comments=FLAT), joined.facts)
+    finished = finish(other, ThreadRules(flat_files=FLAT), joined.facts)
     assert [drop.reason for drop in finished.drops] == [Reason.DUPLICATE_ID]
     assert finished.documents.num_rows == 0
 
@@ -150,7 +150,7 @@ def test_the_posts_that_stay_of_a_long_thread() -> None:
     table = to_table("Posts.xml", thread + other, [], 1)
 
     def kept(cap: int | None) -> list[str]:
-        finished = finish(table, ThreadRules(max_thread_posts=cap, flat_comments=FLAT))
+        finished = finish(table, ThreadRules(max_thread_posts=cap, flat_files=FLAT))
         assert finished.documents.num_rows + len(finished.drops) == len(thread) + len(other)
         assert {drop.reason for drop in finished.drops} <= {Reason.OVER_THREAD_CAP}
         ids = [doc_id.removeprefix(PREFIX) for doc_id in finished.documents.column("doc_id").to_pylist()]
@@ -168,7 +168,7 @@ def test_a_thread_of_a_hundred_thousand_comments_is_linear() -> None:
         rows += [record(n, 1, "comment", doc_id=f"{PREFIX}c{n}", parent_id=f"{PREFIX}1") for n in range(2, number + 2)]
         table = to_table("Comments.xml", rows, [], 1)
         start = dt.datetime.now()
-        finished = finish(table, ThreadRules(max_thread_posts=number // 2, flat_comments=FLAT))
+        finished = finish(table, ThreadRules(max_thread_posts=number // 2, flat_files=FLAT))
         assert finished.documents.num_rows == number // 2
         return (dt.datetime.now() - start).total_seconds()
 

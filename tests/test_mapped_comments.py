@@ -70,11 +70,11 @@ def test_comments_within_rows() -> None:
     }  # fmt: skip
     *found, unnamed, last = read(NESTED, row)
     assert found == [
-        ("1", "1", None, "question"), ("1/c5", "1", "1", "comment"), ("1/2", "1", "1", "answer"),
-        ("1/2/c6", "1", "1/2", "comment"),
+        ("1", "1", None, "question"), ("1/comment/5", "1", "1", "comment"), ("1/2", "1", "1", "answer"),
+        ("1/2/comment/6", "1", "1/2", "comment"),
     ]  # fmt: skip
     assert unnamed[0] is not None
-    assert len(unnamed[0].removeprefix("1/2/c")) == 32  # a hash of the content
+    assert len(unnamed[0].removeprefix("1/2/comment/")) == 32  # a hash of the content
     assert unnamed[1:] == ("1", "1/2", "comment")
     assert last == ("1/3", "1", "1", "answer")
 
@@ -82,7 +82,10 @@ def test_comments_within_rows() -> None:
 def test_every_comment_within_a_row_is_an_outcome() -> None:
     """Whatever becomes of what it stands under."""
     comments = [{"i": 5, "t": "c"}]
-    assert read(NESTED, {"i": 1, "t": " ", "comments": comments}) == [("1", "empty"), ("1/c5", "1", "1", "comment")]
+    assert read(NESTED, {"i": 1, "t": " ", "comments": comments}) == [
+        ("1", "empty"),
+        ("1/comment/5", "1", "1", "comment"),
+    ]
     assert read(NESTED, {"t": 4, "comments": comments, "answers": [{"i": 2, "t": "a", "comments": comments}]}) == [
         (None, "missing-field"), (None, "orphan"), (None, "orphan"), (None, "orphan")
     ]  # fmt: skip
@@ -98,8 +101,8 @@ def test_comments_in_rows_of_their_own() -> None:
         {"k": "c", "q": 1, "a": 2, "i": 5, "t": "d"}, {"k": "c", "i": 9, "t": "of none"}, {"k": "x", "i": 9, "t": "?"},
     ]  # fmt: skip
     assert read(FLAT, *rows) == [
-        ("1", "1", None, "question"), ("1/2", "1", "1", "answer"), ("1/c5", "1", "1", "comment"),
-        ("1/2/c5", "1", "1/2", "comment"), (None, "missing-field"), (None, "not-a-post"),
+        ("1", "1", None, "question"), ("1/2", "1", "1", "answer"), ("1/comment/5", "1", "1", "comment"),
+        ("1/2/comment/5", "1", "1/2", "comment"), (None, "missing-field"), (None, "not-a-post"),
     ]  # fmt: skip
 
 
@@ -119,8 +122,8 @@ def test_a_comment_goes_with_its_post(tmp_path: Path) -> None:
         {"k": "c", "q": 1, "a": 2, "i": 5, "t": "c"}, {"k": "c", "q": 7, "i": 8, "t": "e"},
     ]  # fmt: skip
     found, drops = ingest(tmp_path, FLAT, rows)
-    assert sorted(found) == ["1", "1/c6"]
-    assert drops == {"1/2": "empty", "1/2/c5": "orphan", "7/c8": "orphan"}
+    assert sorted(found) == ["1", "1/comment/6"]
+    assert drops == {"1/2": "empty", "1/2/comment/5": "orphan", "7/comment/8": "orphan"}
 
 
 def test_a_tree_of_replies(tmp_path: Path) -> None:
@@ -156,6 +159,9 @@ def test_an_accepted_reply(tmp_path: Path) -> None:
         (f"{FLAT.replace('comment: {question: q,', 'comment: {list: c,')}", "want `question`"),
         (f"{NESTED}kind: {{path: k, question: [q]}}", "only rows that are one post each"),
         (f"{REPLIES}answer: {{text: a, question: q}}", "want `answer` or `reply`"),
+        (REPLIES.replace("parent: p", "parent: {value: 3}"), "is a path in the row"),
+        (f"{REPLIES}kind: {{path: k, question: [q], answer: [a]}}", "if, and only if, there is a section `answer`"),
+        (FLAT.replace(", comment: [c]", ""), "if, and only if, there is a section `comment`"),
     ],
 )  # fmt: skip
 def test_a_shape_that_cannot_be(text: str, message: str) -> None:
@@ -237,3 +243,17 @@ def test_a_site_that_is_a_path_to_nothing_is_noted() -> None:
         (found,) = to_posts(row, 0, Reading("f"), m)
         assert isinstance(found, Record)
         assert found.note == note
+
+
+def test_a_row_of_no_kind_and_a_comment_named_like_an_answer(tmp_path: Path) -> None:
+    """What replies to the one still finds its thread, and the other is no duplicate."""
+    text = f"{REPLIES}kind: {{path: k, question: [q], reply: [r]}}\n"
+    rows = [{"k": "q", "i": 1, "a": "q"}, {"k": "z", "i": 2, "p": 1}, {"k": "r", "i": 3, "p": 2, "a": "c"}]
+    found, drops = ingest(tmp_path, text, rows)
+    assert {name: (post["thread_id"], post["kind"]) for name, post in found.items()} == {
+        "1": ("s:x:1", "question"), "3": ("s:x:1", "comment")
+    }  # fmt: skip
+    assert drops == {"2": "not-a-post"}
+    answers = [{"i": "c7", "t": "a"}, {"i": "comment/7", "t": "b"}]
+    ids = [row[0] for row in read(NESTED, {"i": 1, "t": "q", "answers": answers, "comments": [{"i": 7, "t": "c"}]})]
+    assert ids[:3] == ["1", "1/comment/7", "1/c7"]

@@ -6,6 +6,7 @@ import gzip
 import random
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import zstandard
 
@@ -132,7 +133,8 @@ def test_pairs_come_from_the_top_level(tmp_path: Path) -> None:
 def test_beside_a_forum_of_flat_comments_a_reply_stays_without_what_it_replies_to() -> None:
     records = [one(submission("a")), one(comment("x", "a", "t1_gone"))]
     flat = records[0]._replace(doc_id="s:x:1", thread_id="s:x:1", source="s")
-    records += [flat, flat._replace(doc_id="s:x:2/c5", kind="comment", parent_id="s:x:2")]
-    finished = finish(to_table("f", records, [], 1), ThreadRules(flat_comments=("s",)))
+    others = [flat, flat._replace(doc_id="s:x:2/c5", kind="comment", parent_id="s:x:2")]
+    both = pa.concat_tables([to_table("tree", records, [], 1), to_table("flat", others, [], 1)])
+    finished = finish(both, ThreadRules(flat_files=frozenset({"flat"})))
     assert sorted(finished.documents.column("doc_id").to_pylist()) == [f"{P}t1_x", f"{P}t3_a", "s:x:1"]
     assert [(drop.record_id, drop.reason) for drop in finished.drops] == [("s:x:2/c5", Reason.ORPHAN)]

@@ -12,7 +12,7 @@ be asked again, and takes no further part. Texts wait in scratch space until the
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import apache_beam as beam
@@ -27,6 +27,8 @@ from transforms.sources.records import PARSED, buckets_of, to_table
 
 # A step up. found: `above` is the thread; else a post that it replies to, directly or not.
 _LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
+# As rows have it; kept: by a post that was not dropped.
+_STEPS = pa.schema([("post", pa.string()), ("above", pa.string()), ("kept", pa.bool_()), ("bucket", pa.int32())])
 
 _ROUNDS = 13
 _MAX_DEPTH = 1 << _ROUNDS  # posts in a row, each replying to the one before
@@ -44,11 +46,12 @@ class ThreadSearch:
     spill_bytes: int = 64 << 20
 
 
-def links_table(parsed: pa.Table, num_buckets: int) -> pa.Table:
-    """LINKS of PARSED rows that have an id. What was dropped still says what it replies to."""
+def steps_table(parsed: pa.Table, num_buckets: int) -> pa.Table:
+    """STEPS of PARSED rows that have an id. What was dropped still says what it replies to."""
     post = pc.coalesce(parsed.column("doc_id"), parsed.column("record_id"))
-    rows = pa.table({"post": post, "above": _parents(post, parsed)}).filter(post.is_valid())
-    return _links(rows.column("post"), rows.column("above"), pa.repeat(False, rows.num_rows), num_buckets)
+    columns = [post, _parents(post, parsed), parsed.column("reason").is_null()]
+    rows = pa.table(columns, names=_STEPS.names[:3]).filter(post.is_valid())
+    return rows.append_column("bucket", _buckets(rows.column("post"), num_buckets)).cast(_STEPS)
 
 
 def replies_table(posts: pa.Table, num_buckets: int) -> pa.Table:
@@ -76,22 +79,27 @@ def _buckets(ids: pa.ChunkedArray, num_buckets: int) -> pa.Array:
     return pa.array([bucket_of("post", post, num_buckets) for post in ids.to_pylist()], pa.int32())
 
 
-def first_steps(links: pa.Table) -> pa.Table:
-    """LINKS of one bucket, each post once: of those with one id that which replies to nothing, else to the smallest id.
+def first_steps(steps: pa.Table) -> pa.Table:
+    """LINKS of the STEPS of one bucket, each post once. What replies to nothing has found its thread: itself.
 
-    What replies to nothing has found its thread: itself.
+    Of rows with one id that of a post that was kept decides; then that which replies to nothing, then to the least id.
     """
-    shown = pa.table({"post": links.column("post"), "above": pc.fill_null(links.column("above"), "")})  # none first
-    order = pc.sort_indices(shown, sort_keys=[("post", "ascending"), ("above", "ascending")])
-    links = links.take(order).combine_chunks()
-    post = links.column("post")
-    is_first = pa.array([True] * min(1, links.num_rows), pa.bool_())
-    if links.num_rows > 1:
+    steps = _first_of_each(steps, [("kept", "descending")])
+    is_top = steps.column("above").is_null()
+    above = pc.coalesce(steps.column("above"), steps.column("post"))
+    return pa.table([steps.column("post"), above, is_top, steps.column("bucket")], schema=_LINKS)
+
+
+def _first_of_each(rows: pa.Table, keys: Sequence[tuple[str, str]]) -> pa.Table:
+    """The first row of each post by the keys, and then by what it replies to: nothing comes first."""
+    ordered = rows.append_column("order", pc.fill_null(rows.column("above"), ""))
+    order = pc.sort_indices(ordered, sort_keys=[("post", "ascending"), *keys, ("order", "ascending")])
+    rows = rows.take(order).combine_chunks()
+    post = rows.column("post")
+    is_first = pa.array([True] * min(1, rows.num_rows), pa.bool_())
+    if rows.num_rows > 1:
         is_first = pa.concat_arrays([is_first, pc.not_equal(post[1:], post[:-1]).combine_chunks()])
-    links = links.filter(is_first)
-    is_top = links.column("above").is_null()
-    above = pc.coalesce(links.column("above"), links.column("post"))
-    return pa.table([links.column("post"), above, is_top, links.column("bucket")], schema=_LINKS)
+    return rows.filter(is_first)
 
 
 def questions(links: pa.Table, num_buckets: int) -> pa.Table:
@@ -118,11 +126,16 @@ def answers(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Tab
     return pa.concat_tables([moved, settled.filter(was_asked)]), settled.filter(pc.invert(was_asked))
 
 
-def _with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Table:
-    """PARSED posts of one bucket with their threads, in their threads' buckets; a drop for each that has none."""
+def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Table:
+    """PARSED posts of one bucket with their threads, in their threads' buckets; a drop for each that has none, and for
+    each copy of an id that replies to something else than the one that decided."""
+    same = _replies_as_decided(posts)
+    others = _drops(posts.filter(pc.invert(same)), Reason.DUPLICATE_ID, "another record with this id was kept")
+    posts = posts.filter(same)
     at = pc.index_in(posts.column("doc_id"), value_set=threads.column("post").combine_chunks())
     found = threads.column("found").take(at)
-    lost = posts.filter(pc.invert(found)).select(["file", "offset", "doc_id"])
+    detail = f"its parents lead back to it, or there are more than {_MAX_DEPTH} of them"
+    lost = _drops(posts.filter(pc.invert(found)), Reason.CYCLE, detail)
     thread, posts = threads.column("above").take(at).filter(found), posts.filter(found)
     parent = posts.column("parent_id")
     reply = pc.if_else(pc.equal(parent, thread), PostKind.ANSWER.value, PostKind.COMMENT.value)
@@ -133,15 +146,29 @@ def _with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Ta
     }
     for name, column in known.items():
         posts = posts.set_column(PARSED.get_field_index(name), name, column)
-    detail = f"its parents lead back to it, or there are more than {_MAX_DEPTH} of them"
-    drops = [Drop(row["file"], row["offset"], row["doc_id"], Reason.CYCLE, detail) for row in lost.to_pylist()]
+    drops = [*others, *lost]
     files = sorted({drop.file for drop in drops})
     of_files = (to_table(file, [], [drop for drop in drops if drop.file == file], num_buckets) for file in files)
     return pa.concat_tables([posts.cast(PARSED), *of_files])
 
 
+def _replies_as_decided(posts: pa.Table) -> pa.ChunkedArray:
+    """[rows] whether a post replies to what that of its id replies to whose step was taken."""
+    rows = pa.table({"post": posts.column("doc_id"), "above": posts.column("parent_id")})
+    decided = _first_of_each(rows, [])
+    at = pc.index_in(rows.column("post"), value_set=decided.column("post").combine_chunks())
+    return pc.equal(
+        pc.fill_null(rows.column("above"), ""), pc.fill_null(decided.column("above"), "").combine_chunks().take(at)
+    )
+
+
+def _drops(posts: pa.Table, reason: Reason, detail: str) -> list[Drop]:
+    rows = posts.select(["file", "offset", "doc_id"]).to_pylist()
+    return [Drop(row["file"], row["offset"], row["doc_id"], reason, detail) for row in rows]
+
+
 def _first_steps(bucket: Bucket) -> pa.Table:
-    return first_steps(bucket.read(_LINKS))
+    return first_steps(bucket.read(_STEPS))
 
 
 class _AnswerFn(beam.DoFn):
@@ -157,7 +184,7 @@ class _AnswerFn(beam.DoFn):
 
 def _join(buckets: tuple[Bucket, Bucket], num_buckets: int) -> pa.Table:
     posts, threads = buckets
-    return _with_threads(posts.read(PARSED), threads.read(_LINKS), num_buckets)
+    return with_threads(posts.read(PARSED), threads.read(_LINKS), num_buckets)
 
 
 class FindThreads(beam.PTransform):
@@ -173,9 +200,9 @@ class FindThreads(beam.PTransform):
         self._search = search
 
     def expand(self, tables: tuple[beam.PCollection, beam.PCollection]) -> beam.PCollection:
-        links, replies = tables
+        steps, replies = tables
         number, spill = self._search.num_posts_buckets, self._search.spill_bytes
-        going = links | "ByPost" >> Regroup(self._scratch, number, spill) | "FirstSteps" >> beam.Map(_first_steps)
+        going = steps | "ByPost" >> Regroup(self._scratch, number, spill) | "FirstSteps" >> beam.Map(_first_steps)
         threads = []
         for turn in range(1, _ROUNDS + 1):
             asking = going | f"Ask{turn}" >> beam.Map(questions, number)

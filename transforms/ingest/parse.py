@@ -15,7 +15,7 @@ from transforms.datasets.fates import Drop
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.step import library_versions
 from transforms.ingest.accounts import Account
-from transforms.ingest.find_threads import links_table, replies_table
+from transforms.ingest.find_threads import replies_table, steps_table
 from transforms.ingest.join_marks import comments_table
 from transforms.ingest.parse_cache import CachedPart, ParseCache, account_of, read_part
 from transforms.ingest.removal import RemoveList, keep_out
@@ -241,7 +241,7 @@ def _on_its_way(table: pa.Table, piece: FileRange, spec: ParseSpec) -> Iterator[
         comments = comments_table(posts, piece.forum, f"{file.forum}:", number)
         yield beam.pvalue.TaggedOutput("comments", comments)
     else:
-        yield beam.pvalue.TaggedOutput("links", links_table(table, number))
+        yield beam.pvalue.TaggedOutput("steps", steps_table(table, number))
         yield beam.pvalue.TaggedOutput("replies", replies_table(posts, number))
 
 
@@ -261,14 +261,14 @@ def _counted(parsed: Iterable[Record | Drop], file: str, account: Account) -> It
 class Parsed(NamedTuple):
     """What parsing yields. tables: PARSED, of posts whose thread is known, and drops; accounts: of the rows read.
 
-    marks, comments: MARKS and COMMENTS, which meet at numbered posts (`JoinMarks`). links, replies: LINKS and PARSED of
+    marks, comments: MARKS and COMMENTS, which meet at numbered posts (`JoinMarks`). steps, replies: STEPS and PARSED of
     posts that name only what they reply to (`FindThreads`). half_read: forums whose votes were not all read.
     """
 
     tables: beam.PCollection
     marks: beam.PCollection
     comments: beam.PCollection
-    links: beam.PCollection
+    steps: beam.PCollection
     replies: beam.PCollection
     half_read: beam.PCollection
     accounts: beam.PCollection

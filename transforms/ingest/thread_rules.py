@@ -31,7 +31,6 @@ class Keys(NamedTuple):
     thread_id: list[str]
     parent_id: list[str | None]
     kind: list[str]
-    source: list[str]
     created: list[int]
     accepted_id: list[str | None]
     accepted: list[bool | None]
@@ -46,14 +45,14 @@ class ThreadRules:
 
     keep_headless: posts whose question is not in the input are kept, as threads without a question. max_thread_posts:
     of a thread with more posts only the first so many stay (see `capped`); None: all. voted: forums whose votes are in
-    the input, so that a post of theirs without votes has none. flat_comments: the `source` of posts whose comments
-    stand under a question or an answer, and go with it; others reply to comments too, and stay.
+    the input, so that a post of theirs without votes has none. flat_files: the input files whose comments stand under
+    a question or an answer, and go with it; those of others reply to comments too, and stay.
     """
 
     keep_headless: bool = False
     max_thread_posts: int | None = None
     voted: tuple[str, ...] = ()
-    flat_comments: tuple[str, ...] = ()
+    flat_files: frozenset[str] = frozenset()
 
 
 def keys_of(posts: pa.Table) -> Keys:
@@ -131,14 +130,14 @@ def without_elsewhere(keys: Keys, elsewhere: Container[tuple[str, str]]) -> tupl
 
 
 def below_a_post(rows: Sequence[int], keys: Keys, flat: Collection[str]) -> tuple[list[int], list[int]]:
-    """(rows that stay, comments under a post that does not). flat: sources whose comments are nothing without it."""
+    """(rows that stay, comments under a post that does not). flat: files whose comments are nothing without it."""
     if not flat or _COMMENT not in keys.kind:
         return list(rows), []
     there = {keys.doc_id[row] for row in rows}
     kept: list[int] = []
     orphans: list[int] = []
     for row in rows:
-        is_flat = keys.kind[row] == _COMMENT and keys.source[row] in flat
+        is_flat = keys.kind[row] == _COMMENT and keys.file[row] in flat
         (orphans if is_flat and keys.parent_id[row] not in there else kept).append(row)
     return kept, orphans
 

@@ -68,7 +68,7 @@ def finish(parsed: pa.Table, rules: ThreadRules | None = None, facts: pa.Table |
     unique, duplicates = first_of_each_id(posts, keys, there)
     duplicates += given_way
     kept, orphans = (unique, []) if rules.keep_headless else with_question(unique, keys)
-    kept, more_orphans = below_a_post(kept, keys, rules.flat_comments)
+    kept, more_orphans = below_a_post(kept, keys, rules.flat_files)
     withdrawn = {drop.record_id for drop in drops if drop.reason in WITHDRAWN}
     drops = [replace(drop, record_id=None) if drop.reason is Reason.REMOVED_ON_REQUEST else drop for drop in drops]
     kept, looping = without_cycles(kept, keys)

@@ -90,6 +90,10 @@ def _cast(column: pa.ChunkedArray | pa.Array, known: pa.Field) -> pa.ChunkedArra
         raise ValueError(
             f"column {known.name!r} of documents must have a value in every row; {column.null_count} lack it"
         )
+    is_number = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+    if is_number and (pa.types.is_timestamp(known.type) or pa.types.is_string(known.type)):
+        # Arrow would take 1600000000 for milliseconds, and numbers for their digits
+        raise ValueError(f"column {known.name!r} of documents must be {known.type}, not {column.type}; convert it")
     try:
         return column.cast(known.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:

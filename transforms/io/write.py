@@ -45,6 +45,7 @@ class WriteShards(beam.PTransform):
 
     schema: of the file; rows may have more columns. id_column: the column whose values, in order, name the rows.
     beside: the dataset that these rows describe, row for row: raises ValueError when rows or ids are others than there.
+    Raises ValueError as well when two shards have one path, since one of them would be lost.
     """
 
     def __init__(
@@ -54,4 +55,23 @@ class WriteShards(beam.PTransform):
         self._arguments = build, schema, id_column, beside
 
     def expand(self, shards_of_rows: beam.PCollection) -> beam.PCollection:
-        return shards_of_rows | beam.Map(write, *self._arguments)
+        written = shards_of_rows | beam.Map(write, *self._arguments)
+        _ = (
+            written
+            | "OnePath" >> beam.Map(_counted)
+            | "Times" >> beam.CombinePerKey(sum)  # group: how often a path was written, once
+            | "Once" >> beam.MapTuple(_check_once)
+        )
+        return written
+
+
+def _counted(file: ShardFile) -> tuple[str, int]:
+    return file.path, 1
+
+
+def _check_once(path: str, times: int) -> None:
+    if times > 1:
+        raise ValueError(
+            f"{times} shards are called {path}, and each was written over the other; give every shard a number of its "
+            "own, as in document_shard(table, number, num_shards)"
+        )

@@ -195,6 +195,8 @@ def _look(item: Input, place: str, name: str, limits: Limits, mapping: RowMappin
 
 def _described(item: Input, found: Found) -> Sequence[InputFile]:
     source = item.is_of or _recognised(found)
+    if found.head.startswith(archives.MAGIC) and found.packed:
+        raise ValueError(f"{shown.name(found.place)} is a .7z archive that was packed once more; unpack it once")
     if found.head.startswith(archives.MAGIC) and not source.check_member:
         of = ", ".join(known.name for known in SOURCES.values() if known.check_member)
         raise ValueError(f"{shown.name(found.place)} is a .7z archive, which is read for {of} only, not {source.name}")

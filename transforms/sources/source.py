@@ -74,11 +74,6 @@ class InputFile:
         return self.problem is None or self.problem[0] is Reason.DOCTYPE
 
     @property
-    def posts_source(self) -> str:
-        """The `source` of its posts: a mapping names the set that it is for."""
-        return self.mapping.source if self.mapping else self.source
-
-    @property
     def forum(self) -> str:
         """What stands before a colon and a number in the ids of numbered posts."""
         return f"{self.source}:{self.site or ''}"

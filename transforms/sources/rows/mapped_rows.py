@@ -2,7 +2,8 @@
 
 Ids come from the content, or are a hash of it where there is none; never from a path or a line number, which change
 when a corpus is cut into other files. An answer's id stands below its question's (`quora:site:12/3`) and a comment's
-below its post's (`quora:site:12/3/c7`), so that they never collide; replies and what they reply to share their ids.
+below its post's (`quora:site:12/3/comment/7`), so that the three do not collide; replies and what they reply to share
+their ids.
 """
 
 from __future__ import annotations
@@ -69,7 +70,7 @@ class _Stand(NamedTuple):
 
     @staticmethod
     def comment(question: str, post: str) -> _Stand:
-        return _Stand(PostKind.COMMENT, question, post, f"{post}/c")
+        return _Stand(PostKind.COMMENT, question, post, f"{post}/comment/")
 
 
 def describe(found: Found, source: str, problem: Problem | None) -> InputFile:
@@ -90,9 +91,20 @@ def to_posts(row: Row, offset: int, how: Reading, mapping: RowMapping) -> Iterat
     try:
         fields, stand = _one(row, set_of)
     except UnusableError as error:
-        yield Drop(how.file, offset, None, error.reason, str(error))
+        own, parent = _ids_of(row, set_of, mapping.reply) if mapping.reply else (None, None)
+        yield Drop(how.file, offset, own, error.reason, str(error), parent_id=parent)
     else:
         yield _post(row, offset, set_of, fields, stand)
+
+
+def _ids_of(row: Row, rows: _Set, reply: ReplyFields) -> tuple[str | None, str | None]:
+    """(id, parent) of a row that is no post: what replies to it still finds its thread."""
+    prefix = rows.prefix(row)
+    try:
+        above = id_of(value_at(row, reply.parent), "parent")
+    except UnusableError:
+        above = None
+    return _given_id(row, reply, prefix), f"{prefix}{above}" if above and above not in reply.no_parent else None
 
 
 class _Set(NamedTuple):
@@ -181,7 +193,8 @@ def _fields_of(row: Row, mapping: RowMapping) -> _Fields:
         fields = (mapping.question, mapping.answer, mapping.comment, mapping.reply)
         found = next((one for one, values in zip(fields, kinds, strict=True) if one and value in values), None)
     if found is None:
-        kinds_of_posts = "a question nor a reply" if mapping.reply else "a question nor an answer"
+        others = "an answer nor a comment" if mapping.comment else "an answer" if mapping.answer else "a reply"
+        kinds_of_posts = f"a question nor {others}"
         raise UnusableError(Reason.NOT_A_POST, f"{where} names neither {kinds_of_posts}")
     return found
 

@@ -141,8 +141,13 @@ class RowMapping:
             raise ValueError("reply: want `parent`, which names what it replies to, and `id`, by which others name it")
         if self.question and self.question.id is None and not self.nested:
             raise ValueError("question: `id` is needed, since answers name it")
+        if self.reply and isinstance(self.reply.parent, Constant):
+            raise ValueError("reply: `parent` is a path in the row, since each replies to something of its own")
         if self.kind and (self.document or self.nested):
             raise ValueError("kind: only rows that are one post each have one")
+        for name in ("answer", "comment", "reply") if self.kind else ():
+            if bool(getattr(self.kind, name)) != bool(getattr(self, name)):
+                raise ValueError(f"kind: `{name}` names values if, and only if, there is a section `{name}`")
         self._check_comments()
 
     def _check_comments(self) -> None:

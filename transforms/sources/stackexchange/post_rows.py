@@ -29,8 +29,7 @@ _MALFORMED_TAGS = "malformed-tags"  # a note: tags are written in neither way of
 
 _BETWEEN_TAGS = re.compile(r"[<>|]+")
 _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
-_CLOCK = re.compile(r"T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])\.([0-9]{3})", re.ASCII)
-_DATE_CHARS = 10
+_CLOCK = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])\.([0-9]{3})", re.ASCII)
 _LONG = 100  # characters: no tag or licence is so long, and what is is not remembered
 
 _QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
@@ -185,11 +184,11 @@ def _time(row: Mapping[str, str], attribute: str, name: str) -> int | None:
 
 def _plain_time(value: str) -> int | None:
     """Milliseconds since 1970 of a time as dumps write all of theirs, None for another: a day's midnight is known."""
-    clock = _CLOCK.fullmatch(value, _DATE_CHARS)
-    midnight = _midnight(value[:_DATE_CHARS]) if clock else None
+    clock = _CLOCK.fullmatch(value)
+    midnight = _midnight(clock[1]) if clock else None
     if clock is None or midnight is None:
         return None
-    hours, minutes, seconds, milliseconds = clock.groups()
+    _, hours, minutes, seconds, milliseconds = clock.groups()
     return midnight + (int(hours) * 3600 + int(minutes) * 60 + int(seconds)) * 1000 + int(milliseconds)
 
 
