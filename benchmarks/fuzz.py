@@ -29,11 +29,11 @@ import ftfy
 from benchmarks.generate import ROOT, read_rows, source_files
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Drop
+from transforms.sources.mapping import RowMapping
 from transforms.sources.marks import Marks
 from transforms.sources.records import FILE_REASONS, Record, to_table
 from transforms.sources.reddit import posts as reddit
 from transforms.sources.rows import jsonl
-from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.source import Holds, Reading
 from transforms.sources.stackexchange import post_rows, vote_rows
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row

@@ -19,10 +19,10 @@ from transforms.datasets.fates import Drop
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import load_manifest
 from transforms.sources.inputs import Input
+from transforms.sources.mapping import RowMapping
 from transforms.sources.records import Record
 from transforms.sources.rows.jsonl import read_rows
 from transforms.sources.rows.mapped_rows import to_posts
-from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.source import Reading
 
 NESTED = """

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Drop, Reason
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.rows.jsonl import read_rows
 from transforms.sources.rows.mapped_rows import to_posts
-from transforms.sources.rows.mapping import RowMapping, plain_documents
 from transforms.sources.source import Reading
 
 EXAMPLES = Path(__file__).parents[1] / "examples" / "mappings"

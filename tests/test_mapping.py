@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from transforms.datasets import strict_yaml
-from transforms.sources.rows.mapping import RowMapping
+from transforms.sources.mapping import RowMapping
 
 
 @pytest.mark.parametrize(

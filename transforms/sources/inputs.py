@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from transforms.datasets import places, shown, strict_yaml
 from transforms.sources.kinds import SOURCES
-from transforms.sources.rows.mapping import RowMapping
+from transforms.sources.mapping import RowMapping
 from transforms.sources.source import PACKED, Found, InputFile, Source
 from transforms.sources.streams import archives
 from transforms.sources.streams.pieces import read_chunk

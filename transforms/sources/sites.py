@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-from transforms.sources.rows.mapping import SITE
+from transforms.sources.mapping import SITE
 
 _LABEL = "[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")

@@ -15,9 +15,9 @@ from typing import IO
 
 from transforms.datasets import places
 from transforms.datasets.fates import Drop, Reason
+from transforms.sources.mapping import RowMapping
 from transforms.sources.marks import Marks
 from transforms.sources.records import Record
-from transforms.sources.rows.mapping import RowMapping
 from transforms.sources.streams.unpack import USUAL_LIMITS, DamageError, Limits
 
 PACKED = r"(?:\.gz|\.bz2|\.xz|\.zst)"  # ends the names of packed files

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 from typing import IO
 
 from transforms.datasets.fates import Drop
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.rows import json_rows
 from transforms.sources.rows.mapped_rows import describe, to_posts
-from transforms.sources.rows.mapping import RowMapping, plain_documents
 from transforms.sources.source import PACKED, Found, InputFile, Reading, Source
 
 NAME = "jsonl"

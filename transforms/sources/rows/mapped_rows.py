@@ -19,9 +19,7 @@ from transforms.datasets.ids import canonical_json
 from transforms.datasets.schema import PostKind
 from transforms.sources.dates import ODD_DATE, is_odd
 from transforms.sources.fields import Notes, UnusableError
-from transforms.sources.records import Record
-from transforms.sources.rows.json_rows import Row
-from transforms.sources.rows.mapping import (
+from transforms.sources.mapping import (
     SITE,
     AnswerFields,
     CommentFields,
@@ -32,6 +30,8 @@ from transforms.sources.rows.mapping import (
     Where,
     plain_documents,
 )
+from transforms.sources.records import Record
+from transforms.sources.rows.json_rows import Row
 from transforms.sources.rows.row_values import (
     Unreadable,
     body_of,

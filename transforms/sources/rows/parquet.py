@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from transforms.datasets import places
 from transforms.datasets.fates import Drop, Reason
+from transforms.sources.mapping import RowMapping, plain_documents
 from transforms.sources.records import Record
 from transforms.sources.rows.mapped_rows import describe, to_posts
-from transforms.sources.rows.mapping import RowMapping, plain_documents
 from transforms.sources.rows.row_values import Unreadable
 from transforms.sources.source import Found, InputFile, Reading, Source
 from transforms.sources.streams.unpack import NO_LIMITS, DamageError, Limits

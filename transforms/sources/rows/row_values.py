@@ -14,7 +14,7 @@ from decimal import Decimal
 
 from transforms.datasets.fates import Reason
 from transforms.sources.fields import UnusableError
-from transforms.sources.rows.mapping import TIMES, Constant, Where
+from transforms.sources.mapping import TIMES, Constant, Where
 from transforms.text.clean import repair, without_surrogates
 from transforms.text.markup import to_markdown
 
