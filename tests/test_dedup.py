@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import apache_beam as beam
 import pyarrow as pa
 import pytest
 
@@ -17,7 +18,7 @@ from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
 from transforms.datasets.names import shard_name
 from transforms.io.read import ReadShards
-from transforms.io.shard import Shard
+from transforms.io.shard import Shard, document_shard
 from transforms.io.write import WriteShards
 from transforms.layers import dedup
 from transforms.layers.dedup import Deduplicate, Search
@@ -217,3 +218,14 @@ def test_recall_follows_the_curve(tmp_path: Path) -> None:
         met = sum(1 for name, row in found.items() if name.startswith(kind) and not row["keep"])
         assert abs(met - mean) < 4 * (300 * 0.25) ** 0.5, f"{kind}: {met} of 300 pairs, expected {mean:.0f}"
     assert {row["cluster_size"] for row in found.values()} <= {1, 2}
+
+
+def test_shards_that_are_missing_or_come_twice_are_told(tmp_path: Path) -> None:
+    shards = [document_shard(pa.table({"doc_id": [f"d{n}"], "text": [text(n)]}), n, 3) for n in range(3)]
+    for number, given in enumerate((shards[:2], [shards[0], shards[1], shards[1]])):
+        search = Search(MinHashSpec(), str(tmp_path / str(number)), 3, 3)
+        with (
+            pytest.raises(Exception, match=r"were as many given, each once\?|is missing, and another came twice"),
+            beam_pipeline() as p,
+        ):
+            _ = p | beam.Create(given) | Deduplicate(search)

@@ -124,7 +124,9 @@ def test_the_loss_of_everything_is_told_where_it_is_known_what_comes(
     tmp_path: Path, runner_changes: Callable[..., None]
 ) -> None:
     runner_changes(lose_all, lose_all)
-    with pytest.raises(ValueError, match="5 tables should have come in, and 0 rows in 0 tables came in, and 0 files"):
+    with pytest.raises(
+        ValueError, match=r"5 tables should have come in \(.*\), and 0 rows in 0 tables came in, and 0 files"
+    ):
         regrouped(tmp_path, TABLES)
 
 

@@ -186,7 +186,13 @@ def find_clusters(bucket_edges: Iterable[int], search: Search) -> Iterator[int]:
 def _gather_edges(bucket_edges: list[int], search: Search) -> Nodes:
     if len(bucket_edges) != search.num_buckets:
         raise ValueError(f"{len(bucket_edges)} of {search.num_buckets} buckets were searched; please report it")
-    sizes = [places.size(places.join(search.scratch, name)) // 16 for name in search.edge_files]
+    try:
+        sizes = [places.size(places.join(search.scratch, name)) // 16 for name in search.edge_files]
+    except FileNotFoundError as error:
+        raise ValueError(
+            f"one of the {search.num_shards} shards that near-duplicates are searched in is missing, and another came "
+            "twice: give every shard a number of its own"
+        ) from error
     if sum(sizes) > search.max_edges:
         spec = search.spec
         raise ValueError(

@@ -149,7 +149,7 @@ class _Wanted:
         rows = sum(number for _, number in found)
         what = f"{sum(came_in)} rows in {len(came_in)} tables came in"
         if self.tables is not None and len(came_in) != self.tables:
-            what = f"{self.tables} tables should have come in, and {what}"
+            what = f"{self.tables} tables should have come in (were as many given, each once?), and {what}"
         elif rows == sum(came_in):
             return tuple(sorted(name for name, _ in found))
         raise ValueError(
