@@ -21,13 +21,6 @@ NAME = "jsonl"
 _PLAIN: RowMapping = plain_documents(NAME)
 
 
-# Also what Reddit's dumps are called: RC_2023-03.zst, askscience_comments.zst, RS_2012-06.
-_NAMES = re.compile(
-    rf".*\.(?:jsonl|ndjson|json){PACKED}?|.*(?<!\.tar|\.xml|\.csv|\.tsv)\.zst|R[CS]_\d{{4}}-\d{{2}}(?:-\d{{2}})?{PACKED}?",
-    re.IGNORECASE,
-)
-
-
 def read_rows(stream: IO[bytes], start: int, end: int | None, how: Reading) -> Iterator[Record | Drop]:
     """The posts of the rows whose line begins in [start, end), in order, as Records and Drops. Blank lines are none."""
     mapping = how.mapping or _PLAIN
@@ -50,7 +43,12 @@ SOURCE = Source(
     name=NAME,
     says="JSONL",
     recognise=_recognise,
-    names=_NAMES,
+    # Also what Reddit's dumps are called: RC_2023-03.zst, askscience_comments.zst, RS_2012-06.
+    names=re.compile(
+        rf".*\.(?:jsonl|ndjson|json){PACKED}?|.*(?<!\.tar|\.xml|\.csv|\.tsv)\.zst"
+        rf"|R[CS]_\d{{4}}-\d{{2}}(?:-\d{{2}})?{PACKED}?",
+        re.IGNORECASE,
+    ),
     describe=_describe,
     read=read_rows,
     mapped=True,
