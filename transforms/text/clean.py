@@ -121,6 +121,9 @@ _FILLERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 def is_blank(text: str) -> bool:
     """Whether nobody can see anything of a text: separators, controls and format characters alone (Unicode's categories
     Z and C, of which U+200B is one), or fillers."""
+    begins = text[:1]
+    if begins.isascii() and begins.isalnum():  # nearly all do
+        return False
     return all(unicodedata.category(character)[0] in "ZC" or character in _FILLERS for character in text)
 
 

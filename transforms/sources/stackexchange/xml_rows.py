@@ -30,7 +30,7 @@ _REFERENCE = re.compile(r"&(?:#x([0-9A-Fa-f]{1,8});|#([0-9]{1,8});|(\w+);)?")
 # In plain rows these stand for the end of a row and for &quot; until the rows are cut at their quotes. XML allows
 # neither, so no row holds them by itself.
 _ROW_END, _QUOTE = b"\x02", b"\x01"
-_QUOTE_MARK = _QUOTE.decode()
+_QUOTE_MARK, _ROW_END_MARK = _QUOTE.decode(), _ROW_END.decode()
 # The references that dumps are made of.
 _PLAIN_REFERENCES = {
     b"&lt;": b"<",
@@ -63,31 +63,33 @@ def read_plain(rows: Sequence[bytes]) -> list[dict[str, str] | None]:
     """
     rows = [row.rstrip(b" \r\n\t") for row in rows]
     block = _ROW_END.join(rows)
-    if len(block) > _MOST_BYTES or not _is_plain(block, len(rows) - 1):
+    plain = _unescaped(block, len(rows) - 1) if len(block) <= _MOST_BYTES else None
+    if plain is None:
         if len(rows) < 2:
             return [None] * len(rows)
         half = len(rows) // 2
         return read_plain(rows[:half]) + read_plain(rows[half:])
-    unescaped, odd = _unescape_plain(block) if b"&" in block else (block, ())
-    cut = map(_cut, unescaped.decode().split(_ROW_END.decode()))
+    unescaped, odd = plain
+    cut = map(_cut, unescaped.split(_ROW_END_MARK))
     # What the row ends in must stand there by itself: a reference would be no markup.
-    found = [plain if raw.endswith(b"/>") else None for raw, plain in zip(rows, cut, strict=True)]
-    for row in odd:
-        found[row] = None
+    found = [row if raw.endswith(b"/>") else None for raw, row in zip(rows, cut, strict=True)]
+    for number in odd:
+        found[number] = None
     return found
 
 
-def _is_plain(block: bytes, num_controls: int) -> bool:
-    """UTF-8 of characters that XML allows, with no white space but blanks (in values, other becomes blanks)."""
+def _unescaped(block: bytes, num_controls: int) -> tuple[str, Sequence[int]] | None:
+    """What `_unescape_plain` gives, as text. None where it is not UTF-8 of characters that XML allows, with no white
+    space but blanks (in values, other becomes blanks)."""
     if np.count_nonzero(np.frombuffer(block, np.uint8) < 0x20) != num_controls:
-        return False
-    if block.isascii():
-        return True
+        return None
+    if _NONCHARACTERS[0][:1] in block and any(character in block for character in _NONCHARACTERS):
+        return None
+    unescaped, odd = _unescape_plain(block) if b"&" in block else (block, ())
     try:
-        block.decode()
+        return unescaped.decode(), odd
     except UnicodeDecodeError:
-        return False
-    return not (_NONCHARACTERS[0][:1] in block and any(character in block for character in _NONCHARACTERS))
+        return None
 
 
 def _unescape_plain(block: bytes) -> tuple[bytes, Sequence[int]]:
