@@ -154,11 +154,11 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
     names = [file.name for file in files]
     try:
         accounts.check_dumps(account, files)
-        accounts.check_mappings(account, files, settings.max_drop_rate)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     try:
         accounts.check(account, names, settings.max_drop_rate, settings.allow_damaged)
+        accounts.check_mappings(account, files, settings.max_drop_rate)
     except ValueError as error:
         refused = RefusedError(str(error))
         if any(account.of_file(name).kept for name in names):
