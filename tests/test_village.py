@@ -99,6 +99,13 @@ def test_a_remove_list_knows_its_addresses_and_its_authors(tmp_path: Path) -> No
     ingest(tmp_path / "out", place, remove_list=str(asked))
     found = {post["doc_id"].rpartition(":")[2]: post["thread_id"] for post in laws.all_rows(tmp_path / "out")}
     assert found == dict.fromkeys("1235", "village:village.example:1")  # what replied to it still finds its thread
+    asked.write_text("4\n")  # which has no words, either
+    wordless = write(tmp_path / "more" / "village-2020.jsonl", [*ITEMS[:3], item(4, 2, words=" "), ITEMS[4]])
+    ingest(tmp_path / "out1", wordless, remove_list=str(asked))
+    assert {post["doc_id"].rpartition(":")[2] for post in laws.all_rows(tmp_path / "out1")} == set("1235")
+    assert [(drop["reason"], drop["record_id"]) for drop in rejects(tmp_path / "out1")] == [
+        ("removed-on-request", None)
+    ]
     asked.write_text("author:user2\n")
     ingest(tmp_path / "out2", place, remove_list=str(asked))
     assert {post["doc_id"].rpartition(":")[2] for post in laws.all_rows(tmp_path / "out2")} == {"1", "3", "4"}

@@ -195,7 +195,9 @@ def _read_tables(piece: FileRange, spec: ParseSpec, account: Account) -> Iterato
         account.merge(account_of(piece.cached))
         yield from read_part(piece.cached, spec.num_buckets)
         return
-    parsed = _counted(keep_out(_read_range(piece, spec), file.name, spec.remove), file.name, account)
+    parsed = _counted(
+        keep_out(_read_range(piece, spec), file.name, spec.remove, file.holds is Holds.REPLIES), file.name, account
+    )
     tables = _batched(parsed, file.name, spec.num_buckets, spec.batch_chars)
     if spec.parse_cache:
         tables = spec.parse_cache.keep(tables, file, piece.start, piece.end, account)

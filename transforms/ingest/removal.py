@@ -125,11 +125,13 @@ def parse(lines: Iterable[str]) -> RemoveList:
     return RemoveList(b"".join(known), b"".join(number_of[h].to_bytes(4, "big") for h in known), len(entries))
 
 
-def keep_out(parsed: Iterable[Record | Drop], file: str, remove: RemoveList) -> Iterator[Record | Drop]:
+def keep_out(
+    parsed: Iterable[Record | Drop], file: str, remove: RemoveList, by_parents: bool = False
+) -> Iterator[Record | Drop]:
     """What was parsed, with the posts that the list names as drops.
 
     Their ids stay with them until threads are joined, so that answers are counted as those of a removed question; they
-    are not written.
+    are not written. by_parents: threads are found by what posts reply to, so that every id stays until then.
     """
     if not remove.num_entries:
         yield from parsed
@@ -138,7 +140,7 @@ def keep_out(parsed: Iterable[Record | Drop], file: str, remove: RemoveList) -> 
         number = remove.names(item)
         if number is None:
             yield item
-        elif isinstance(item, Record) or item.reason in WITHDRAWN:
+        elif isinstance(item, Record) or item.reason in WITHDRAWN or by_parents:
             post_id = item.doc_id if isinstance(item, Record) else item.record_id
             yield Drop(file, item.offset, post_id, Reason.REMOVED_ON_REQUEST, _DETAIL, number, item.parent_id)
         else:
