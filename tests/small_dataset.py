@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
+import pytest
 
 from transforms.datasets import places, shards
 from transforms.datasets.building import Build
@@ -95,3 +97,18 @@ def with_content(folder: Path, path: str, data: bytes) -> None:
         for file in manifest.files
     ]
     (folder / MANIFEST).write_bytes(replace(manifest, files=tuple(files)).to_json())
+
+
+def switched_off_after(number: int, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ends a build after so many shards; gives the paths of those that were written."""
+    written: list[str] = []
+    write_shard = shards.write_shard
+
+    def failing(build: Build, path: str, *rest: Any, **more: Any) -> ShardFile:
+        if len(written) == number:
+            raise OSError("the machine was switched off")
+        written.append(path)
+        return write_shard(build, path, *rest, **more)
+
+    monkeypatch.setattr(shards, "write_shard", failing)
+    return written

@@ -15,14 +15,13 @@ from pipelines import curriculum
 from pipelines.local.options import beam_pipeline
 from tests.forum import Row, post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
-from tests.small_dataset import dataset_of, read_file
+from tests.small_dataset import dataset_of, read_file, switched_off_after
 from transforms.curriculum.mix import Recipe, Stage
 from transforms.curriculum.pieces import CutPieces, cut_shard
 from transforms.curriculum.positions import Pieces
-from transforms.datasets import shards, strict_yaml
-from transforms.datasets.building import Build
+from transforms.datasets import strict_yaml
 from transforms.datasets.ids import keyed_hash
-from transforms.datasets.manifest import DatasetSpec, Manifest, ShardFile, load_manifest
+from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import tokens_schema
 from transforms.io.shard import Shard
@@ -207,16 +206,7 @@ def test_an_interrupted_build_is_finished(
 ) -> None:
     folder, _ = pool
     build(folder, "curriculum")
-    written: list[str] = []
-    write_shard = shards.write_shard
-
-    def failing(build: Build, path: str, *rest: Any, **more: Any) -> ShardFile:
-        if len(written) == 3:
-            raise OSError("the machine was switched off")
-        written.append(path)
-        return write_shard(build, path, *rest, **more)
-
-    monkeypatch.setattr(shards, "write_shard", failing)
+    written = switched_off_after(3, monkeypatch)
     with pytest.raises(Exception, match="switched off"):
         build(folder, "interrupted")
     with pytest.raises(ValueError, match="its build did not finish"):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipelines.local.options import beam_pipeline
 from transforms.datasets.fates import Drop, Reason
 from transforms.ingest import find_threads
-from transforms.ingest.find_threads import FindThreads, ThreadSearch, answers, first_steps, questions, steps_table
+from transforms.ingest.find_threads import FindThreads, ThreadSearch, ask_above, first_steps, step_up, steps_table
 from transforms.sources.records import PARSED, Record, to_table
 
 Tree = dict[str, str | None]
@@ -34,7 +34,7 @@ def asked_upwards(steps: list[tuple[str, str | None]], rounds: int) -> tuple[dic
     """(the thread of each post, the posts without one), by the rounds of one bucket."""
     going, found = first_steps(links(steps)), []
     for _ in range(rounds):
-        going, done = answers(questions(going, 1), going, 1)
+        going, done = step_up(ask_above(going, 1), going, 1)
         found.append(done)
     whole = pa.concat_tables([*found, going]).to_pylist()
     assert len({row["post"] for row in whole}) == len(whole)
@@ -76,7 +76,7 @@ def test_whoever_is_done_and_not_asked_takes_no_further_part() -> None:
     going = first_steps(links(steps))
     taking_part = []
     for _ in range(4):
-        going, _ = answers(questions(going, 1), going, 1)
+        going, _ = step_up(ask_above(going, 1), going, 1)
         taking_part.append(going.num_rows)
     assert taking_part == [53, 4, 0, 0]
 

@@ -248,12 +248,14 @@ def test_a_site_that_is_a_path_to_nothing_is_noted() -> None:
 def test_a_row_of_no_kind_and_a_comment_named_like_an_answer(tmp_path: Path) -> None:
     """What replies to the one still finds its thread, and the other is no duplicate."""
     text = f"{REPLIES}kind: {{path: k, question: [q], reply: [r]}}\n"
-    rows = [{"k": "q", "i": 1, "a": "q"}, {"k": "z", "i": 2, "p": 1}, {"k": "r", "i": 3, "p": 2, "a": "c"}]
+    text = text.replace("parent: p", "parent: p, no_parent: ['0']")
+    rows = [{"k": "q", "i": 1, "p": 0, "a": "q"}, {"k": "z", "i": 2, "p": 1}, {"k": "r", "i": 3, "p": 2, "a": "c"},
+            {"k": "r", "i": 4, "p": 0, "a": "to nothing"}]  # fmt: skip
     found, drops = ingest(tmp_path, text, rows)
     assert {name: (post["thread_id"], post["kind"]) for name, post in found.items()} == {
         "1": ("s:x:1", "question"), "3": ("s:x:1", "comment")
     }  # fmt: skip
-    assert drops == {"2": "not-a-post"}
+    assert drops == {"2": "not-a-post", "4": "missing-field"}
     answers = [{"i": "c7", "t": "a"}, {"i": "comment/7", "t": "b"}]
     ids = [row[0] for row in read(NESTED, {"i": 1, "t": "q", "answers": answers, "comments": [{"i": 7, "t": "c"}]})]
     assert ids[:3] == ["1", "1/comment/7", "1/c7"]

@@ -1,19 +1,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from pipelines import pairs, tokenize
 from tests.forum import post, write_documents, write_layers
 from tests.laws import assert_idempotent, assert_same_bytes, assert_sound
-from tests.small_dataset import read_file
+from tests.small_dataset import read_file, switched_off_after
 from tests.small_tokenizer import small_encoder, write_small_tokenizer
-from transforms.datasets import shards, strict_yaml
+from transforms.datasets import strict_yaml
 from transforms.datasets.align import check_aligned
-from transforms.datasets.building import Build
-from transforms.datasets.manifest import ShardFile, load_manifest
+from transforms.datasets.manifest import load_manifest
 from transforms.datasets.texts import full_text
 from transforms.pairs.rule import PairRule
 
@@ -100,26 +98,12 @@ def test_an_interrupted_build_makes_what_is_missing(forum: Path, monkeypatch: py
         return tokenize.run(documents if step == "tokens" else str(forum / "given"), tokenizer, str(forum / name))
 
     build("whole")
-    written: list[str] = []
-    write_shard = shards.write_shard
-
-    def failing(build: Build, path: str, *rest: Any, **more: Any) -> ShardFile:
-        if len(written) == 3:
-            raise OSError("the machine was switched off")
-        written.append(path)
-        return write_shard(build, path, *rest, **more)
-
-    monkeypatch.setattr(shards, "write_shard", failing)
+    written = switched_off_after(3, monkeypatch)
     with pytest.raises(Exception, match="switched off"):
         build("cut")
     finished: list[str] = list(written)
-    done: list[str] = []
-
-    def counting(build: Build, path: str, *rest: Any) -> ShardFile:
-        done.append(path)
-        return write_shard(build, path, *rest)
-
-    monkeypatch.setattr(shards, "write_shard", counting)
+    monkeypatch.undo()
+    done = switched_off_after(1000, monkeypatch)  # never
     build("cut")
     assert sorted([*done, *finished]) == sorted(file.path for file in load_manifest(str(forum / "whole")).data_files)
     assert_same_bytes(forum / "whole", forum / "cut")

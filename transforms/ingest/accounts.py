@@ -169,17 +169,16 @@ def check_mappings(account: Account, files: Sequence[InputFile], max_drop_rate: 
 
     A bound of 1 takes sets of questions alone.
     """
-    read_by: dict[str, list[InputFile]] = {}
+    read_by: dict[tuple[str, str], list[InputFile]] = {}
     for file in files:
-        if file.mapping and file.mapping.names_answers:
-            read_by.setdefault(canonical_json(file.mapping.identity()), []).append(file)
-    for of_mapping in read_by.values():
+        if file.mapping and (looked_for := file.mapping.names_answers):
+            read_by.setdefault((canonical_json(file.mapping.identity()), looked_for), []).append(file)
+    for (_, looked_for), of_mapping in read_by.items():
         entries = [account.of_file(file.name) for file in of_mapping]
-        looked_for = of_mapping[0].mapping and of_mapping[0].mapping.names_answers
         if max_drop_rate < 1 and any(entry.kept for entry in entries) and not any(entry.replies for entry in entries):
             raise ValueError(
-                f"no row of {of_mapping[0].told} is an answer, as its mapping reads it: it looks for "
-                f"{looked_for}. Is that misspelt? Questions alone are taken with --max-drop-rate 1"
+                f"no row of {of_mapping[0].told} is an answer, as its mapping reads it: it looks for {looked_for}. Is "
+                "that misspelt? Questions alone are taken with --max-drop-rate 1"
             )
 
 

@@ -7,7 +7,7 @@ worker holds a bucket of ids and no dictionary of all posts; a post that knows i
 be asked again, and takes no further part. Texts wait in scratch space until the thread is known.
 
     replies ── by post ───────────────────────────────────────────┐
-    links ── each post once ── ask the one above ── … ── threads ──┴── posts by thread
+    steps ── each post once ── ask the one above ── … ── threads ──┴── posts by thread
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import bucket_of
 from transforms.datasets.schema import PostKind
 from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside
-from transforms.sources.records import PARSED, buckets_of, to_table
+from transforms.sources.records import PARSED, buckets_of, drops_table
 
 # A step up. found: `above` is the thread; else a post that it replies to, directly or not.
 _LINKS = pa.schema([("post", pa.string()), ("above", pa.string()), ("found", pa.bool_()), ("bucket", pa.int32())])
@@ -102,15 +102,15 @@ def _first_of_each(rows: pa.Table, keys: Sequence[tuple[str, str]]) -> pa.Table:
     return rows.filter(is_first)
 
 
-def questions(links: pa.Table, num_buckets: int) -> pa.Table:
+def ask_above(links: pa.Table, num_buckets: int) -> pa.Table:
     """LINKS of the posts that have not found their thread, each in the bucket of whom it asks."""
     asking = links.filter(pc.invert(links.column("found")))
     bucket = _buckets(asking.column("above"), num_buckets)
     return asking.set_column(_LINKS.get_field_index("bucket"), "bucket", bucket)
 
 
-def answers(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Table, pa.Table]:
-    """(_LINKS that take part in the next round, _LINKS that are done) of one bucket.
+def step_up(asking: pa.Table, asked: pa.Table, num_buckets: int) -> tuple[pa.Table, pa.Table]:
+    """(LINKS that take part in the next round, LINKS that are done) of one bucket.
 
     asking: posts that ask for one of this bucket; asked: the posts of the bucket. A post that is not there is the top
     of a thread that the input lacks.
@@ -146,10 +146,7 @@ def with_threads(posts: pa.Table, threads: pa.Table, num_buckets: int) -> pa.Tab
     }
     for name, column in known.items():
         posts = posts.set_column(PARSED.get_field_index(name), name, column)
-    drops = [*others, *lost]
-    files = sorted({drop.file for drop in drops})
-    of_files = (to_table(file, [], [drop for drop in drops if drop.file == file], num_buckets) for file in files)
-    return pa.concat_tables([posts.cast(PARSED), *of_files])
+    return pa.concat_tables([posts.cast(PARSED), drops_table([*others, *lost], num_buckets)])
 
 
 def _replies_as_decided(posts: pa.Table) -> pa.ChunkedArray:
@@ -177,7 +174,7 @@ class _AnswerFn(beam.DoFn):
 
     def process(self, buckets: tuple[Bucket, Bucket]) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         asking, asked = (bucket.read(_LINKS) for bucket in buckets)
-        go_on, done = answers(asking, asked, self._num_buckets)
+        go_on, done = step_up(asking, asked, self._num_buckets)
         yield go_on
         yield beam.pvalue.TaggedOutput(_FOUND, done)
 
@@ -205,7 +202,7 @@ class FindThreads(beam.PTransform):
         going = steps | "ByPost" >> Regroup(self._scratch, number, spill) | "FirstSteps" >> beam.Map(_first_steps)
         threads = []
         for turn in range(1, _ROUNDS + 1):
-            asking = going | f"Ask{turn}" >> beam.Map(questions, number)
+            asking = going | f"Ask{turn}" >> beam.Map(ask_above, number)
             round_ = (
                 (asking, going)
                 | f"Meet{turn}" >> RegroupBeside(self._scratch, number, spill)

@@ -37,7 +37,7 @@ from transforms.sources.marks import (
     UP,
     kind_name,
 )
-from transforms.sources.records import PARSED, to_table
+from transforms.sources.records import PARSED, drops_table
 
 # Comments on their way to their post.
 COMMENTS = PARSED.append(pa.field("key", pa.int64()))
@@ -220,11 +220,7 @@ def _with_thread(comments: pa.Table, posts: _Posts, spec: JoinSpec) -> pa.Table:
     drops = [
         Drop(row["file"], row["offset"], row["doc_id"], Reason.ORPHAN, "its post is not in the input") for row in lost
     ]
-    by_file = [
-        to_table(file, [], [drop for drop in drops if drop.file == file], spec.num_buckets)
-        for file in sorted({drop.file for drop in drops})
-    ]
-    return pa.concat_tables([kept.cast(PARSED), *by_file])
+    return pa.concat_tables([kept.cast(PARSED), drops_table(drops, spec.num_buckets)])
 
 
 def _count_unused(marks: _Marks, reason: Reason, spec: JoinSpec, account: Account) -> None:

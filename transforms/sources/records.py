@@ -104,21 +104,22 @@ def to_table(file: str, records: Sequence[Record], drops: Sequence[Drop], num_bu
         buckets = buckets_of(columns["thread_id"], num_buckets)
         tables.append(_parsed_table({**columns, "file": [file] * len(records), "bucket": buckets}, len(records)))
     if drops:
-        tables.append(
-            _parsed_table(
-                {
-                    "offset": [drop.offset for drop in drops],
-                    "file": [drop.file for drop in drops],
-                    "record_id": [drop.record_id for drop in drops],
-                    "parent_id": [drop.parent_id for drop in drops],
-                    "reason": [drop.reason.value for drop in drops],
-                    "detail": [drop.detail for drop in drops],
-                    "bucket": [_bucket_of_drop(drop, num_buckets) for drop in drops],
-                },
-                len(drops),
-            )
-        )
+        tables.append(drops_table(drops, num_buckets))
     return pa.concat_tables(tables) if tables else PARSED.empty_table()
+
+
+def drops_table(drops: Sequence[Drop], num_buckets: int) -> pa.Table:
+    """PARSED rows of drops, of any files."""
+    columns = {
+        "offset": [drop.offset for drop in drops],
+        "file": [drop.file for drop in drops],
+        "record_id": [drop.record_id for drop in drops],
+        "parent_id": [drop.parent_id for drop in drops],
+        "reason": [drop.reason.value for drop in drops],
+        "detail": [drop.detail for drop in drops],
+        "bucket": [_bucket_of_drop(drop, num_buckets) for drop in drops],
+    }
+    return _parsed_table(columns, len(drops))
 
 
 def buckets_of(thread_ids: Sequence[str | None], num_buckets: int) -> list[int | None]:

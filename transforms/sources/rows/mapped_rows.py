@@ -171,7 +171,10 @@ def _one(row: Row, rows: _Set) -> tuple[PostFields, _Stand]:
     if isinstance(fields, QuestionFields):
         return fields, _Stand(PostKind.QUESTION, None, None, prefix)
     if isinstance(fields, ReplyFields):
-        return fields, _Stand(None, None, f"{prefix}{_named(row, fields.parent, 'a reply', 'parent')}", prefix)
+        above = _named(row, fields.parent, "a reply", "parent")
+        if above in fields.no_parent:
+            raise UnusableError(Reason.MISSING_FIELD, "a reply that replies to nothing")
+        return fields, _Stand(None, None, f"{prefix}{above}", prefix)
     if isinstance(fields, CommentFields):
         question = f"{prefix}{_named(row, fields.question, 'a comment', 'question')}"
         answer = id_of(value_at(row, fields.answer), "answer")
