@@ -49,7 +49,7 @@ def small() -> tuple[torch.nn.Module, torch.optim.AdamW]:
 
 
 IDENTITY = {"settings": {"seed": 0, "optimizer": {"lr": 0.1}}, "data": "abc"}
-STATE = {"identity": IDENTITY, "loader": {}, "skipped": 0, "ranks": 1}
+STATE = {"identity": IDENTITY, "loader": {}, "skipped": 0, "ranks": 1, "exports": 0, "selection": {}}
 
 
 def test_weights_and_moments_come_back(tmp_path: Path) -> None:
@@ -73,6 +73,30 @@ def test_only_the_newest_are_kept(tmp_path: Path) -> None:
         checkpoint.save(tmp_path, step, model, optimizer, STATE, 2, ALONE)
     assert [path.name for path in checkpoint.complete(tmp_path)] == ["step-00000006", "step-00000008"]
     assert sorted(p.name for p in (tmp_path / checkpoint.FOLDER).iterdir()) == ["step-00000006", "step-00000008"]
+
+
+def test_what_one_of_the_newest_would_export_is_kept_as_well(tmp_path: Path) -> None:
+    """Also what the last but one would: a run goes on from it when the last is damaged."""
+    model, optimizer = small()
+    kept = []
+    for step, exports in ((1, 1), (2, 1), (3, 1), (4, 1), (5, 5), (6, 5), (7, 5)):
+        checkpoint.save(tmp_path, step, model, optimizer, {**STATE, "exports": exports}, 2, ALONE)
+        kept.append([int(path.name[-8:]) for path in checkpoint.complete(tmp_path)])
+    assert kept == [[1], [1, 2], [1, 2, 3], [1, 3, 4], [1, 4, 5], [5, 6], [5, 6, 7]]
+    (tmp_path / checkpoint.FOLDER / "step-00000007" / "state.json").write_text("{}")
+    checkpoint.save(tmp_path, 8, model, optimizer, {**STATE, "exports": 8}, 2, ALONE)
+    assert [path.name[-1] for path in checkpoint.complete(tmp_path)] == ["7", "8"], "damaged: nothing goes on from it"
+
+
+def test_weights_alone_come_back(tmp_path: Path) -> None:
+    model, optimizer = small()
+    saved = checkpoint.save(tmp_path, 5, model, optimizer, STATE, 2, ALONE)
+    wanted = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    checkpoint.load_weights(saved, model, ALONE)
+    assert all(torch.equal(tensor, wanted[name]) for name, tensor in model.state_dict().items())
 
 
 def test_a_folder_without_its_state_or_of_another_name_is_no_checkpoint(tmp_path: Path) -> None:

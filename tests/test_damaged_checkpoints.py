@@ -18,7 +18,7 @@ from transforms.datasets.checks import DamagedError
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 IDENTITY = {"settings": {"seed": 0, "lr": 1e-05}, "data": "é"}
-OWN = {"identity": IDENTITY, "loader": {"step": 1}, "skipped": 0, "ranks": 1}
+OWN = {"identity": IDENTITY, "loader": {"step": 1}, "skipped": 0, "ranks": 1, "exports": 0, "selection": {}}
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "half": lambda data: data[: len(data) // 2],
@@ -291,10 +291,10 @@ def test_another_format_is_refused_by_number(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(checkpoint_state, "FORMAT", checkpoint_state.FORMAT + 1)
     training.save(tmp_path, 6)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match=r"step-00000006/state.json is in format 3 .*reads 2.*replace=true"):
+    with pytest.raises(ValueError, match=r"step-00000006/state.json is in format 4 .*reads 3.*replace=true"):
         resume(tmp_path)
     first = '{\n "identity": {},\n "loader": {},\n "ranks": 1,\n "skipped": 0,\n "step": 6\n}\n'
     (tmp_path / checkpoint.FOLDER / "step-00000006" / STATE).write_text(first)
     for refused in (lambda: resume(tmp_path), lambda: checkpoint.refuse_another_run(tmp_path, IDENTITY)):
-        with pytest.raises(ValueError, match=r"in format 1 of checkpoints, this Agora reads 2"):
+        with pytest.raises(ValueError, match=r"in format 1 of checkpoints, this Agora reads 3"):
             refused()

@@ -23,7 +23,7 @@ from trainers.dcp_reader import METADATA, Reader, _Unpickler, read_metadata
 from trainers.parallel import Ranks
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
-OWN: dict[str, Any] = {"identity": {"seed": 0}, "loader": {}, "skipped": 0, "ranks": 1}
+OWN: dict[str, Any] = {"identity": {"seed": 0}, "loader": {}, "skipped": 0, "ranks": 1, "exports": 0, "selection": {}}
 
 
 class Evil:

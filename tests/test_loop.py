@@ -14,6 +14,7 @@ from trainers.configs import Optimizer
 from trainers.data.rows import GlobalBatch
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
+from trainers.selection import Selection
 
 ALONE = Ranks(0, 1, torch.device("cpu"), None)
 
@@ -77,8 +78,15 @@ class Nothing:
 def test_skipped_steps_count_on_after_a_resume(tmp_path: Path) -> None:
     """Else a run that is interrupted often enough would skip as many as it likes."""
     model, optimizer = small()
-    state = {"identity": {"seed": 0}, "loader": {"step": 5}, "skipped": 2, "ranks": 1}
+    selection = Selection(9, keeps_best=True, patience=0)
+    state = {"identity": {"seed": 0}, "loader": {"step": 5}, "skipped": 2, "ranks": 1, **selection.state(5)}
     log = RunLog(tmp_path, "test", 9, speak=False)
-    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log, replace=False) == (0, 0)
+    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), selection, ALONE, log, replace=False) == (
+        0,
+        0,
+    )
     checkpoint.save(tmp_path, 5, model, optimizer, state, 1, ALONE)
-    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), ALONE, log, replace=False) == (5, 2)
+    assert loop._resume(tmp_path, {"seed": 0}, model, optimizer, Nothing(), selection, ALONE, log, replace=False) == (
+        5,
+        2,
+    )

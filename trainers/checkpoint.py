@@ -24,7 +24,12 @@ from pickle import UnpicklingError
 
 import torch.distributed.checkpoint as dcp
 from torch import nn
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    get_model_state_dict,
+    get_state_dict,
+    set_model_state_dict,
+    set_state_dict,
+)
 from torch.optim import Optimizer
 
 from trainers import checkpoint_state
@@ -49,6 +54,11 @@ def complete(output: Path) -> list[Path]:
     return [path for path in _numbered(output) if (path / STATE).is_file()]
 
 
+def folder_of(output: Path, step: int) -> Path:
+    """Where a run keeps the checkpoint of a step."""
+    return output / FOLDER / checkpoint_state.folder_name(step)
+
+
 def save(
     output: Path,
     step: int,
@@ -58,9 +68,10 @@ def save(
     keep: int,
     ranks: Ranks,
 ) -> Path:
-    """Writes the checkpoint that stands before `step`, and removes all but the last `keep`. Every rank must call it."""
+    """Writes the checkpoint that stands before `step`, and removes all but the last `keep` and those that one of them
+    would export. Every rank must call it."""
     folder = output / FOLDER
-    final, unfinished = folder / checkpoint_state.folder_name(step), folder / f"saving-{step:08d}"
+    final, unfinished = folder_of(output, step), folder / f"saving-{step:08d}"
     if ranks.first:
         for left in folder.glob("saving-*"):
             shutil.rmtree(left)
@@ -78,11 +89,21 @@ def save(
             _discard(final)
         os.replace(unfinished, final)
         _sync_folder(folder)
-        oldest = complete(output)[-keep:][0]
-        for old in [path for path in _numbered(output) if path < oldest] + list(folder.glob(_ASIDE)):
+        kept = complete(output)[-keep:]
+        exported = {name for path in kept for name in _exported_by(path)}
+        older = [path for path in _numbered(output) if path < kept[0] and path.name not in exported]
+        for old in [*older, *folder.glob(_ASIDE)]:
             _discard(old)
     ranks.wait()
     return final
+
+
+def _exported_by(checkpoint: Path) -> list[str]:
+    """The checkpoint whose weights a run would export that goes on from this one and finds none better."""
+    try:
+        return [checkpoint_state.folder_name(checkpoint_state.read(checkpoint)["exports"])]
+    except ValueError:  # damaged: no run goes on from it
+        return []
 
 
 def _discard(checkpoint: Path) -> None:
@@ -103,18 +124,14 @@ def newest_sound(
     """
     damaged: dict[Path, str] = {}
     for path in reversed(ranks.from_first(_numbered(output) if ranks.first else [])):
-        state, fault = ranks.from_first(_read(path) if ranks.first else (None, ""))
+        state, fault = read_sound(path, identity, ranks)
         if state is not None:
-            _check(path, state, identity)
-            faults = ranks.gather(checkpoint_state.fault(path, state["files"], ranks.rank, ranks.world))
-            fault = next(filter(None, faults), "")
-            if not fault:
-                for other, why in damaged.items():
-                    aside = other.with_name(other.name.replace("step", "damaged"))
-                    say(f"{other.name} is damaged ({why}): passed over, and kept as {aside.name} until the next save")
-                    if ranks.first:
-                        _put_aside(other, aside)
-                return path, state
+            for other, why in damaged.items():
+                aside = other.with_name(other.name.replace("step", "damaged"))
+                say(f"{other.name} is damaged ({why}): passed over, and kept as {aside.name} until the next save")
+                if ranks.first:
+                    _put_aside(other, aside)
+            return path, state
         damaged[path] = fault
     if damaged:
         told = "; ".join(f"{path.name}: {why}" for path, why in damaged.items())
@@ -123,6 +140,19 @@ def newest_sound(
             "Bring back a copy of one; or, to train anew from the first step, remove that folder or pass replace=true"
         )
     return None
+
+
+def read_sound(checkpoint: Path, identity: Mapping[str, object], ranks: Ranks) -> tuple[State | None, str]:
+    """The state of a checkpoint that is as it was written; else None, and what is wrong with it.
+
+    Every rank must call it, and gets the same. Raises ValueError for a checkpoint of another run or version of Agora.
+    """
+    state, fault = ranks.from_first(_read(checkpoint) if ranks.first else (None, ""))
+    if state is not None:
+        _check(checkpoint, state, identity)
+        faults = ranks.gather(checkpoint_state.fault(checkpoint, state["files"], ranks.rank, ranks.world))
+        fault = next(filter(None, faults), "")
+    return (None, fault) if fault else (state, "")
 
 
 def _read(checkpoint: Path) -> tuple[State | None, str]:
@@ -150,6 +180,15 @@ def load(checkpoint: Path, model: nn.Module, optimizer: Optimizer, ranks: Ranks)
     with _dcp(f"{checkpoint} could not be loaded"):
         dcp.load(state, storage_reader=Reader(checkpoint, metadata), planner=Planner(), no_dist=ranks.mesh is None)
     set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
+
+
+def load_weights(checkpoint: Path, model: nn.Module, ranks: Ranks) -> None:
+    """`load` of the weights alone: of a model that is not trained any further."""
+    metadata = read_metadata(checkpoint, checkpoint_state.read(checkpoint)["files"])
+    state = {"model": get_model_state_dict(model)}
+    with _dcp(f"{checkpoint} could not be loaded"):
+        dcp.load(state, storage_reader=Reader(checkpoint, metadata), planner=Planner(), no_dist=ranks.mesh is None)
+    set_model_state_dict(model, state["model"])
 
 
 @contextmanager

@@ -10,15 +10,24 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict, cast
+from typing import Any, TypedDict, cast
 
 from transforms.datasets import places, sealed
 from transforms.datasets.checks import DamagedError
 from transforms.datasets.sealed import SEAL
 
 STATE = "state.json"
-FORMAT = 2  # of checkpoints; the first had neither digests nor this number
-_KINDS = {"step": int, "skipped": int, "ranks": int, "identity": dict, "loader": dict, "files": dict}
+FORMAT = 3  # of checkpoints; the first had neither digests nor this number, the second no selection
+_KINDS = {
+    "step": int,
+    "skipped": int,
+    "ranks": int,
+    "exports": int,
+    "identity": dict,
+    "loader": dict,
+    "selection": dict,
+    "files": dict,
+}
 _WRITER = re.compile(r"__(\d+)_")  # dcp's names begin with the rank that wrote the file
 
 
@@ -30,13 +39,16 @@ class FileRecord(TypedDict):
 
 
 class State(TypedDict):
-    """step: the steps that are done. skipped: those of them that were not finite. ranks: how many saved it."""
+    """step: the steps that are done. skipped: those of them that were not finite. ranks: how many saved it. exports:
+    the step whose weights a run that ended here would export. selection: how that was chosen so far."""
 
     step: int
     skipped: int
     ranks: int
+    exports: int
     identity: dict[str, object]
     loader: dict[str, object]
+    selection: dict[str, Any]
     files: dict[str, FileRecord]
 
 

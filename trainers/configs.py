@@ -24,9 +24,11 @@ _NOT_IDENTITY = frozenset(
     (
         *("data", "tokenizer", "output", "init", "validation", "replace", "keep", "max_steps"),
         *("threads", "micro_sequences", "micro_rows"),
-        *("evaluate_every", "checkpoint_every", "keep_checkpoints", "nonfinite_skips"),
+        *("checkpoint_every", "keep_checkpoints", "nonfinite_skips"),
     )
 )
+# Keys that decide which step is exported, where validation decides it.
+_SELECTION = frozenset(("evaluate_every", "export", "patience"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,9 @@ class RunConfig:
     threads: int = 1  # of each process; the same number repeats a CPU run bit for bit
     max_steps: int = 0  # stop after so many, or when the data ends; 0: when it ends
     evaluate_every: int = 0  # 0: only at the end
+    # Which weights become the model: of the validated step with the lowest loss, or of the last one whatever it is.
+    export: typing.Literal["best", "last"] = "best"
+    patience: int = 0  # validations without a lower loss after which the run ends; 0: it never does
     checkpoint_every: int = 0  # 0: only at the end and when told to stop
     keep_checkpoints: int = 2
     nonfinite_skips: int = 3  # steps with a non-finite loss or gradient that are skipped before the run stops
@@ -134,8 +139,28 @@ class RunConfig:
             raise ValueError(f"output {self.output!r} is a URL; a training run writes to a mounted folder")
         _at_least("threads", self.threads, 1)
         _at_least("keep_checkpoints", self.keep_checkpoints, 1)
-        for name in ("max_steps", "evaluate_every", "checkpoint_every", "nonfinite_skips"):
+        for name in ("max_steps", "evaluate_every", "patience", "checkpoint_every", "nonfinite_skips"):
             _at_least(name, getattr(self, name), 0)
+        if self.patience and not self.validates:
+            raise ValueError(
+                f"patience {self.patience} counts validations, and there are none before the end: "
+                f"{self.how_to_validate}, or set patience=0"
+            )
+
+    @property
+    def validates(self) -> bool:
+        """Whether the run may be validated before its end."""
+        return self.evaluate_every > 0
+
+    @property
+    def how_to_validate(self) -> str:
+        """What to set for it."""
+        return "set evaluate_every"
+
+    @property
+    def selects(self) -> bool:
+        """Whether validation decides which step is exported."""
+        return self.validates and (self.export == "best" or self.patience > 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +175,16 @@ class PretrainConfig(RunConfig):
         super().__post_init__()
         _at_least("global_sequences", self.global_sequences, 1)
         _at_least("micro_sequences", self.micro_sequences, 1)
+
+    @property
+    def validates(self) -> bool:
+        """Whether the run is validated before its end: it needs a curriculum for it."""
+        return super().validates and bool(self.validation)
+
+    @property
+    def how_to_validate(self) -> str:
+        """What to set for it."""
+        return "set validation (a curriculum of held-out documents) and evaluate_every"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -208,7 +243,8 @@ def _check_lengths(sequence_tokens: int, row_tokens: int) -> None:
 
 def identity(config: RunConfig) -> dict[str, object]:
     """The settings that decide what is trained: goes into fingerprints, and is what a resumed run must repeat."""
-    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in _NOT_IDENTITY}
+    without = _NOT_IDENTITY if config.selects else _NOT_IDENTITY | _SELECTION
+    settings = {k: v for k, v in dataclasses.asdict(config).items() if k not in without}
     parallel = typing.cast("dict[str, object]", settings.pop("parallel"))
     settings["precision"] = parallel["precision"]
     if config.init:

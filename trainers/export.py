@@ -7,6 +7,7 @@ run again.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from transforms.datasets import places
 from transforms.datasets.opening import Opened
 
 FOLDER = "export"
+_TRAINING = "training.json"  # how the run went: which step this is, and its validation
 # What transformers' AutoTokenizer reads; a tokenizer folder holds some of them.
 _TOKENIZER_FILES = (
     "tokenizer.json",
@@ -32,11 +34,13 @@ def write(
     model: LanguageModel | RewardModel,
     tokenizer: str,
     counts: Mapping[str, Mapping[str, int]],
+    training: Mapping[str, object],
     ranks: Ranks,
 ) -> None:
     """Writes and commits the export. Every rank must call it; the first one has opened the build, and writes.
 
-    tokenizer: the folder whose tokenizer files go along. Raises ValueError when it has no tokenizer.json.
+    tokenizer: the folder whose tokenizer files go along. training: what the export shall say of the run. Raises
+    ValueError when the folder has no tokenizer.json.
     """
     weights = parallel.full_state(model)
     if opened:
@@ -53,6 +57,7 @@ def write(
                 (scratch / name).write_bytes(places.read_bytes(source))
         if not (scratch / "tokenizer.json").is_file():
             raise ValueError(f"the tokenizer folder {tokenizer} has no tokenizer.json; name one that has")
+        (scratch / _TRAINING).write_text(json.dumps(training, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         written = sorted(path.name for path in scratch.iterdir())
         for name in written:
             build.adopt(str(scratch / name), name)

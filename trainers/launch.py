@@ -27,6 +27,7 @@ from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
+from trainers.selection import Selection
 from transforms.datasets import places, shown
 from transforms.datasets.dataset import Dataset, check_folder
 from transforms.datasets.ids import fingerprint
@@ -52,6 +53,8 @@ class Job(Generic[Micro]):
     outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
     counts: Mapping[str, Mapping[str, int]]
     summary: str
+    validation: Dataset | None = None  # where it is none of the data's own splits
+    warnings: Sequence[str] = ()  # what a person should know before the first step
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -75,6 +78,7 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
     steps = min(config.max_steps or job.loader.steps, job.loader.steps)
     settings = {**configs.identity(config), "steps": steps}  # the schedule is over these
     parents = {"data": job.data.digest, "tokenizer": encoder.sha256, "init": _digest(config.init)}
+    parents["validation"] = job.validation.digest if job.validation and config.selects else ""
     identity = {
         "trainer": job.name,
         "settings": settings,
@@ -95,6 +99,8 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
         size = sum(parameter.numel() for parameter in model.parameters())
         of = "" if steps == job.loader.steps else f" of {job.loader.steps:,}"
         log.say(f"{size:,} parameters, {job.summary}, {steps:,}{of} steps, {ranks.world} ranks")
+        for line in job.warnings:
+            log.say(line)
         check_isolation(model, job.outputs, encoder.vocab_size, ranks)
         files = FileCheck(job.data, ranks.rank, ranks.world)
 
@@ -103,10 +109,15 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
             if lost := ranks.from_first(_lost(opened)):
                 raise ValueError(lost)
 
-        if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, may_save):
+        selection = Selection(steps, config.export == "best", config.patience)
+        if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, selection, may_save):
             return loop.PREEMPTED
-        export.write(opened, model, tokenizer, job.counts, ranks)
-    log.say(f"model in {folder}")
+        exported = selection.load_best(output, identity, model, ranks, log.say)
+        counts = {**job.counts, "steps": {"taken": selection.end, "exported": exported}}
+        export.write(opened, model, tokenizer, counts, selection.account(exported), ranks)
+    for line in selection.verdict(exported):
+        log.say(line)
+    log.say(f"model of step {exported} in {folder}")
     return 0
 
 

@@ -27,6 +27,7 @@ from trainers.configs import Optimizer, RunConfig, Schedule
 from trainers.data.rows import GlobalBatch, Loader, Micro, check_state
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
+from trainers.selection import Selection
 from transforms.datasets.ids import keyed_hash
 
 PREEMPTED = 75  # exit status: saved after a signal, run the same command again (EX_TEMPFAIL)
@@ -122,10 +123,12 @@ def train(
     task: Task[Micro],
     ranks: Ranks,
     log: RunLog,
+    selection: Selection,
     may_save: Callable[[], None],
 ) -> bool:
-    """Runs to `steps`, from the newest sound checkpoint of this run when it has any. may_save: raises when the data
-    is damaged or the folder is another process's by now; nothing is saved then.
+    """Runs to `steps`, or until the selection says that it is over, from the newest sound checkpoint of this run when
+    it has any. may_save: raises when the data is damaged or the folder is another process's by now; nothing is saved
+    then.
 
     Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
     Raises ValueError for a checkpoint of another run or when none is sound, RuntimeError after too many non-finite
@@ -133,13 +136,13 @@ def train(
     """
     output = Path(config.output)
     optimizer = make_optimizer(model, config.optimizer)
-    step, skipped = _resume(output, identity, model, optimizer, loader, ranks, log, config.replace)
+    step, skipped = _resume(output, identity, model, optimizer, loader, selection, ranks, log, config.replace)
     log.open(step)
     if step:
         log.write("resumed", step, {})
     signals = _Signals()
     try:
-        while step < steps:
+        while step < steps and not selection.stopped:
             began = time.monotonic()
             torch.manual_seed(keyed_hash("dropout", str(config.seed), str(step), str(ranks.rank)) >> 1)
             batch = loader.batch(step, ranks.rank, ranks.world)
@@ -155,11 +158,13 @@ def train(
                 _skip(log, batch, result, step, skipped, config.nonfinite_skips)
             if (step == steps or _due(step, config.evaluate_every)) and (found := task.evaluate(model, ranks)):
                 log.write("validation", step, found)
-            if step == steps or result.stop or _due(step, config.checkpoint_every):
+                log.say(selection.hear(step, found))
+            if step == steps or result.stop or selection.needs(step) or _due(step, config.checkpoint_every):
                 state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
+                state |= selection.state(step)
                 may_save()
                 checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
-            if result.stop and step < steps:
+            if result.stop and step < steps and not selection.stopped:
                 log.say(f"told to stop: saved before step {step + 1}; run the same command again to go on")
                 return False
     finally:
@@ -173,6 +178,7 @@ def _resume(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     loader: Loader[Micro],
+    selection: Selection,
     ranks: Ranks,
     log: RunLog,
     replace: bool,
@@ -193,6 +199,7 @@ def _resume(
     path, state = found
     check_state(state["loader"], loader.state(state["step"]), str(path))
     checkpoint.load(path, model, optimizer, ranks)
+    selection.resume(state["selection"])
     log.say(f"going on from {path.name} (saved with {state['ranks']} ranks, now {ranks.world})")
     return state["step"], state["skipped"]
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -22,10 +23,13 @@ from tokenizer.encoder import Encoder
 from trainers import launch, losses, model, parallel
 from trainers.configs import PreferenceConfig
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, PreferenceLoader, pair_batches, plan_parts
+from trainers.data.preference import Cuts, Lengths, PreferenceLoader, pair_batches, plan_parts
 from trainers.data.rows import PairBatch
+from trainers.evaluation import metrics
 from trainers.launch import Job
 from trainers.parallel import Ranks
+
+_MANY_CUT = 0.2  # of the prompts: more are worth a word
 
 
 class PreferenceTask:
@@ -40,22 +44,31 @@ class PreferenceTask:
 
     def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
         """See `loop.Task`: summed over the pairs, weighted, in nats; and the sums in the order of `names`."""
+        loss, numbers, _ = self._loss(reward_model, micro_batch, ranks)
+        return loss, numbers
+
+    def _loss(
+        self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks
+    ) -> tuple[Tensor, list[Tensor], Tensor]:
+        """Also the loss and the agreement of each pair: [P, 2]."""
         reward_R = rewards(reward_model, micro_batch, ranks)
         chosen_P = reward_R[ranks.put(micro_batch.chosen)]
         rejected_P = reward_R[ranks.put(micro_batch.rejected)]
         target_P, weight_P = ranks.put(micro_batch.target), ranks.put(micro_batch.weight)
-        loss = losses.bradley_terry(chosen_P, rejected_P, target_P, weight_P).sum()
+        loss_P = losses.bradley_terry(chosen_P, rejected_P, target_P, weight_P)
+        right_P = losses.agreement(chosen_P, rejected_P)
+        loss = loss_P.sum()
         if not len(reward_R):
             loss = loss + reward_R.sum()  # an empty row: zero, but it takes part in every collective
         numbers = [
             loss,
-            losses.agreement(chosen_P, rejected_P).sum(),
+            right_P.sum(),
             reward_R.sum(),
             reward_R.square().sum(),
             torch.tensor(float(len(reward_R))),
             (chosen_P - rejected_P).sum(),
         ]
-        return loss, numbers
+        return loss, numbers, torch.stack([loss_P, right_P], dim=1).detach()
 
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
         """Means a pair (loss, accuracy, gap) and a response (reward); count: pairs."""
@@ -71,18 +84,25 @@ class PreferenceTask:
         }
 
     def evaluate(self, reward_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
-        """The same metrics over the validation split."""
+        """The same metrics over the validation split, and how far they hold for other prompts (`Validation`)."""
         if not self._validation_pairs:
             return {}
         totals = [0.0] * len(self.names)
+        sums_G2 = np.zeros((len(self._validation), 2))  # loss and agreement of each prompt
         batches = pair_batches(
             self._validation, self._parts, self._lengths, ranks.rank, ranks.world, self._micro_rows, self._pad
         )
         with parallel.inference(reward_model):
             for batch in batches:
-                _, numbers = self.loss(reward_model, batch, ranks)
+                _, numbers, pairs_P2 = self._loss(reward_model, batch, ranks)
                 totals = [total + float(value) for total, value in zip(totals, numbers, strict=True)]
-        return self.report(dict(zip(self.names, ranks.sum(totals), strict=True)), self._validation_pairs)
+                np.add.at(sums_G2, batch.groups[batch.chosen], pairs_P2.cpu().numpy())
+        summed = ranks.sum([*totals, *sums_G2.ravel()])
+        found = self.report(dict(zip(self.names, summed, strict=False)), self._validation_pairs)
+        loss_G, right_G = np.reshape(summed[len(totals) :], sums_G2.shape).T
+        low, high = metrics.share_interval(right_G, self._validation.num_pairs)
+        error = metrics.standard_error(loss_G, self._validation.num_pairs)
+        return {**found, "error": error, "low": low, "high": high, "prompts": len(self._validation)}
 
 
 def rewards(reward_model: nn.Module, batch: PairBatch, ranks: Ranks) -> Tensor:
@@ -121,7 +141,18 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
         outputs=outputs,
         counts={"data": {"groups": len(data), "pairs": loader.pairs}, "cuts": cut},
         summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
+        warnings=_warnings(cuts, len(data), config.sequence_tokens),
     )
+
+
+def _warnings(cuts: Cuts, prompts: int, sequence_tokens: int) -> list[str]:
+    if cuts.prompts_cut <= _MANY_CUT * prompts:
+        return []
+    return [
+        f"{cuts.prompts_cut / prompts:.0%} of the prompts lose their beginning: they and an answer are longer than "
+        f"sequence_tokens={sequence_tokens}: sequence_tokens={2 * sequence_tokens} row_tokens={4 * sequence_tokens} "
+        "cuts fewer, and takes longer"
+    ]
 
 
 def main() -> int:

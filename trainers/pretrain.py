@@ -73,11 +73,11 @@ def make_job(encoder: Encoder, config: PretrainConfig) -> Job[SequenceBatch]:
     def open_loader(place: str) -> CurriculumLoader:
         return CurriculumLoader(place, config.global_sequences, config.micro_sequences, encoder.pad, encoder.vocab_size)
 
-    loader = open_loader(config.data)
+    loader, validation = open_loader(config.data), open_loader(config.validation) if config.validation else None
     return Job(
         name="pretrain",
         loader=loader,
-        task=_PretrainTask(open_loader(config.validation) if config.validation else None),
+        task=_PretrainTask(validation),
         data=loader.dataset,
         build_model=lambda: model.language_model(
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
@@ -85,6 +85,7 @@ def make_job(encoder: Encoder, config: PretrainConfig) -> Job[SequenceBatch]:
         outputs=outputs,
         counts={"data": {"sequences": loader.sequences}},
         summary=f"{loader.sequences:,} sequences",
+        validation=validation.dataset if validation else None,
     )
 
 

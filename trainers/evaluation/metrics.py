@@ -7,6 +7,7 @@ Letters: P pairs, G groups, K statistics.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict
@@ -21,6 +22,8 @@ Ints = npt.NDArray[np.int64]
 
 _MARGINS: Sequence[tuple[str, int, int]] = (("1-2", 1, 2), ("3-5", 3, 5), ("6-10", 6, 10), ("11+", 11, 1 << 62))
 """Score differences in votes, in the buckets of WorldPM A.2."""
+_FEW = 30  # groups
+_Z = 1.959964  # of a 95% interval
 _CHUNK = 64  # resamples drawn at a time: bounds memory at 64 x G counts
 
 
@@ -128,6 +131,26 @@ def summary(pairs: ScoredPairs, resamples: int, seed: int) -> Summary:
         "by_margin": parts({name: (pairs.margin >= low) & (pairs.margin <= high) for name, low, high in _MARGINS}),
         "by_length": parts({"chosen longer": longer > 0, "chosen shorter": longer < 0, "equal length": longer == 0}),
     }
+
+
+def standard_error(sums_G: Array, pairs_G: Ints) -> float:
+    """Of the mean over all pairs, from the sums and the pairs of each group; 0.0 for a single group."""
+    residuals_G = sums_G - sums_G.sum() / pairs_G.sum() * pairs_G
+    num_groups = len(residuals_G)
+    return float(np.sqrt(np.square(residuals_G).sum() * num_groups / max(1, num_groups - 1)) / pairs_G.sum())
+
+
+def share_interval(right_G: Array, pairs_G: Ints) -> tuple[float, float]:
+    """The 95% interval of the share of pairs that are right. For few groups it is Wilson's of as many observations:
+    their standard error is too small, and nothing where all are right."""
+    share, number = float(right_G.sum() / pairs_G.sum()), len(right_G)
+    if number >= _FEW:
+        half = _Z * standard_error(right_G, pairs_G)
+        return max(0.0, share - half), min(1.0, share + half)
+    square = _Z * _Z / number
+    centre = (share + square / 2) / (1 + square)
+    half = math.sqrt(share * (1 - share) * square + square * square / 4) / (1 + square)
+    return max(0.0, centre - half), min(1.0, centre + half)
 
 
 def estimates(values_PK: Array, group_P: Ints, resamples: int, seed: int) -> list[Estimate]:
