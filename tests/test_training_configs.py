@@ -24,7 +24,7 @@ def test_shipped_configurations_load(folder: str, name: str) -> None:
 
 
 def test_both_trainers_ship_a_laptop_and_a_real_one() -> None:
-    assert set(SHIPPED) >= {(folder, name) for folder in KINDS for name in ("debug_cpu", "qwen3_0.6b")}
+    assert set(SHIPPED) >= {(folder, name) for folder in KINDS for name in ("debug_cpu", "small_cpu", "qwen3_0.6b")}
 
 
 def test_keys_override_the_file_and_reach_into_sections() -> None:
@@ -48,6 +48,11 @@ def test_keys_override_the_file_and_reach_into_sections() -> None:
         ("model.kv_heads=3", "no multiple of model.kv_heads 3"),
         ("output=gs://bucket/run", "is a URL"),
         ("global_sequences=0", "global_sequences must be at least 1"),
+        ("evaluate_every=2.5", "evaluate_every is whole steps, or a share below 1 of all; got 2.5"),
+        ("evaluate_every=-1", "evaluate_every is whole steps"),
+        ("evaluate_every=.nan", "evaluate_every is whole steps"),
+        ("evaluate_every=.inf", "evaluate_every is whole steps"),
+        ("export=first", r"at export: got 'first'"),
         ("debug_cpo", r"named 'debug_cpo' \(did you mean 'debug_cpu'\?\)"),
     ],
 )
@@ -65,6 +70,37 @@ def test_a_missing_place_is_named(missing: str) -> None:
 def test_a_row_must_hold_any_pair() -> None:
     with pytest.raises(ValueError, match="set row_tokens=1024 or more"):
         configs.load(PreferenceConfig, "preference", [*PLACES, "sequence_tokens=512", "row_tokens=1000"])
+
+
+@pytest.mark.parametrize(
+    ("every", "steps", "found"), [(0, 10, 0), (3, 10, 3), (30, 10, 30), (0.1, 18, 2), (0.1, 200, 20), (0.1, 3, 1)]
+)
+def test_validation_comes_after_so_many_steps_or_a_share_of_all(every: float, steps: int, found: int) -> None:
+    assert load(f"evaluate_every={every}").validation_steps(steps) == found
+
+
+def test_patience_needs_validations_to_count() -> None:
+    preference = [*PLACES, "patience=2"]
+    with pytest.raises(ValueError, match=r"patience 2 counts validations.*: set evaluate_every, or set patience=0"):
+        configs.load(PreferenceConfig, "preference", preference)
+    assert configs.load(PreferenceConfig, "preference", [*preference, "evaluate_every=5"]).patience == 2
+    with pytest.raises(ValueError, match=r"set validation \(a curriculum of held-out documents\) and evaluate_every"):
+        load("patience=2", "evaluate_every=5")
+    assert load("patience=2", "evaluate_every=5", "validation=v").patience == 2
+
+
+@pytest.mark.parametrize("decides", ["evaluate_every=3", "export=last", "patience=4"])
+def test_what_decides_the_exported_step_is_identity_where_validation_decides_it(decides: str) -> None:
+    def identity(kind: str, *arguments: str) -> dict[str, object]:
+        return configs.identity(configs.load(KINDS[kind], kind, [*PLACES, *arguments]))
+
+    validated = ["evaluate_every=5", "patience=2"]
+    assert identity("preference", *validated) != identity("preference", *validated, decides)
+    assert identity("pretrain", *validated, "validation=v") != identity("pretrain", *validated, "validation=v", decides)
+    if "patience" not in decides:  # which is refused
+        assert identity("pretrain", "evaluate_every=5") == identity("pretrain", "evaluate_every=5", decides)
+    last = ["export=last", "evaluate_every=5"]
+    assert identity("preference", *last) == identity("preference", "export=last", "evaluate_every=9")
 
 
 def test_a_key_written_twice_in_a_file_is_refused(tmp_path: Path) -> None:

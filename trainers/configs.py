@@ -115,7 +115,7 @@ class RunConfig:
     seed: int = 0
     threads: int = 1  # of each process; the same number repeats a CPU run bit for bit
     max_steps: int = 0  # stop after so many, or when the data ends; 0: when it ends
-    evaluate_every: int = 0  # 0: only at the end
+    evaluate_every: float = 0.0  # so many steps, or below 1 a share of all steps; 0: only at the end
     # Which weights become the model: of the validated step with the lowest loss, or of the last one whatever it is.
     export: typing.Literal["best", "last"] = "best"
     patience: int = 0  # validations without a lower loss after which the run ends; 0: it never does
@@ -139,13 +139,20 @@ class RunConfig:
             raise ValueError(f"output {self.output!r} is a URL; a training run writes to a mounted folder")
         _at_least("threads", self.threads, 1)
         _at_least("keep_checkpoints", self.keep_checkpoints, 1)
-        for name in ("max_steps", "evaluate_every", "patience", "checkpoint_every", "nonfinite_skips"):
+        for name in ("max_steps", "patience", "checkpoint_every", "nonfinite_skips"):
             _at_least(name, getattr(self, name), 0)
+        if not (0 <= self.evaluate_every < 1 or (self.evaluate_every > 0 and float(self.evaluate_every).is_integer())):
+            raise ValueError(f"evaluate_every is whole steps, or a share below 1 of all; got {self.evaluate_every}")
         if self.patience and not self.validates:
             raise ValueError(
                 f"patience {self.patience} counts validations, and there are none before the end: "
                 f"{self.how_to_validate}, or set patience=0"
             )
+
+    def validation_steps(self, steps: int) -> int:
+        """After how many steps each a run of `steps` steps is validated; 0: only at its end."""
+        every = self.evaluate_every
+        return max(1, round(every * steps)) if 0 < every < 1 else int(every)
 
     @property
     def validates(self) -> bool:

@@ -156,7 +156,7 @@ def train(
             else:
                 skipped += 1
                 _skip(log, batch, result, step, skipped, config.nonfinite_skips)
-            if (step == steps or _due(step, config.evaluate_every)) and (found := task.evaluate(model, ranks)):
+            if (step == steps or _due(step, config.validation_steps(steps))) and (found := task.evaluate(model, ranks)):
                 log.write("validation", step, found)
                 log.say(selection.hear(step, found))
             if step == steps or result.stop or selection.needs(step) or _due(step, config.checkpoint_every):

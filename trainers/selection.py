@@ -167,10 +167,12 @@ class Selection:
         return f"overfitted: the model is of step {exported}{other}, and {rose} after step {end}. {how}"
 
     def _told_no_overfitting(self) -> str:
-        best = self._best
-        error = f", its standard error {best['error']:.4f}" if "error" in best else ""
-        lowest = f"{best['loss']:.4f} at its lowest, after step {best['step']}{error}"
-        return f"not overfitted: the validation loss is {_loss(self._last):.4f} at the end, and was {lowest}"
+        best, last = self._best, self._last
+        if self._is_best(last["step"]):
+            return f"not overfitted: the validation loss is lowest at the end, {best['loss']:.4f}"
+        error = f" (standard error {best['error']:.4f})" if "error" in best else ""
+        lowest = f"{best['loss']:.4f}{error} at its lowest, after step {best['step']}"
+        return f"not overfitted: the validation loss is {_loss(last):.4f} at the end, and was {lowest}"
 
 
 def _validation(step: int, found: Mapping[str, Any]) -> Validation:
