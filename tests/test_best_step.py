@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training_data import arguments, write_all
-from tokenizer.encoder import Encoder
 from trainers import checkpoint, configs, launch, loop, preference, pretrain
 from trainers.configs import PreferenceConfig, PretrainConfig
+from trainers.data.preference import Cuts
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.verify import find_problems
 
@@ -201,16 +201,15 @@ def test_a_damaged_best_checkpoint_is_told_and_the_last_step_exported_as_such(
     assert found["validation"]["loss"] == validations(patient)[end]
 
 
-@pytest.mark.parametrize(("sequence_tokens", "share"), [(16, "100%"), (24, "72%"), (64, "")])
-def test_many_prompts_that_are_cut_are_told_before_the_first_step(
-    folder: Path, tmp_path: Path, sequence_tokens: int, share: str
-) -> None:
-    lengths = {"sequence_tokens": sequence_tokens, "row_tokens": 256}
-    given = arguments(folder, tmp_path, "preference", **lengths)
-    config = configs.load(PreferenceConfig, "preference", given)
-    warnings = preference.make_job(Encoder.load(config.tokenizer), config).warnings
-    assert [warning.split(" of the prompts")[0] for warning in warnings] == ([share] if share else [])
-    assert all(f"sequence_tokens={2 * sequence_tokens} row_tokens=" in warning for warning in warnings)
+def test_many_prompts_that_are_cut_are_told(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """More than a fifth, before the first step, with the settings that cut fewer."""
+    assert preference.cut_warnings(Cuts(prompts_cut=20), 100, 512) == []
+    (told,) = preference.cut_warnings(Cuts(prompts_cut=21), 100, 512)
+    assert told.startswith("21% of the prompts lose their beginning")
+    assert "sequence_tokens=1024 row_tokens=2048 cuts fewer" in told
+    train(folder, tmp_path / "run", max_steps=1, sequence_tokens=24)
+    said = capfd.readouterr().err
+    assert said.index("lose their beginning") < said.index("step 1/1")
 
 
 def test_pretraining_chooses_by_its_validation_curriculum(folder: Path, tmp_path: Path) -> None:

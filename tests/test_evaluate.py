@@ -136,6 +136,24 @@ def test_the_interval_holds_95_percent_of_a_normal_mean() -> None:
     assert half_width == pytest.approx(1.96 * values.std() / 400**0.5, rel=0.06)  # of 90% it would be 16% less
 
 
+def test_the_standard_error_and_the_interval_of_a_share_know_about_groups() -> None:
+    """Three groups of one, two and three pairs, by hand; and equal groups as the textbook has it."""
+    sums, pairs = np.array([1.0, 1.0, 1.0]), np.array([1, 2, 3])  # mean 1/2; residuals 1/2, 0, -1/2
+    assert metrics.standard_error(sums, pairs) == pytest.approx(math.sqrt(0.5 * 3 / 2) / 6)
+    assert metrics.standard_error(np.array([3.0]), np.array([4])) == 0.0
+    right = np.array([1.0, 0.0] * 50)
+    low, high = metrics.share_interval(right, np.ones(100, int))
+    assert (high - low) / 2 == pytest.approx(1.959964 * math.sqrt(0.25 / 99))
+    assert low + high == pytest.approx(1)
+    assert metrics.share_interval(2 * right, np.full(100, 2)) == pytest.approx((low, high)), "of groups, not of pairs"
+
+
+def test_of_few_groups_the_interval_of_a_share_is_wilson_s() -> None:
+    assert metrics.share_interval(np.full(10, 3.0), np.full(10, 3)) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert metrics.share_interval(np.array([3.0, 0.0]), np.full(2, 3)) == pytest.approx((0.0945, 0.9055), abs=1e-4)
+    assert metrics.share_interval(np.full(30, 1.0), np.ones(30, int)) == (1.0, 1.0)
+
+
 def test_parts_by_length_are_named_after_the_chosen_answer() -> None:
     chars = {"chosen_chars": np.array([9, 9, 9, 1, 5]), "rejected_chars": np.array([1, 2, 3, 4, 5])}
     found: Any = metrics.summary(scored(5, **chars), 100, seed=0)

@@ -141,11 +141,12 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
         outputs=outputs,
         counts={"data": {"groups": len(data), "pairs": loader.pairs}, "cuts": cut},
         summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
-        warnings=_warnings(cuts, len(data), config.sequence_tokens),
+        warnings=cut_warnings(cuts, len(data), config.sequence_tokens),
     )
 
 
-def _warnings(cuts: Cuts, prompts: int, sequence_tokens: int) -> list[str]:
+def cut_warnings(cuts: Cuts, prompts: int, sequence_tokens: int) -> list[str]:
+    """What to know of a run that cuts many of its prompts, and which settings cut fewer."""
     if cuts.prompts_cut <= _MANY_CUT * prompts:
         return []
     return [
