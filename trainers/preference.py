@@ -12,8 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from transforms.datasets import parent
+
+if __name__ == "__main__":  # before torch is imported, which takes seconds
+    parent.begin()
 
 import torch
 from torch import Tensor, nn
@@ -52,7 +57,7 @@ class PreferenceTask:
             losses.agreement(chosen_P, rejected_P).sum(),
             reward_R.sum(),
             reward_R.square().sum(),
-            torch.tensor(float(len(reward_R))),
+            reward_R.new_full((), len(reward_R)),
             (chosen_P - rejected_P).sum(),
         ]
         return loss, numbers
@@ -70,18 +75,19 @@ class PreferenceTask:
             "gap_mean": sums["gap"] / count,
         }
 
-    def evaluate(self, reward_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
-        """The same metrics over the validation split."""
+    def evaluate(self, reward_model: nn.Module, ranks: Ranks, check: Callable[[], None]) -> dict[str, Any]:
+        """The same metrics over the validation split. See `loop.Task`."""
         if not self._validation_pairs:
             return {}
-        totals = [0.0] * len(self.names)
+        totals = ranks.zeros(len(self.names))
         batches = pair_batches(
             self._validation, self._parts, self._lengths, ranks.rank, ranks.world, self._micro_rows, self._pad
         )
         with parallel.inference(reward_model):
             for batch in batches:
+                check()
                 _, numbers = self.loss(reward_model, batch, ranks)
-                totals = [total + float(value) for total, value in zip(totals, numbers, strict=True)]
+                totals += torch.stack(numbers)
         return self.report(dict(zip(self.names, ranks.sum(totals), strict=True)), self._validation_pairs)
 
 
