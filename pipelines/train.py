@@ -3,29 +3,85 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Annotated
 
 import typer
 
-from pipelines.command import Keep, Replace, Trust
+from pipelines.command import Keep, Replace, Told, Trust
+from transforms.datasets import parent
 from transforms.datasets.standing import Existing
 
+_STOP_TIMEOUT_S = 600.0
 _KINDS = ("pretrain", "preference")
+_PREEMPTED = 75  # a trainer's status: told to stop, saved
+_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_CHECK_S = 0.1
+_LONGER_S = 10  # than the ranks' own launcher, which says so
 
 
-def launch(name: str, arguments: Sequence[str], processes: int = 1) -> None:
-    """Runs a trainer as a process, or as that many under torchrun. Raises ValueError when it fails; its own last
-    lines, already on the terminal, say why."""
-    python = [sys.executable, "-m"]
+def launch(name: str, arguments: Sequence[str], processes: int = 1, stop_timeout: float = _STOP_TIMEOUT_S) -> None:
+    """Runs a trainer as a process, or as that many, and hands on the signals that this process gets: the trainer saves
+    and ends, and a second Ctrl-C ends it at once.
+
+    stop_timeout: seconds that it may take to save. Raises Told when it failed, was told to stop, or saved because it
+    was, with the status for this process; the trainer has said why. Raises ValueError when something killed it.
+    """
+    module = [f"trainers.{name}"]
     if processes > 1:
-        python += ["torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), "-m"]
-    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # else torchrun warns; the configuration's `threads` decides
-    status = subprocess.run([*python, f"trainers.{name}", *arguments], check=False, env=environment).returncode
+        ours = ["--nproc-per-node", str(processes), "--stop-timeout", f"{stop_timeout:g}"]
+        module = ["trainers.run", *ours, name]
+    environment = {"OMP_NUM_THREADS": "1", **os.environ}  # the configuration's `threads` decides
+    with _listening() as signals, parent.started([sys.executable, "-m", *module, *arguments], environment) as trainer:
+        status = _wait(trainer, signals, stop_timeout)
+    if status == _PREEMPTED:
+        raise Told(status)
+    if signals:
+        raise Told(128 + signals[0])
+    if status < 0:
+        raise ValueError(f"the step {name} was ended by {signal.Signals(-status).name}: run the same command again")
     if status:
-        raise ValueError(f"the step {name} ended with status {status}: see its message above, mend it and run again")
+        raise Told(status)
+
+
+@contextmanager
+def _listening() -> Iterator[list[int]]:
+    """The signals that arrive while the block runs, in place of what they do else."""
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+        yield received
+        return
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _HEEDED}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _wait(trainer: subprocess.Popen[bytes], signals: Sequence[int], stop_timeout: float) -> int:
+    """The trainer's status; it is left running at a second Ctrl-C, and by a ValueError when it took too long to end."""
+    sent, deadline = 0, float("inf")
+    while signals.count(signal.SIGINT) < 2:
+        with suppress(subprocess.TimeoutExpired):
+            return trainer.wait(_CHECK_S)
+        if len(signals) > sent:
+            deadline = min(deadline, time.monotonic() + stop_timeout + _LONGER_S)
+            for number in {signal.SIGTERM if number == signal.SIGINT else number for number in signals[sent:]}:
+                trainer.send_signal(number)
+            sent = len(signals)
+        if time.monotonic() > deadline:
+            name = signal.Signals(signals[0]).name
+            raise ValueError(
+                f"the trainer was killed: it had not ended {stop_timeout:g} s after {name} (--stop-timeout)"
+            )
+    return -signal.SIGKILL
 
 
 def told(existing: Existing) -> list[str]:
@@ -37,17 +93,19 @@ def train(
     context: typer.Context,
     kind: Annotated[str, typer.Argument(metavar="pretrain|preference", help="What to train.")],
     config: Annotated[str, typer.Argument(help="A configuration shipped by name (debug_cpu), or a YAML file.")],
-    processes: Annotated[int, typer.Option(help="Processes on this machine, under torchrun.")] = 1,
+    processes: Annotated[int, typer.Option(help="Processes on this machine.")] = 1,
+    stop_timeout: Annotated[float, typer.Option(help="Seconds to save in after SIGTERM or Ctrl-C.")] = _STOP_TIMEOUT_S,
     trust: Trust = False,
 ) -> None:
     """Train a language model on curriculum shards, or a preference model on preference shards.
 
-    Settings follow as key=value: data=…, tokenizer=…, init=…, output=…, optimizer.lr=3e-4 and so on. On a cluster, run
-    torchrun -m trainers.pretrain or trainers.preference with the same arguments.
+    Settings follow as key=value: data=…, tokenizer=…, init=…, output=…, optimizer.lr=3e-4 and so on. On several
+    machines, run python -m trainers.run. Told to stop by SIGTERM, SIGUSR1 or Ctrl-C it saves and ends with status 75;
+    the same command goes on.
     """
     if kind not in _KINDS:
         raise ValueError(f"cannot train {kind!r}; it is one of {', '.join(_KINDS)}")
-    launch(kind, [config, *context.args], processes)
+    launch(kind, [config, *context.args], processes, stop_timeout)
 
 
 def evaluate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Line:
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
         return dict(sums)
 
-    def evaluate(self, model: torch.nn.Module, ranks: Ranks) -> dict[str, Any]:
+    def evaluate(self, model: torch.nn.Module, ranks: Ranks, check: Callable[[], None]) -> dict[str, Any]:
         return {}
 
 
@@ -50,7 +50,7 @@ def test_a_step_needs_a_finite_loss_even_when_its_gradient_is_finite(added: floa
     model, optimizer = small()
     before = [parameter.detach().clone() for parameter in model.parameters()]
     batch = GlobalBatch(0, [None], 1, 1, [])  # type: ignore[list-item]
-    result = loop.train_step(model, optimizer, Line(added), batch, 1.0, ALONE, stop=False)
+    result = loop.train_step(model, optimizer, Line(added), batch, 1.0, ALONE, check=lambda: None)
     assert result.grad_norm == pytest.approx(6**0.5)
     moved = not all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
     assert result.finite == moved == (added == 0.0)

@@ -20,7 +20,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.training_data import arguments, write_all
-from trainers import configs, launch, loop, parallel, preference, pretrain
+from trainers import configs, launch, loop, parallel, preference, pretrain, stopping
 from trainers.configs import Optimizer, Parallel, PreferenceConfig, PretrainConfig, Schedule
 from trainers.data.rows import PairBatch, pad
 from trainers.parallel import Ranks
@@ -287,11 +287,11 @@ def test_a_signal_saves_and_the_same_command_goes_on(
 
     monkeypatch.setattr(loop, "_report", report_and_signal)
     config = configs.load(PretrainConfig, "pretrain", arguments(folder, tmp_path / "run", "pretrain"))
-    assert launch.run(config, pretrain.make_job) == loop.PREEMPTED
+    assert launch.run(config, pretrain.make_job) == stopping.PREEMPTED
     monkeypatch.undo()
     assert not (tmp_path / "run" / "export" / "manifest.json").exists()
     resumed = train(folder, tmp_path / "run", "pretrain")
-    assert {"kind": "resumed", "step": 5} in resumed
+    assert {"kind": "resumed", "step": 4} in resumed
     assert steps(resumed, "loss") == steps(whole, "loss")
 
 

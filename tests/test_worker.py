@@ -83,8 +83,7 @@ def test_workers_end_with_a_killed_parent(tmp_path: Path) -> None:
 def test_a_busy_worker_ends_with_its_parent() -> None:
     """An idle worker notices by itself that nobody talks to it; one in the middle of a bundle would go on."""
     busy = (
-        "import os, threading, time; from pipelines.local.worker import leave_with; "
-        "threading.Thread(target=leave_with, args=(os.getppid(),), daemon=True).start(); "
+        "import os, time; from transforms.datasets import parent; parent.leave_with(os.getppid()); "
         "print(os.getpid(), flush=True); time.sleep(60)"
     )
     starter = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {busy!r}])"

@@ -37,6 +37,7 @@ from trainers.checkpoint_state import STATE, State
 from trainers.data.rows import check_state
 from trainers.dcp_reader import Planner, Reader, read_metadata
 from trainers.parallel import Ranks
+from transforms.datasets import disk
 from transforms.datasets.checks import DamagedError
 
 FOLDER = "checkpoints"
@@ -230,7 +231,7 @@ def _flat(values: Mapping[str, object], above: str = "") -> dict[str, object]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    with path.open("wb") as file:
+    with disk.naming(str(path)), path.open("wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())

@@ -12,6 +12,11 @@ import json
 import sys
 from collections.abc import Mapping, Sequence
 
+from transforms.datasets import parent
+
+if __name__ == "__main__":  # before torch is imported, which takes seconds
+    parent.begin()
+
 import numpy as np
 import pyarrow as pa
 

@@ -8,7 +8,6 @@ refused unless replace=true.
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import Generic, TypeVar
 from torch import Tensor, nn
 
 from tokenizer.encoder import Encoder
-from trainers import checkpoint, configs, export, loop, parallel
+from trainers import checkpoint, configs, export, loop, parallel, stopping
 from trainers.attention import isolation_leak, refuse_leak
 from trainers.configs import RunConfig
 from trainers.data.checking import FileCheck
@@ -26,7 +25,7 @@ from trainers.data.rows import Loader, Micro
 from trainers.loop import Task
 from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
-from trainers.runlog import RunLog
+from trainers.runlog import RunLog, tell_failure
 from trainers.selection import Selection
 from transforms.datasets import places, shown
 from transforms.datasets.dataset import Dataset, check_folder
@@ -62,10 +61,10 @@ MakeJob = Callable[[Encoder, Config], Job[Micro]]
 
 
 def run(config: Config, make_job: MakeJob[Config, Micro]) -> int:
-    """Trains and exports; returns the exit status (0 done, loop.PREEMPTED saved and to be run again)."""
+    """Trains and exports; returns the exit status (0 done, stopping.PREEMPTED saved and to be run again)."""
     ranks = parallel.start(config.parallel, config.threads)
     status = _run(config, make_job, ranks)
-    ranks.close()  # not after an error: it waits for the other ranks, which may never come, and torchrun ends them
+    ranks.close()  # not after an error: it waits for the other ranks, which may never come; who started them ends them
     return status
 
 
@@ -111,7 +110,7 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
 
         selection = Selection(steps, config.export == "best", config.patience)
         if not loop.train(config, steps, identity, model, job.loader, job.task, ranks, log, selection, may_save):
-            return loop.PREEMPTED
+            return stopping.PREEMPTED
         exported = selection.load_best(output, identity, model, ranks, log.say)
         counts = {**job.counts, "steps": {"taken": selection.end, "exported": exported}}
         export.write(opened, model, tokenizer, counts, selection.account(exported), ranks)
@@ -189,5 +188,5 @@ def main(
     try:
         return run(configs.load(kind, folder, arguments), make_job)
     except (ValueError, RuntimeError, OSError) as error:
-        print(shown.message(f"{folder}: {error}"), file=sys.stderr)
+        tell_failure(shown.message(f"{folder}: {error}"))
         return 1

@@ -1,7 +1,11 @@
 """The one training loop: accumulate, reduce, clip, step, log, evaluate, checkpoint. Both trainers run it.
 
 A task says what a micro-batch loses; everything else is here. The gradient of a step is that of
-sum(losses of the global batch) / count, whatever the number of ranks and micro-batches.
+sum(losses of the global batch) / count, whatever the number of ranks and micro-batches. Nothing in a micro-batch waits
+for the device.
+
+Told to stop, the ranks give up the step, or the validation, that they are in, and save what stood before it: the run
+that goes on does it again from its beginning.
 
 Non-finite losses and gradients: every rank sees the same reduced numbers, so all skip the step or none does; the
 skipped batch's ids are written to metrics.jsonl, and after `nonfinite_skips` of them the run stops.
@@ -11,12 +15,10 @@ from __future__ import annotations
 
 import math
 import shutil
-import signal
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any, Protocol, TypeVar
 
 import torch
@@ -28,9 +30,9 @@ from trainers.data.rows import GlobalBatch, Loader, Micro, check_state
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog
 from trainers.selection import Selection
+from trainers.stopping import Stopping, ToldToStop
 from transforms.datasets.ids import keyed_hash
 
-PREEMPTED = 75  # exit status: saved after a signal, run the same command again (EX_TEMPFAIL)
 _NAMED_IDS = 20  # of a skipped batch, in the log
 
 
@@ -50,8 +52,9 @@ class Task(Protocol[_Taken]):
     def report(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
         """Metrics of a global batch from its sums over all ranks."""
 
-    def evaluate(self, model: nn.Module, ranks: Ranks) -> dict[str, Any]:
-        """Validation metrics; empty when there is nothing to validate on. Every rank calls it."""
+    def evaluate(self, model: nn.Module, ranks: Ranks, check: Callable[[], None]) -> dict[str, Any]:
+        """Validation metrics; empty when there is nothing to validate on. Every rank calls it. check: called before
+        each micro-batch, ends it by an exception."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,6 @@ class StepResult:
     sums: Mapping[str, float]
     grad_norm: float
     finite: bool
-    stop: bool  # some rank was told to stop
 
 
 def learning_rate(schedule: Schedule, peak: float, step: int, steps: int) -> float:
@@ -95,23 +97,27 @@ def train_step(
     batch: GlobalBatch[Micro],
     largest: float,
     ranks: Ranks,
-    stop: bool,
+    check: Callable[[], None],
 ) -> StepResult:
-    """One optimizer step on a global batch; no step when its loss or gradient is not finite on any rank."""
-    sums = [0.0] * len(task.names)
+    """One optimizer step on a global batch; no step when its loss or gradient is not finite on any rank.
+
+    check: called before each micro-batch; by an exception it gives up the step, whose gradients stay to be dropped.
+    """
+    sums = ranks.zeros(len(task.names))
     last = len(batch.micro_batches) - 1
     for number, micro_batch in enumerate(batch.micro_batches):
+        check()
         parallel.reduce_gradients(model, now=number == last)
         loss, numbers = task.loss(model, micro_batch, ranks)
         (loss * (ranks.world / batch.count)).backward()  # FSDP averages over ranks; the loss is a global mean
-        sums = [total + float(value.detach()) for total, value in zip(sums, numbers, strict=True)]
-    *totals, stops = ranks.sum([*sums, float(stop)])
+        sums += torch.stack([value.detach() for value in numbers])
+    totals = ranks.sum(sums)
     norm = parallel.clip(model, largest)
     finite = math.isfinite(norm) and math.isfinite(totals[0])
     if finite:
         optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    return StepResult(dict(zip(task.names, totals, strict=True)), norm, finite, stops > 0)
+    return StepResult(dict(zip(task.names, totals, strict=True)), norm, finite)
 
 
 def train(
@@ -130,45 +136,61 @@ def train(
     it has any. may_save: raises when the data is damaged or the folder is another process's by now; nothing is saved
     then.
 
-    Returns True when done, False when a signal stopped it after saving (exit with PREEMPTED and run it again).
-    Raises ValueError for a checkpoint of another run or when none is sound, RuntimeError after too many non-finite
-    steps.
+    Returns True when done, False when it was told to stop and saved (exit with PREEMPTED and run it again). Raises
+    ValueError for a checkpoint of another run or when none is sound, RuntimeError after too many non-finite steps.
     """
     output = Path(config.output)
     optimizer = make_optimizer(model, config.optimizer)
     step, skipped = _resume(output, identity, model, optimizer, loader, selection, ranks, log, config.replace)
-    log.open(step)
+    log.open(step, selection.heard)
     if step:
         log.write("resumed", step, {})
-    signals = _Signals()
-    try:
-        while step < steps and not selection.stopped:
-            began = time.monotonic()
-            torch.manual_seed(keyed_hash("dropout", str(config.seed), str(step), str(ranks.rank)) >> 1)
-            batch = loader.batch(step, ranks.rank, ranks.world)
-            rate = learning_rate(config.schedule, config.optimizer.lr, step, steps)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            result = train_step(model, optimizer, task, batch, config.optimizer.clip, ranks, signals.stop)
-            step += 1
-            if result.finite:
-                _report(log, task, result, batch, step, rate, time.monotonic() - began)
-            else:
-                skipped += 1
-                _skip(log, batch, result, step, skipped, config.nonfinite_skips)
-            if (step == steps or _due(step, config.validation_steps(steps))) and (found := task.evaluate(model, ranks)):
-                log.write("validation", step, found)
-                log.say(selection.hear(step, found))
-            if step == steps or result.stop or selection.needs(step) or _due(step, config.checkpoint_every):
-                state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
-                state |= selection.state(step)
-                may_save()
-                checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
-            if result.stop and step < steps and not selection.stopped:
-                log.say(f"told to stop: saved before step {step + 1}; run the same command again to go on")
-                return False
-    finally:
-        signals.restore()
+    saved = step
+
+    def validate(check: Callable[[], None]) -> None:
+        due = step == steps or _due(step, config.validation_steps(steps))
+        if due and (found := task.evaluate(model, ranks, check)):
+            log.write("validation", step, found)
+            log.say(selection.hear(step, found))
+
+    def save() -> None:
+        state = {"identity": identity, "loader": loader.state(step), "skipped": skipped, "ranks": ranks.world}
+        may_save()
+        state |= selection.state(step)
+        checkpoint.save(output, step, model, optimizer, state, config.keep_checkpoints, ranks)
+
+    model.train()  # a model that was loaded comes without dropout
+    with Stopping(ranks) as stopping:
+        try:
+            if selection.heard < step:  # stopped while it validated
+                validate(stopping.check)
+                if selection.needs(step):
+                    save()
+            while step < steps and not selection.stopped:
+                began = time.monotonic()
+                torch.manual_seed(keyed_hash("dropout", str(config.seed), str(step), str(ranks.rank)) >> 1)
+                batch = loader.batch(step, ranks.rank, ranks.world)
+                rate = learning_rate(config.schedule, config.optimizer.lr, step, steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                result = train_step(model, optimizer, task, batch, config.optimizer.clip, ranks, stopping.check)
+                step += 1
+                if result.finite:
+                    _report(log, task, result, batch, step, rate, time.monotonic() - began)
+                else:
+                    skipped += 1
+                    _skip(log, batch, result, step, skipped, config.nonfinite_skips)
+                validate(stopping.check)
+                if step == steps or selection.needs(step) or _due(step, config.checkpoint_every):
+                    save()
+                    saved = step
+        except ToldToStop:
+            parallel.reshard(model)
+            optimizer.zero_grad(set_to_none=True)
+            if step > saved:
+                save()
+            log.say(f"told to stop after {step:,} of {steps:,} steps; run the same command again to go on")
+            return False
     return True
 
 
@@ -236,18 +258,3 @@ def _skip(log: RunLog, batch: GlobalBatch[Micro], result: StepResult, step: int,
 
 def _due(step: int, every: int) -> bool:
     return every > 0 and step % every == 0
-
-
-class _Signals:
-    """SIGTERM and SIGUSR1 (what schedulers send ahead of a preemption) ask the run to save and stop after its step."""
-
-    def __init__(self) -> None:
-        self.stop = False
-        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGUSR1)}
-
-    def _handle(self, number: int, frame: FrameType | None) -> None:
-        self.stop = True
-
-    def restore(self) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)

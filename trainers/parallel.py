@@ -8,7 +8,7 @@ parameters, gradient reductions, the reward head and everything after it stay fp
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -48,13 +48,15 @@ class Ranks:
         """A numpy array as a tensor on this rank's device."""
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, non_blocking=True)
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Element-wise sums over all ranks, the same numbers on each."""
-        if self.world == 1:
-            return list(values)
-        total = torch.tensor(values, dtype=torch.float64, device=self.device)
-        dist.all_reduce(total)
-        return [float(value) for value in total]
+    def zeros(self, size: int) -> Tensor:
+        """[size] zeros in fp64 on this rank's device, to add up numbers without waiting for them."""
+        return torch.zeros(size, dtype=torch.float64, device=self.device)
+
+    def sum(self, values: Tensor) -> list[float]:
+        """Element-wise sums of [N] over all ranks, the same numbers on each. Waits for the device."""
+        if self.world > 1:
+            dist.all_reduce(values)
+        return [float(value) for value in values.tolist()]
 
     def from_first(self, value: T) -> T:
         """The first rank's value, on every rank."""
@@ -82,6 +84,37 @@ class Ranks:
         if dist.is_initialized():
             dist.barrier()
             dist.destroy_process_group()
+
+
+class AnyRank:
+    """Whether any rank has something to say, known to all of them at the same call, on the host, and hardly waited for.
+
+    Each call begins a reduction over the ranks and answers by that of the call before: all have begun that one, or are
+    about to. Every rank must call it equally often.
+    """
+
+    def __init__(self, ranks: Ranks) -> None:
+        self._group = dist.new_group(backend="gloo") if ranks.world > 1 else None  # also where ranks have CUDA
+        self._last: tuple[Tensor, dist.Work] | None = None
+
+    def says(self, here: bool) -> bool:
+        """Whether some rank passed True to its call before; for a process alone, to this one."""
+        if self._group is None:
+            return here
+        said = torch.tensor(int(here))
+        work = dist.all_reduce(said, group=self._group, async_op=True)
+        before, self._last = self._last, (said, work)
+        return before is not None and _is_set(*before)
+
+    def close(self) -> None:
+        """Waits for the reduction that is under way, after the same number of calls on every rank."""
+        if self._last is not None:
+            _is_set(*self._last)
+
+
+def _is_set(said: Tensor, work: dist.Work) -> bool:
+    work.wait()
+    return bool(said)
 
 
 def start(settings: Parallel, threads: int) -> Ranks:
@@ -155,18 +188,23 @@ def reduce_gradients(model: nn.Module, now: bool) -> None:
 
 @contextmanager
 def inference(model: nn.Module) -> Iterator[None]:
-    """Forward passes without gradients, as in validation.
-
-    FSDP keeps the root's weights gathered after a forward pass, for the backward pass that follows; here none does, and
-    an optimizer or a checkpoint made then would hold the gathered copies. So they are given up at the end.
-    """
+    """Forward passes without gradients and without dropout, as in validation."""
+    was_training = model.training
+    model.eval()
     try:
         with torch.no_grad():
             yield
     finally:
-        for module in model.modules():
-            if isinstance(module, FSDPModule):
-                module.reshard()
+        model.train(was_training)
+        reshard(model)
+
+
+def reshard(model: nn.Module) -> None:
+    """Gives up weights that FSDP keeps gathered after a forward pass, for the backward pass that follows: where none
+    does, an optimizer or a checkpoint would hold the gathered copies."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def clip(model: nn.Module, largest: float) -> float:

@@ -12,8 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from transforms.datasets import parent
+
+if __name__ == "__main__":  # before torch is imported, which takes seconds
+    parent.begin()
 
 import numpy as np
 import torch
@@ -65,7 +70,7 @@ class PreferenceTask:
             right_P.sum(),
             reward_R.sum(),
             reward_R.square().sum(),
-            torch.tensor(float(len(reward_R))),
+            reward_R.new_full((), len(reward_R)),
             (chosen_P - rejected_P).sum(),
         ]
         return loss, numbers, torch.stack([loss_P, right_P], dim=1).detach()
@@ -83,21 +88,22 @@ class PreferenceTask:
             "gap_mean": sums["gap"] / count,
         }
 
-    def evaluate(self, reward_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
+    def evaluate(self, reward_model: nn.Module, ranks: Ranks, check: Callable[[], None]) -> dict[str, Any]:
         """The same metrics over the validation split, and how far they hold for other prompts (`Validation`)."""
         if not self._validation_pairs:
             return {}
-        totals = [0.0] * len(self.names)
-        sums_G2 = np.zeros((len(self._validation), 2))  # loss and agreement of each prompt
+        totals = ranks.zeros(len(self.names))
+        sums_G2 = ranks.zeros(2 * len(self._validation)).view(-1, 2)  # loss and agreement of each prompt
         batches = pair_batches(
             self._validation, self._parts, self._lengths, ranks.rank, ranks.world, self._micro_rows, self._pad
         )
         with parallel.inference(reward_model):
             for batch in batches:
+                check()
                 _, numbers, pairs_P2 = self._loss(reward_model, batch, ranks)
-                totals = [total + float(value) for total, value in zip(totals, numbers, strict=True)]
-                np.add.at(sums_G2, batch.groups[batch.chosen], pairs_P2.cpu().numpy())
-        summed = ranks.sum([*totals, *sums_G2.ravel()])
+                totals += torch.stack(numbers)
+                sums_G2.index_add_(0, ranks.put(batch.groups[batch.chosen]), pairs_P2.double())
+        summed = ranks.sum(torch.cat([totals, sums_G2.flatten()]))
         found = self.report(dict(zip(self.names, summed, strict=False)), self._validation_pairs)
         loss_G, right_G = np.reshape(summed[len(totals) :], sums_G2.shape).T
         low, high = metrics.share_interval(right_G, self._validation.num_pairs)

@@ -10,8 +10,13 @@ CONFIG is a file, or the name of a shipped one: debug_cpu, qwen3_0.6b. Keys: tra
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from transforms.datasets import parent
+
+if __name__ == "__main__":  # before torch is imported, which takes seconds
+    parent.begin()
 
 import torch
 from torch import Tensor, nn
@@ -44,18 +49,19 @@ class _PretrainTask:
         """The mean loss a target token; count: tokens."""
         return {"loss": sums["loss_sum"] / count}
 
-    def evaluate(self, language_model: nn.Module, ranks: Ranks) -> dict[str, Any]:
-        """Mean loss a token over the whole validation curriculum."""
+    def evaluate(self, language_model: nn.Module, ranks: Ranks, check: Callable[[], None]) -> dict[str, Any]:
+        """Mean loss a token over the whole validation curriculum. See `loop.Task`."""
         if self._validation is None:
             return {}
-        total, count = 0.0, 0
+        total, count = ranks.zeros(1), 0
         with parallel.inference(language_model):
             for step in range(self._validation.steps):
                 batch = self._validation.batch(step, ranks.rank, ranks.world)
                 for micro_batch in batch.micro_batches:
-                    total += float(self.loss(language_model, micro_batch, ranks)[0])
+                    check()
+                    total += self.loss(language_model, micro_batch, ranks)[0]
                 count += batch.count
-        return {"loss": ranks.sum([total])[0] / count, "targets": count}
+        return {"loss": ranks.sum(total)[0] / count, "targets": count}
 
 
 def outputs(

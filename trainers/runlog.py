@@ -13,8 +13,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from transforms.datasets import shown
+from transforms.datasets import disk, places, shown
 
+LAST_WORDS = "AGORA_LAST_WORDS"  # names the descriptor of a file: why a rank fails, for whoever started all of them
 _METRICS = "metrics.jsonl"
 _QUIET_LINE_S = 10.0  # when the output is no terminal: a progress line at most this often
 
@@ -30,8 +31,9 @@ class RunLog:
         self._started = time.monotonic()
         self._first_step = 0
 
-    def open(self, step: int) -> None:
-        """Keeps the metrics of the first `step` steps of an earlier run, and starts the clock."""
+    def open(self, step: int, validated: int) -> None:
+        """Keeps the metrics of the first `step` steps of an earlier run, and of its validations those of the first
+        `validated`, and starts the clock."""
         self._first_step = step
         if not self._speak:
             return
@@ -39,19 +41,18 @@ class RunLog:
         if step and self._path.is_file():
             for line in self._path.read_text(encoding="utf-8").splitlines():
                 record = _record(line)
-                if record is not None and int(str(record["step"])) <= step:
+                last = validated if record is not None and record["kind"] == "validation" else step
+                if record is not None and int(str(record["step"])) <= last:
                     kept.append(line)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
-        os.replace(temporary, self._path)
+        places.write_atomically(str(self._path), "".join(line + "\n" for line in kept).encode())
         self._started = time.monotonic()
 
     def write(self, kind: str, step: int, values: Mapping[str, object]) -> None:
         """Appends a line of JSON to metrics.jsonl, on the rank that speaks."""
         if self._speak:
-            with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n")
+            line = json.dumps({"kind": kind, "step": step, **values}, ensure_ascii=False) + "\n"
+            with disk.naming(str(self._path)), self._path.open("a", encoding="utf-8") as file:
+                file.write(line)
 
     def progress(self, step: int, text: str) -> None:
         """One line: rewritten in place on a terminal, else printed now and then."""
@@ -76,6 +77,14 @@ class RunLog:
         if self._speak:
             sys.stderr.write(("\r\x1b[K" if self._terminal else "") + f"{self._name}: {shown.message(text)}\n")
             sys.stderr.flush()
+
+
+def tell_failure(text: str) -> None:
+    """Why this process fails: said by whoever started all ranks, of one rank only, or here when nobody did."""
+    if LAST_WORDS in os.environ:
+        os.write(int(os.environ[LAST_WORDS]), text.encode(errors="replace"))
+    else:
+        print(text, file=sys.stderr)
 
 
 def _record(line: str) -> dict[str, object] | None:

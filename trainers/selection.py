@@ -50,7 +50,7 @@ class Selection:
 
     def hear(self, step: int, found: Mapping[str, Any]) -> str:
         """Takes in what a validation found, once for a step; returns it in words."""
-        if step > self._last.get("step", 0):
+        if step > self.heard:
             self._last = _validation(step, found)
             self._number += 1
             if _loss(self._last) < _loss(self._best):
@@ -60,6 +60,11 @@ class Selection:
         known = f"the best was {_loss(self._best):.4f}, step {self._best['step']}" if self._best else "none was finite"
         known = "best so far" if self._is_best(step) else known
         return f"validation after step {step}/{self._steps}: {_numbers(self._last)} ({known})"
+
+    @property
+    def heard(self) -> int:
+        """The last step that was validated; 0: none was."""
+        return self._last.get("step", 0)
 
     @property
     def stopped(self) -> bool:

@@ -20,8 +20,6 @@ import shutil
 import signal
 import socket
 import sys
-import threading
-import time
 import traceback
 from pathlib import Path
 
@@ -31,15 +29,9 @@ logging.disable(logging.ERROR)
 
 from apache_beam.runners.worker import sdk_worker, sdk_worker_main  # noqa: E402
 
-_CHECK_S = 0.2
+from transforms.datasets import parent  # noqa: E402
+
 _BYTES = "latin-1"  # bytes as text, one character each: a name may be in any encoding
-
-
-def leave_with(parent: int) -> None:
-    """Ends this process, whatever it is doing, once its parent is another than `parent`."""
-    while os.getppid() == parent:
-        time.sleep(_CHECK_S)
-    os._exit(1)
 
 
 def _serve(listener: socket.socket) -> None:
@@ -65,7 +57,7 @@ def _serve(listener: socket.socket) -> None:
 
 def _work(connection: socket.socket, nursery: int) -> None:
     """Runs a worker in the environment that it was asked for, and ends the process."""
-    threading.Thread(target=leave_with, args=(nursery,), daemon=True).start()
+    parent.leave_with(nursery)
     try:
         asked = json.loads(connection.makefile("rb").readline())
         os.environb.update({name.encode(_BYTES): value.encode(_BYTES) for name, value in asked["environment"].items()})

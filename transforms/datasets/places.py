@@ -22,7 +22,7 @@ import xxhash
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from transforms.datasets import stores
+from transforms.datasets import disk, stores
 
 _CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp-"  # begins the name of a file that is being written
@@ -248,6 +248,7 @@ class AtomicFile(io.RawIOBase):
 
     def __init__(self, place: str) -> None:
         filesystem, path = _filesystem(place)
+        self._place = place
         self._file = (stores.Upload if stores.is_store(filesystem) else _Replacing)(filesystem, path)
         self._sha256, self._xxh3 = hashlib.sha256(), xxhash.xxh3_128()
         self._finished = False
@@ -260,7 +261,8 @@ class AtomicFile(io.RawIOBase):
     def write(self, data: object) -> int:
         """Takes anything with a buffer; returns its bytes."""
         view = memoryview(data)  # type: ignore[arg-type]
-        self._file.write(view)
+        with disk.naming(self._place):
+            self._file.write(view)
         self._sha256.update(view)
         self._xxh3.update(view)
         self.bytes_written += view.nbytes
@@ -282,7 +284,8 @@ class AtomicFile(io.RawIOBase):
 
     def publish(self) -> None:
         """Writes everything out and gives the file its name, in one step."""
-        self._file.publish()
+        with disk.naming(self._place):
+            self._file.publish()
         self._finished = True
 
     def discard(self) -> None:
