@@ -82,6 +82,17 @@ _LOST = (
 )
 
 
+class Told(Exception):  # noqa: N818
+    """Raised where whoever failed has told why already, such as a trainer: nothing more is said.
+
+    status: the exit status of the command.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"ended with status {status}, and said why")
+        self.status = status
+
+
 class _Console(Console):
     """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands."""
 
@@ -108,7 +119,7 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline. Ends by SystemExit.
 
     An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
-    with status 2; anything else is a defect of ours and shows its traceback.
+    with status 2; Told ends with its own; anything else is a defect of ours and shows its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
@@ -126,6 +137,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         error.show(told)
         sys.stderr.write(shown.message(told.getvalue()))
         raise SystemExit(error.exit_code) from error
+    except Told as error:
+        raise SystemExit(error.status) from error
     except typer.Abort:
         raise SystemExit(128 + signal.SIGINT) from None
     except (ValueError, OSError, RuntimeError, MemoryError) as error:

@@ -12,7 +12,7 @@ import apache_beam as beam
 import pytest
 import typer
 
-from pipelines.command import USER_ERROR, Output, run_app
+from pipelines.command import USER_ERROR, Output, Told, run_app
 from pipelines.local.options import beam_pipeline
 from tests.conftest import ROOT
 
@@ -77,6 +77,22 @@ def test_a_killed_worker_ends_the_run() -> None:
         done.stderr.count("error: a worker process has died. If nothing above says why, the system has killed it") == 1
     )
     assert "Traceback" not in done.stderr
+
+
+def test_what_a_trainer_has_told_is_not_told_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def command() -> None:
+        raise Told(75)
+
+    monkeypatch.setattr(sys, "argv", ["agora"])
+    with pytest.raises(SystemExit) as ended:
+        run_app(app, "agora")
+    assert ended.value.code == 75
+    assert not capsys.readouterr().err
 
 
 def test_an_empty_output_is_not_this_folder(
