@@ -267,7 +267,7 @@ def _process(
         arguments = [*settings["arguments"], *(f"{role}={place}" for role, place in reads.items()), f"output={output}"]
         launch(name, arguments + told(existing), step.processes if step else 1)
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
-        places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
+        places.write_alone(stamp, json.dumps(done, sort_keys=True).encode())
 
     return BuildStep(name, {name: shown}, run, speaks=True)
 

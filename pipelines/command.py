@@ -7,19 +7,19 @@ import io
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines.local import limits, watch
+from pipelines.local import limits, nursery, stops, temporary, watch
 from transforms.datasets import shown
 from transforms.datasets.trust import TRUST
 
@@ -119,7 +119,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline. Ends by SystemExit.
 
     An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
-    with status 2; Told ends with its own; anything else is a defect of ours and shows its traceback.
+    with status 2; Told ends with its own; a signal with 128 and its number; anything else is a defect of ours and shows
+    its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
@@ -128,10 +129,12 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     sys.excepthook = _show_trace
     ours, beams = _split(sys.argv[1:])
     try:
-        limits.check_address_space()
-        if beams and not takes_beam:
-            raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
-        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False) or 0)
+        with stopping():
+            limits.check_address_space()
+            if beams and not takes_beam:
+                raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
+            temporary.for_process()
+            sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False) or 0)
     except _WRONG_USE as error:  # a wrong option or argument
         told = io.StringIO()
         error.show(told)
@@ -139,8 +142,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         raise SystemExit(error.exit_code) from error
     except Told as error:
         raise SystemExit(error.status) from error
-    except typer.Abort:
-        raise SystemExit(128 + signal.SIGINT) from None
+    except typer.Abort as error:  # Click's for the end of a file
+        raise error.__cause__ or error from None
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if limits.is_too_little(error):
             watch.leave(_end(error))
@@ -149,6 +152,23 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
             raise
         _say(message)
         raise SystemExit(USER_ERROR) from error
+
+
+@contextmanager
+def stopping() -> Iterator[None]:
+    """A signal that arrives in the block ends the process in one line, whatever the block made of it."""
+    stops.install(nursery.stop, _stopped)
+    try:
+        yield
+    finally:
+        if (number := stops.asked()) is not None:
+            _stopped(number)
+
+
+def _stopped(number: int) -> NoReturn:
+    console.show_cursor(True)
+    console.print(stops.told(number), soft_wrap=True)
+    watch.leave(128 + number)
 
 
 def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
