@@ -17,8 +17,9 @@ from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape, render
 
+from pipelines import log
 from pipelines.local import limits, nursery, stops, temporary, watch
 from transforms.datasets import shown
 from transforms.datasets.trust import TRUST
@@ -65,17 +66,22 @@ _WORKERS = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_PATH_WRONG = (
-    errno.ENOENT,
-    errno.EEXIST,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EISDIR,
-    errno.ENOTDIR,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
-)
+_FREE = "free some space, or name an --output on another disk, and run the same command again"
+_ALLOW = "give yourself the right to it, or name another path"
+_PATH = "check the path"
+_ADVICE = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: "nothing can be written there: name an --output on another disk, or make this one writable",
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.ENOENT: _PATH,
+    errno.EEXIST: _PATH,
+    errno.EISDIR: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.ENAMETOOLONG: _PATH,
+}
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}-")  # before the name of a file that was being written
 _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
@@ -94,9 +100,12 @@ class Told(Exception):  # noqa: N818
 
 
 class _Console(Console):
-    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands."""
+    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands. All
+    of it goes to the log as well."""
 
     def print(self, *texts: Any, **how: Any) -> None:
+        said = " ".join(map(str, texts))
+        log.write(render(said).plain if how.get("markup") else said)
         super().print(*(shown.message(text) if isinstance(text, str) else text for text in texts), **how)
 
 
@@ -141,6 +150,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         sys.stderr.write(shown.message(told.getvalue()))
         raise SystemExit(error.exit_code) from error
     except Told as error:
+        log.write(str(error))
+        _say_log()
         raise SystemExit(error.status) from error
     except typer.Abort as error:  # Click's for the end of a file
         raise error.__cause__ or error from None
@@ -151,6 +162,7 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         if message is None:
             raise
         _say(message)
+        _say_log()
         raise SystemExit(USER_ERROR) from error
 
 
@@ -172,7 +184,15 @@ def _stopped(number: int) -> NoReturn:
 
 
 def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    sys.stderr.write(shown.message("".join(traceback.format_exception(kind, error, trace))))
+    told = shown.message("".join(traceback.format_exception(kind, error, trace)))
+    log.write(told)
+    sys.stderr.write(told)
+    _say_log()
+
+
+def _say_log() -> None:
+    if place := log.place():
+        sys.stderr.write(f"the log: {shown.name(place)}\n")
 
 
 def _end(error: BaseException) -> int:
@@ -214,10 +234,9 @@ def _message(error: BaseException) -> str:
 
 def _advised(message: str) -> str:
     """What the system says of a file, with what to do about it."""
-    number = int(found[1]) if (found := _ERRNO.match(message)) else None
-    if number in _DISK_FULL:
-        return f"{message}; free some space, or name an --output on another disk, and run the same command again"
-    return f"{message}; check the path" if number in _PATH_WRONG else message
+    found = _ERRNO.match(message)
+    advice = _ADVICE.get(int(found[1])) if found else None
+    return f"{_TEMPORARY.sub('', message)}; {advice}" if advice else message
 
 
 def run_command(command: Callable[..., Any]) -> None:

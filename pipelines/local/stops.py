@@ -1,8 +1,8 @@
 """Requests to stop: Ctrl-C, SIGTERM, a terminal that was closed. One way for all, and for the command line alone.
 
-The first request ends the workers and then unwinds the main thread by `_Stopped`, so that leases are let go and files that
-are being written are given up. What does not unwind in time (Beam waits for workers that are gone; an exception may be
-dropped where Python cannot raise one) is ended as it is: the next run clears what it left.
+The first request ends the workers and then unwinds the main thread by `_Stopped`, so that leases are let go and files
+that are being written are given up. What does not unwind in time (Beam waits for workers that are gone; Python cannot
+raise an exception everywhere) is ended as it is: the next run clears what it left.
 """
 
 from __future__ import annotations
