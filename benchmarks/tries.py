@@ -25,6 +25,7 @@ TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
     "damage-rerun": try_damage.rerun,
     "damage-read": try_damage.read,
     "kills": try_processes.kills,
+    "signals": try_processes.signals,
     "races": try_processes.races,
     "hostile": try_hostile.hostile,
     "limits": try_processes.limits,

@@ -1,4 +1,5 @@
-"""Tries with processes: steps that are killed, two builders at once, and limits on memory, file size and open files."""
+"""Tries with processes: steps killed or told to stop, two builders at once; limits on memory, file size and open
+files."""
 
 from __future__ import annotations
 
@@ -13,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -33,9 +35,18 @@ def _command(forum: Forum, step: str, into: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "benchmarks.try_processes", step, *where, *more]
 
 
-def _start(command: Sequence[str], limit: Callable[[], None] | None = None) -> subprocess.Popen[str]:
+def _start(
+    command: Sequence[str], limit: Callable[[], None] | None = None, temporary: Path | None = None
+) -> subprocess.Popen[str]:
+    environment = {**os.environ, "TMPDIR": str(temporary)} if temporary else None
     return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=limit
+        command,
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=limit,
+        env=environment,
     )
 
 
@@ -82,6 +93,82 @@ def _killed(forum: Forum, step: str, when: str | float) -> Result:
             if problems:
                 return wrong(f"the kill left {problems}")
     return forum.remade(step, into)
+
+
+# ------------------------------------------------------------------------------------- signals
+
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGKILL)
+_BUILD = """
+output: {output}
+inputs: [{{path: {dump}, site: golden.example}}]
+ingest: {{max_drop_rate: 1.0}}
+annotate: {{language: {{model: {model}}}, duplicates: {{}}, split: {{}}}}
+pairs: {{rule: worldpm}}
+"""
+
+
+def signals(forum: Forum, seed: int) -> Tries:
+    """Every command is told to stop, or killed, at moments that the seed draws from its undisturbed time and more."""
+    chance = random.Random(f"{seed} signals")
+    for step in ("documents", "layers", "pairs", "tokenizer", "tokens", "curriculum", "build", "report"):
+        for workers in (1,) if step in ("tokenizer", "report") else (1, 2):
+            for number in _SIGNALS:
+                at = chance.uniform(0, 1.1)
+                name = f"{step} with {workers} workers, {number.name} at {at:.2f} of its time"
+                yield Try(name, partial(_signalled, forum, step, workers, number, at))
+
+
+def _signalled(forum: Forum, step: str, workers: int, number: signal.Signals, at: float) -> Result:
+    into, temporary = emptied(forum.folder / "tries"), emptied(forum.folder / "temporary")
+    alone = forum.folder / "alone" / f"{step}-{workers}"
+    command = partial(_agora, forum, step, more=["--workers", str(workers)] if workers > 1 else [])
+    started = time.monotonic()
+    if not alone.exists() and (ended := _ended(_start(command(alone))))[0] != 0:
+        return wrong(f"the command fails undisturbed: {last_line(ended[1])}")
+    seconds = _undisturbed.setdefault((step, workers), time.monotonic() - started)
+    process = _start(command(into), temporary=temporary)
+    timer = threading.Timer(seconds * at, process.send_signal, [number])
+    timer.start()
+    status, said = _ended(process)
+    timer.cancel()
+    lines = [line for line in said.splitlines() if "stopped by" in line or "rror" in line or "Traceback" in line]
+    if number == signal.SIGKILL:
+        if status not in (0, -number):
+            return wrong(f"ended with {status}: {last_line(said)}")
+    elif status != 0 and (status != 128 + number or len(lines) != 1 or lines[0] != last_line(said)):
+        if status != -number:  # it had hardly begun, and Python's own handlers are still at work
+            return wrong(f"ended with {status}: {lines}")
+    elif left := [*os.listdir(temporary), *_processes_of(temporary)]:
+        return wrong(f"left {left}")
+    if (again := _ended(_start(command(into), temporary=temporary)))[0] != 0:
+        return wrong(f"a rerun fails: {last_line(again[1])}")
+    if left := [*os.listdir(temporary), *_processes_of(temporary)]:
+        return wrong(f"a rerun does not clear {left}")
+    if (ours := _made(into)) != (theirs := _made(alone)):
+        return wrong(
+            f"a rerun made something else: {[name for name in {*ours, *theirs} if ours.get(name) != theirs.get(name)]}"
+        )
+    return Result(Outcome.TOLD, last_line(said)) if status else Result(Outcome.UNDISTURBED)
+
+
+_undisturbed: dict[tuple[str, int], float] = {}  # seconds
+
+
+def _made(folder: Path) -> dict[str, bytes]:
+    """All files of a command's output but what tells of runs; of the page, that it is there."""
+    files = {name: data for name, data in laws.files_of(folder).items() if name != "build.log"}
+    return {name: b"" if name == "report.html" else data for name, data in files.items()}
+
+
+def _processes_of(temporary: Path) -> list[str]:
+    """Processes whose temporary files are in a folder."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"TMPDIR={temporary}".encode() in (folder / "environ").read_bytes():
+                found.append(f"process {folder.name}")
+    return found
 
 
 # ------------------------------------------------------------------------------------- races
@@ -182,8 +269,15 @@ def _within(forum: Forum, step: str, kind: int, value: int) -> Result:
     return Result(Outcome.TOLD, last_line(said)) if status else Result(Outcome.UNDISTURBED)
 
 
-def _agora(forum: Forum, step: str, into: Path) -> list[str]:
+def _agora(forum: Forum, step: str, into: Path, more: Sequence[str] = ()) -> list[str]:
     """A step as a user types it, on the undisturbed datasets."""
+    agora = [sys.executable, "-m", "pipelines.cli"]
+    if step == "report":
+        return [*agora, "report", str(forum.folder), "--output", str(into / "report.html"), *more]
+    if step == "build":
+        file = forum.folder / f"{into.parent.name}-{into.name}.yaml"
+        file.write_text(_BUILD.format(output=into, dump=f"{forum.folder}/dump/forum", model=LID_MODEL))
+        return [*agora, "build", str(file), *more]
     at = {name: str(forum.folder / name) for name in ("documents", "layers", "tokenizer", "tokens")}
     layers = ["--layers", at["layers"]]
     arguments = {
@@ -201,7 +295,7 @@ def _agora(forum: Forum, step: str, into: Path) -> list[str]:
         "tokens": ["tokenize", at["documents"], *layers, "--tokenizer", at["tokenizer"]],
         "curriculum": ["curriculum", at["tokens"], *layers, "--recipe", "demo"],
     }[step]
-    return [sys.executable, "-m", "pipelines.cli", *arguments, "--output", str(into)]
+    return [*agora, *arguments, "--output", str(into), *more]
 
 
 # ------------------------------------------------------------------------------------- one step, as a process

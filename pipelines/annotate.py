@@ -19,7 +19,7 @@ import typer
 
 from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
-from pipelines.progress import progress, summary
+from pipelines.progress import progress
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.align import check_aligned
 from transforms.datasets.building import Build
@@ -163,10 +163,11 @@ def command(
     """Describe documents in attribute layers that stand beside them, such as their languages and duplicates."""
     existing = Existing.of(replace, keep)
     chosen = chosen_settings([name.strip() for name in layers.split(",") if name.strip()], settings or ())
-    with progress(console, "annotate", output):
+    at = {name: places.join(output, name) for name in chosen}
+    with progress(console, "annotate", *at.values()) as runs:
         built = run(documents, output, chosen, workers, existing, beam_args(context))
     for name, manifest in built.items():
-        console.print(f"{name}: {summary(manifest)}", soft_wrap=True)
+        console.print(f"{name}: {runs.told(at[name], manifest)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,10 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines import annotate, curriculum, ingest, pairs, tokenize, tokenizer
+from pipelines import annotate, curriculum, ingest, log, pairs, tokenize, tokenizer
 from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
 from pipelines.ingest_plan import IngestSettings
-from pipelines.progress import progress, summary
+from pipelines.progress import Runs, progress, summary
 from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
 from pipelines.train import launch, told
@@ -28,7 +28,7 @@ from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_json, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import UnreadableError, load_manifest
-from transforms.datasets.names import MANIFEST, RUN
+from transforms.datasets.names import MANIFEST
 from transforms.datasets.standing import Existing, damage
 from transforms.datasets.step import EVALUATION, MODEL
 from transforms.layers import kinds
@@ -125,11 +125,6 @@ class BuildStep:
     run: Callable[[], object]
     speaks: bool = False  # a trainer: it shows its own progress
     notes: Callable[[], Iterable[str]] = tuple  # what else a user should know of it
-
-    def runs(self) -> dict[str, bytes | None]:
-        """What tells one making of each output from another: its account of the run."""
-        accounts = {name: places.join(output, RUN) for name, output in self.outputs.items()}
-        return {name: places.read_bytes(at) if places.exists(at) else None for name, at in accounts.items()}
 
 
 def _one(name: str, output: str, run: Callable[[], object]) -> BuildStep:
@@ -267,7 +262,7 @@ def _process(
         arguments = [*settings["arguments"], *(f"{role}={place}" for role, place in reads.items()), f"output={output}"]
         launch(name, arguments + told(existing), step.processes if step else 1)
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
-        places.write_atomically(stamp, json.dumps(done, sort_keys=True).encode())
+        places.write_alone(stamp, json.dumps(done, sort_keys=True).encode())
 
     return BuildStep(name, {name: shown}, run, speaks=True)
 
@@ -305,22 +300,24 @@ def run(build: BuildFile, console: Console, workers: int = 1, existing: Existing
     Raises ValueError when a step refuses or fails; the steps before it stay, and the next run goes on from there.
     """
     found = steps(build, workers, existing)
+    log.begin(build.output)
     width = max(len(name) for step in found for name in step.outputs) + 2
     for step in found:
-        before, started = step.runs(), time.monotonic()
+        runs, started = Runs(list(step.outputs.values())), time.monotonic()
         try:
             if step.speaks:
                 console.print(f"{step.name} …")
-                step.run()
+                with log.hearing():
+                    step.run()
             else:
                 with progress(console, step.name, *step.outputs.values()):
                     step.run()
         except (ValueError, OSError) as error:
             error.add_note(f"in the step {step.name!r}")
             raise
-        seconds, after = time.monotonic() - started, step.runs()
+        seconds = time.monotonic() - started
         for name, output in step.outputs.items():
-            took = "unchanged, skipped" if after[name] == before[name] else f"{seconds:.1f} s"
+            took = "unchanged, skipped" if runs.unchanged(output) else f"{seconds:.1f} s"
             told = escape(summary(load_manifest(output)))
             console.print(f"[bold]{name:<{width}}[/]{took:<20}{told}", soft_wrap=True, markup=True)
         for line in step.notes():
@@ -329,6 +326,8 @@ def run(build: BuildFile, console: Console, workers: int = 1, existing: Existing
     if build.report:
         found_at["report"] = build.place("report.html")
         report.run(build.output, found_at["report"])
+    if at := log.place():
+        found_at["log"] = at
     console.print()
     for name, output in found_at.items():
         console.print(f"  {name:<{width}}{output}", soft_wrap=True)

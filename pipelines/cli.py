@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import importlib
 import logging
-import signal
 import sys
 from typing import NamedTuple
 
 import typer
 
-from pipelines.command import refuse, run_app
+from pipelines.command import refuse, run_app, stopping
 from pipelines.local import limits, watch
 from transforms.datasets import shown
 
@@ -132,11 +131,10 @@ def main() -> None:
     )  # before Beam is imported, which warns of libraries that are not needed
     called = sys.argv[1] if len(sys.argv) > 1 else ""
     try:
-        if called in COMMANDS:
-            limits.check_address_space()
-        app = _application(called)
-    except KeyboardInterrupt:  # while Beam is imported
-        raise SystemExit(128 + signal.SIGINT) from None
+        with stopping():
+            if called in COMMANDS:
+                limits.check_address_space()
+            app = _application(called)
     except ValueError as error:
         raise SystemExit(refuse(str(error))) from error
     except (MemoryError, ImportError, OSError) as error:

@@ -7,19 +7,20 @@ import io
 import logging
 import os
 import re
-import signal
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.markup import escape, render
 
-from pipelines.local import limits, watch
+from pipelines import log
+from pipelines.local import limits, nursery, stops, temporary, watch
 from transforms.datasets import shown
 from transforms.datasets.trust import TRUST
 
@@ -65,17 +66,22 @@ _WORKERS = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _ERRNO = re.compile(r"\[Errno (\d+)\]")
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-_PATH_WRONG = (
-    errno.ENOENT,
-    errno.EEXIST,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EISDIR,
-    errno.ENOTDIR,
-    errno.EROFS,
-    errno.ENAMETOOLONG,
-)
+_FREE = "free some space, or name an --output on another disk, and run the same command again"
+_ALLOW = "give yourself the right to it, or name another path"
+_PATH = "check the path"
+_ADVICE = {
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EROFS: "nothing can be written there: name an --output on another disk, or make this one writable",
+    errno.EACCES: _ALLOW,
+    errno.EPERM: _ALLOW,
+    errno.ENOENT: _PATH,
+    errno.EEXIST: _PATH,
+    errno.EISDIR: _PATH,
+    errno.ENOTDIR: _PATH,
+    errno.ENAMETOOLONG: _PATH,
+}
+_TEMPORARY = re.compile(r"\.tmp-[0-9a-f]{32}-")  # before the name of a file that was being written
 _LOST = (
     "a worker process has died. If nothing above says why, the system has killed it, most likely for want of memory: "
     "give ingest a bound with --memory, or fewer --workers, and run the same command again"
@@ -94,9 +100,12 @@ class Told(Exception):  # noqa: N818
 
 
 class _Console(Console):
-    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands."""
+    """Names are somebody else's: what they hold is shown as text, neither as markup nor as a terminal's commands. All
+    of it goes to the log as well."""
 
     def print(self, *texts: Any, **how: Any) -> None:
+        said = " ".join(map(str, texts))
+        log.write(render(said).plain if how.get("markup") else said)
         super().print(*(shown.message(text) if isinstance(text, str) else text for text in texts), **how)
 
 
@@ -119,7 +128,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     """Runs a command line: ours before `--`, Beam's after it, if the command has a pipeline. Ends by SystemExit.
 
     An error that the user can mend (ValueError, OSError), here or in a worker, is printed without a traceback and ends
-    with status 2; Told ends with its own; anything else is a defect of ours and shows its traceback.
+    with status 2; Told ends with its own; a signal with 128 and its number; anything else is a defect of ours and shows
+    its traceback.
     """
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
     # A worker's exception, or its death, is raised here as well; it would be shown twice and more, with traces.
@@ -128,19 +138,23 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
     sys.excepthook = _show_trace
     ours, beams = _split(sys.argv[1:])
     try:
-        limits.check_address_space()
-        if beams and not takes_beam:
-            raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
-        sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False) or 0)
+        with stopping():
+            limits.check_address_space()
+            if beams and not takes_beam:
+                raise ValueError(f"nothing goes to Beam from {name} {ours[0]}, got {' '.join(beams)} after --")
+            temporary.for_process()
+            sys.exit(app(args=ours, prog_name=name, obj=beams, standalone_mode=False) or 0)
     except _WRONG_USE as error:  # a wrong option or argument
         told = io.StringIO()
         error.show(told)
         sys.stderr.write(shown.message(told.getvalue()))
         raise SystemExit(error.exit_code) from error
     except Told as error:
+        log.write(str(error))
+        _say_log()
         raise SystemExit(error.status) from error
-    except typer.Abort:
-        raise SystemExit(128 + signal.SIGINT) from None
+    except typer.Abort as error:  # Click's for the end of a file
+        raise error.__cause__ or error from None
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if limits.is_too_little(error):
             watch.leave(_end(error))
@@ -148,11 +162,37 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         if message is None:
             raise
         _say(message)
+        _say_log()
         raise SystemExit(USER_ERROR) from error
 
 
+@contextmanager
+def stopping() -> Iterator[None]:
+    """A signal that arrives in the block ends the process in one line, whatever the block made of it."""
+    stops.install(nursery.stop, _stopped)
+    try:
+        yield
+    finally:
+        if (number := stops.asked()) is not None:
+            _stopped(number)
+
+
+def _stopped(number: int) -> NoReturn:
+    console.show_cursor(True)
+    console.print(stops.told(number), soft_wrap=True)
+    watch.leave(128 + number)
+
+
 def _show_trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    sys.stderr.write(shown.message("".join(traceback.format_exception(kind, error, trace))))
+    told = shown.message("".join(traceback.format_exception(kind, error, trace)))
+    log.write(told)
+    sys.stderr.write(told)
+    _say_log()
+
+
+def _say_log() -> None:
+    if place := log.place():
+        sys.stderr.write(f"the log: {shown.name(place)}\n")
 
 
 def _end(error: BaseException) -> int:
@@ -194,10 +234,9 @@ def _message(error: BaseException) -> str:
 
 def _advised(message: str) -> str:
     """What the system says of a file, with what to do about it."""
-    number = int(found[1]) if (found := _ERRNO.match(message)) else None
-    if number in _DISK_FULL:
-        return f"{message}; free some space, or name an --output on another disk, and run the same command again"
-    return f"{message}; check the path" if number in _PATH_WRONG else message
+    found = _ERRNO.match(message)
+    advice = _ADVICE.get(int(found[1])) if found else None
+    return f"{_TEMPORARY.sub('', message)}; {advice}" if advice else message
 
 
 def run_command(command: Callable[..., Any]) -> None:

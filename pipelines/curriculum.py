@@ -16,7 +16,7 @@ import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
-from pipelines.progress import progress, summary
+from pipelines.progress import progress
 from transforms.curriculum.index import LAYER_COLUMNS, IndexShards
 from transforms.curriculum.layout import USED, LayOut
 from transforms.curriculum.mix import PlanStages, Recipe
@@ -122,9 +122,9 @@ def command(
 ) -> None:
     """Mix and pack a token pool into training sequences, stage by stage; their order is the schedule."""
     chosen = strict_yaml.load_named(Recipe, recipe, RECIPES)
-    with progress(console, "curriculum", output):
+    with progress(console, "curriculum", output) as runs:
         manifest = run(tokens, layers, output, chosen, workers, Existing.of(replace, keep), beam_args(context))
-    console.print(f"curriculum: {summary(manifest)}", soft_wrap=True)
+    console.print(f"curriculum: {runs.told(output, manifest)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ from pipelines.command import Keep, Output, Replace, Workers, beam_args, console
 from pipelines.ingest_plan import IngestPlan, IngestSettings, inputs_of, plan_ingest
 from pipelines.local import memory, nursery
 from pipelines.local.options import beam_pipeline
-from pipelines.progress import human_bytes, progress, summary
-from transforms.datasets import places, strict_json
+from pipelines.progress import human_bytes, progress
+from transforms.datasets import places, shown, strict_json
 from transforms.datasets.building import Build
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import RUN
@@ -40,6 +40,7 @@ from transforms.sources.source import InputFile
 from transforms.sources.streams.unpack import Limits
 
 _SHOWN_LINES = 50  # of a remove list
+_SHOWN_FILES = 5
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20
 
@@ -166,7 +167,16 @@ def _check(account: Account, files: Sequence[InputFile], settings: IngestSetting
                 f"Nothing was kept at {output}. With --max-drop-rate 1 --allow-damaged it is written in spite of all "
                 "this; its rejects/ folder then says which rows were left out, and why."
             )
+        else:
+            refused.add_note(_looked_at(files))
         raise refused from error
+
+
+def _looked_at(files: Sequence[InputFile]) -> str:
+    """Where files are of which nothing was kept, and what was wanted of them."""
+    read = [f"{shown.name(file.place)} as {SOURCES[file.source].says}" for file in files]
+    more = f" and {len(read) - _SHOWN_FILES} more" if len(read) > _SHOWN_FILES else ""
+    return f"Read: {'; '.join(read[:_SHOWN_FILES])}{more}. Wanted: whole files with posts in them; check the path"
 
 
 def _size_hint(manifest: Manifest) -> Iterator[str]:
@@ -285,9 +295,9 @@ def command(
         memory=memory,
     )
     found = inputs_of(inputs or (), named or (), source, site, mapping)
-    with progress(console, "ingest", output):
+    with progress(console, "ingest", output) as runs:
         manifest = run(found, output, settings, workers, Existing.of(replace, keep), beam_args(context))
-    console.print(f"ingest: {summary(manifest)}", soft_wrap=True)
+    console.print(f"ingest: {runs.told(output, manifest)}", soft_wrap=True)
     for line in notes(manifest, output, settings):
         console.print(f"  {line}", soft_wrap=True)
 
@@ -303,8 +313,8 @@ def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator
         yield from _told(account.get("files", {}))
     matched = account.get("remove_entries_matched")
     if settings.remove_list and matched is not None and (lines := removal.unmatched(settings.remove_list, matched)):
-        shown = ", ".join(map(str, lines[:_SHOWN_LINES])) + (" …" if len(lines) > _SHOWN_LINES else "")
-        yield f"lines of the remove list that name no post of these inputs: {shown}"
+        numbers = ", ".join(map(str, lines[:_SHOWN_LINES])) + (" …" if len(lines) > _SHOWN_LINES else "")
+        yield f"lines of the remove list that name no post of these inputs: {numbers}"
 
 
 def _told(files: dict[str, Any]) -> Iterator[str]:

@@ -15,7 +15,7 @@ import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
-from pipelines.progress import progress, summary
+from pipelines.progress import progress
 from transforms.datasets import strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
@@ -93,9 +93,9 @@ def command(
 ) -> None:
     """Make preference pairs from the answers of each thread by their votes."""
     pair_rule = strict_yaml.load_named(PairRule, rule, RULES)
-    with progress(console, "pairs", output):
+    with progress(console, "pairs", output) as runs:
         manifest = run(documents, layers, output, pair_rule, workers, Existing.of(replace, keep), beam_args(context))
-    console.print(f"pairs: {summary(manifest)}", soft_wrap=True)
+    console.print(f"pairs: {runs.told(output, manifest)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -13,10 +13,11 @@ from contextlib import contextmanager
 
 from rich.console import Console
 
+from pipelines import log
 from transforms.datasets import places
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Manifest
-from transforms.datasets.names import DATA, NEXT, REJECTS
+from transforms.datasets.names import DATA, NEXT, REJECTS, RUN
 
 _EVERY_S = 0.5
 
@@ -43,6 +44,26 @@ def _written(outputs: Sequence[str]) -> str:
     return f"{num_files} files, {human_bytes(num_bytes)}"
 
 
+class Runs:
+    """Which of some datasets a step made anew: each keeps the account of the run that made it."""
+
+    def __init__(self, outputs: Sequence[str]) -> None:
+        self._before = {output: _account(output) for output in outputs}
+
+    def unchanged(self, output: str) -> bool:
+        """Whether a dataset stands as it did."""
+        return _account(output) == self._before[output]
+
+    def told(self, output: str, manifest: Manifest) -> str:
+        """The summary of a dataset, and whether it was there already."""
+        return ("unchanged · " if self.unchanged(output) else "") + summary(manifest)
+
+
+def _account(output: str) -> bytes | None:
+    account = places.join(output, RUN)
+    return places.read_bytes(account) if places.exists(account) else None
+
+
 def _watch(console: Console, label: str, outputs: Sequence[str], done: threading.Event) -> None:
     started = time.monotonic()
     with console.status(f"{label} …") as status:
@@ -51,17 +72,20 @@ def _watch(console: Console, label: str, outputs: Sequence[str], done: threading
 
 
 @contextmanager
-def progress(console: Console, label: str, *outputs: str) -> Iterator[None]:
-    """Shows the step while the block runs. The block's exceptions pass through."""
+def progress(console: Console, label: str, *outputs: str) -> Iterator[Runs]:
+    """Shows the step while the block runs. The block's exceptions pass through. Yields what then tells which of the
+    outputs it has made."""
+    runs = Runs(outputs)
     if not console.is_terminal:
         console.print(f"{label} …")
-        yield
+        yield runs
         return
+    log.write(f"{label} …")
     done = threading.Event()
     watcher = threading.Thread(target=_watch, args=(console, label, outputs, done), daemon=True)
     watcher.start()
     try:
-        yield
+        yield runs
     finally:
         done.set()
         watcher.join()

@@ -13,7 +13,7 @@ import typer
 
 from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline
-from pipelines.progress import progress, summary
+from pipelines.progress import progress
 from tokenizer.encoder import Encoder
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset, check_folder
@@ -101,9 +101,9 @@ def command(
     trust: Trust = False,
 ) -> None:
     """Encode documents into a token pool, or pairs into preference shards."""
-    with progress(console, "tokenize", output):
+    with progress(console, "tokenize", output) as runs:
         manifest = run(data, tokenizer, output, layers, workers, Existing.of(replace, keep), beam_args(context))
-    console.print(f"{manifest.kind}: {summary(manifest)}", soft_wrap=True)
+    console.print(f"{manifest.kind}: {runs.told(output, manifest)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, console, run_command
-from pipelines.progress import progress, summary
+from pipelines.progress import progress
 from tokenizer import convert, metrics, spm
 from tokenizer.chat import CONTROL_TOKENS
 from tokenizer.encoder import CONFIG_FILE, TOKENIZER_FILE, Encoder
@@ -150,9 +150,9 @@ def command(
     settings = TokenizerSettings(
         vocab_size=vocab_size, alpha=alpha, character_coverage=character_coverage, sample_bytes=sample_bytes
     )
-    with progress(console, "tokenizer", output):
+    with progress(console, "tokenizer", output) as runs:
         manifest = run(documents, layers, output, settings, Existing.of(replace, keep))
-    console.print(f"tokenizer: {summary(manifest)}", soft_wrap=True)
+    console.print(f"tokenizer: {runs.told(output, manifest)}", soft_wrap=True)
 
 
 if __name__ == "__main__":

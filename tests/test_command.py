@@ -22,6 +22,8 @@ def fail(kind: str) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
     if kind == "forbidden":
         raise PermissionError(errno.EACCES, "Permission denied", "/data/x")
+    if kind == "read-only":
+        raise OSError(errno.EROFS, "Read-only file system", f"/data/.tmp-{'0' * 32}-report.html")
     if kind == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "user":
@@ -45,7 +47,8 @@ def app_of(kind: str, workers: int) -> typer.Typer:
     [
         ("full", 1, "error: [Errno 28] No space left on device; free some space"),
         ("full", 2, "error: [Errno 28] No space left on device; free some space"),
-        ("forbidden", 1, "error: [Errno 13] Permission denied: '/data/x'; check the path"),
+        ("forbidden", 1, "error: [Errno 13] Permission denied: '/data/x'; give yourself the right to it"),
+        ("read-only", 1, "error: [Errno 30] Read-only file system: '/data/report.html'; nothing can be written there"),
         ("user", 1, "error: two lines,\nboth told"),
         ("user", 2, "error: two lines,\nboth told (in the step Fail here)"),
     ],

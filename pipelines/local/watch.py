@@ -1,4 +1,4 @@
-"""What the command line does when a local worker dies, or Ctrl-C is pressed: Beam waits for workers that are gone.
+"""What the command line does when a local worker dies: Beam waits for workers that are gone.
 
 It is the command line's alone: used as a library, a pipeline never ends the process it runs in. Beam-free, so that
 commands without a pipeline start at once.
@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import NoReturn
 
-from pipelines.local import limits, nursery
+from pipelines.local import limits, nursery, stops, temporary
 
 # How Beam tells that a worker is gone.
 DIED = re.compile("Channel closed prematurely|Worker subprocess exited")
@@ -44,6 +42,8 @@ def install(end: Callable[[BaseException], int]) -> None:
         """Of connections to a worker that died nothing is said; of its death only if Beam does not raise it, but
         hangs."""
         error = arguments.exc_value or arguments.exc_type()
+        if stops.asked() is not None:  # of what breaks on the way out nothing is said
+            return
         if limits.is_too_little(error):  # no thread would start to wait
             leave(end(error))
         if DIED.search(str(error)):
@@ -52,8 +52,6 @@ def install(end: Callable[[BaseException], int]) -> None:
             threading.__excepthook__(arguments)
 
     threading.excepthook = in_thread
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, _interrupt)
 
 
 def _current() -> object | None:
@@ -69,12 +67,7 @@ def _end_if_stuck(pipeline: object | None, end: Callable[[BaseException], int], 
 def leave(status: int) -> NoReturn:
     """Ends the process and its workers at once: Python would first wait for threads that wait for one another."""
     nursery.stop()
+    temporary.remove_all()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Ctrl-C ends the workers first: Beam would wait for them, and for those that it has asked for."""
-    nursery.stop()
-    raise KeyboardInterrupt

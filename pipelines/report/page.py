@@ -52,7 +52,7 @@ def run(build_folder: str, output: str) -> None:
     Raises ValueError when the folder holds no dataset of a build.
     """
     build = read_build(build_folder)
-    places.write_atomically(output, _build_page(build).encode())
+    places.write_alone(output, _build_page(build).encode())
     for trouble in build.troubles[:TROUBLES_SAID]:
         _warn(f"{visible(trouble.file)}: {visible(trouble.says)}")
     if (more := len(build.troubles) - TROUBLES_SAID) > 0:

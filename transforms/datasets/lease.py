@@ -55,7 +55,10 @@ class Owner:
 
 @dataclass(frozen=True)
 class Marker:
-    """What a marker says. build: names the build, whoever goes on with it. owner: None when it let go by itself."""
+    """What a marker says. build: names the build, whoever goes on with it. owner: None when it let go by itself.
+
+    made: so many folders, the place's and those above it, were made for the build.
+    """
 
     build: str
     fingerprint: str
@@ -63,6 +66,7 @@ class Marker:
     started: float  # of the build
     beat: float
     owner: Owner | None
+    made: int = 0
 
     @staticmethod
     def from_json(data: bytes) -> Marker:
@@ -205,10 +209,14 @@ class Lease:
                 return Lease(place, number, before)
             if before is not None and before.alive(now):
                 raise OwnedError(_owned(place, before))
-            marker = Marker(uuid.uuid4().hex, fingerprint, list(inputs), now, now, owner)
+            made = max(_missing(place), before.made if before else 0)
+            marker = Marker(uuid.uuid4().hex, fingerprint, list(inputs), now, now, owner, made)
             if before is not None and (before.fingerprint, list(before.inputs)) == (fingerprint, list(inputs)):
                 marker = replace(marker, build=before.build, started=before.started)
-            if not places.create(_marker_place(place, number + 1), marker.to_json()):
+            try:
+                if not places.create(_marker_place(place, number + 1), marker.to_json()):
+                    continue
+            except FileNotFoundError:  # a build that came to nothing has removed the folder
                 continue
             if rival := _living_rival(place, number + 1):  # the build ended while we looked, and was begun anew
                 places.remove(_marker_place(place, number + 1))
@@ -237,7 +245,7 @@ class Lease:
             places.write_atomically(_marker_place(self.place, self._number), replace(self.marker, owner=None).to_json())
 
     def end(self) -> None:
-        """The build is over: nothing of the lease stays."""
+        """The build is over: nothing of the lease stays, nor of the folders that were made for it and are empty."""
         if self._process != os.getpid():
             return
         self._ended.set()
@@ -246,6 +254,7 @@ class Lease:
             self.remove_others()
             places.remove(_marker_place(self.place, self._number))
             places.remove_empty_folders(places.join(self.place, BUILDING))
+            _remove_made(self.place, self.marker.made)
 
     def remove_others(self) -> None:
         """Markers of dead owners, and what kills left of them."""
@@ -267,6 +276,25 @@ class Lease:
                 beaten = replace(self.marker, beat=time.time())
                 places.write_atomically(_marker_place(self.place, self._number), beaten.to_json())
                 self._last_beat, wait = beaten.beat, BEAT_S
+
+
+def _missing(place: str) -> int:
+    """How many folders have to be made for a local place."""
+    if not places.is_local(place):
+        return 0
+    folder, number = Path(places.local_path(place)), 0
+    while not folder.exists():
+        folder, number = folder.parent, number + 1
+    return number
+
+
+def _remove_made(place: str, number: int) -> None:
+    """Removes the place's folder and those above it, `number` of them, as far as they are empty."""
+    if number:
+        path = Path(places.local_path(place))
+        with suppress(OSError):
+            for folder in [path, *path.parents][:number]:
+                folder.rmdir()
 
 
 def _this_process() -> Owner:

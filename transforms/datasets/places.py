@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import posixpath
+import re
 import threading
 import uuid
 from contextlib import suppress
@@ -22,11 +23,12 @@ import xxhash
 from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
-from transforms.datasets import disk, stores
+from transforms.datasets import disk, held, stores
 
 _CHUNK_BYTES = 1 << 20
 TEMPORARY = ".tmp-"  # begins the name of a file that is being written
 
+_WRITER = re.compile(rf"{re.escape(TEMPORARY)}[0-9a-f]{{32}}-")
 _MEMORY = threading.Lock()
 
 
@@ -217,6 +219,8 @@ class _Replacing:
         filesystem.makedirs(folder, exist_ok=True)
         self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
         self._file = filesystem.open(self._temporary, "wb")
+        if isinstance(filesystem, LocalFileSystem):
+            held.hold(self._file.fileno())
 
     def write(self, view: memoryview) -> None:
         self._file.write(view)
@@ -308,6 +312,17 @@ def write_atomically(place: str, data: bytes) -> None:
     """Writes a whole file: readers see the old content or the new, never a part."""
     with AtomicFile(place) as file:
         file.write(data)
+
+
+def write_alone(place: str, data: bytes) -> None:
+    """`write_atomically` of a file that no build clears up after: what killed writers of it have left is removed."""
+    filesystem, path = _filesystem(place)
+    folder, file_name = posixpath.split(path)
+    if isinstance(filesystem, LocalFileSystem) and os.path.isdir(folder):
+        for other in os.listdir(folder):
+            if _WRITER.fullmatch(other.removesuffix(file_name)) and held.is_left(posixpath.join(folder, other)):
+                os.unlink(posixpath.join(folder, other))
+    write_atomically(place, data)
 
 
 def create(place: str, data: bytes) -> bool:

@@ -171,6 +171,8 @@ def _nothing_in(folder: str, names: Sequence[str]) -> str:
     if any(_CSV.fullmatch(name) for name in names):
         return f"{folder} holds nothing to read but CSV, such as {names[0]}. {_CSV_ADVICE}"
     what = ", ".join(source.says for source in SOURCES.values())
+    if not names:
+        return f"{folder} is an empty folder; wanted in it: {what}"
     return f"{folder} holds nothing to read, which would be: {what}; found {list(names[:5])}"
 
 
