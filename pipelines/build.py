@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
 from pipelines import annotate, curriculum, ingest, log, pairs, tokenize, tokenizer
+from pipelines.build_check import check
+from pipelines.build_file import BuildFile, TrainRun
 from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
-from pipelines.ingest_plan import IngestSettings
 from pipelines.progress import Runs, progress, summary
 from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
@@ -31,89 +32,9 @@ from transforms.datasets.manifest import UnreadableError, load_manifest
 from transforms.datasets.names import MANIFEST
 from transforms.datasets.standing import Existing, damage
 from transforms.datasets.step import EVALUATION, MODEL
-from transforms.layers import kinds
-from transforms.layers.kinds import LAYERS
-from transforms.layers.layer import Layer
-from transforms.pairs.rule import PairRule
-from transforms.sources.inputs import Input
 
-_NEEDED = ("language", "duplicates", "split")  # layers that pairs and curricula are made with
 _EXAMPLE = Path(__file__).parents[1] / "examples" / "demo.yaml"
 _TRAINERS = Path(__file__).parents[1] / "trainers"
-
-
-@dataclass(frozen=True)
-class PairsSection:
-    """What pairs are made by."""
-
-    rule: str = "worldpm"  # a rule shipped by name, or a YAML file
-
-
-@dataclass(frozen=True)
-class CurriculumSection:
-    """What a curriculum is made by."""
-
-    recipe: str  # a recipe shipped by name, or a YAML file
-
-
-@dataclass(frozen=True)
-class TrainRun:
-    """One training run: a configuration by name or file, how many processes, and settings that override the file's."""
-
-    config: str
-    processes: int = 1
-    set: Mapping[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class TrainSection:
-    """The models to train; those left out are not."""
-
-    pretrain: TrainRun | None = None
-    preference: TrainRun | None = None
-
-
-@dataclass(frozen=True)
-class BuildFile:
-    """A build file. Places in it are relative to the folder the command runs in. Sections left out are not built."""
-
-    output: str
-    inputs: Sequence[Input]
-    annotate: Mapping[str, object]  # settings by layer
-    ingest: IngestSettings = field(default_factory=IngestSettings)
-    pairs: PairsSection | None = None
-    tokenizer: TokenizerSettings | None = None
-    curriculum: CurriculumSection | None = None
-    train: TrainSection = field(default_factory=TrainSection)
-    report: bool = True
-
-    def __post_init__(self) -> None:
-        if not self.inputs:
-            raise ValueError("inputs is empty: name at least one dump")
-        layers = self.layers
-        for name in _NEEDED if self.pairs or self.tokenizer else ():
-            if name not in layers:
-                how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"
-                raise ValueError(
-                    f"annotate.{name} is missing: pairs and tokens are made with the {name} layer; {how}. "
-                    f"{LAYERS[name].hint}".rstrip()
-                )
-        for name, wanted in (("curriculum", self.tokenizer), ("train", self.tokenizer)):
-            if getattr(self, name) not in (None, TrainSection()) and wanted is None:
-                raise ValueError(f"the section {name} needs the section tokenizer")
-        if self.train.pretrain and not self.curriculum:
-            raise ValueError("train.pretrain needs the section curriculum")
-        if self.train.preference and not self.pairs:
-            raise ValueError("train.preference needs the section pairs")
-
-    @property
-    def layers(self) -> dict[str, Any]:
-        """The settings of the layers that are built. Raises ValueError for unknown ones."""
-        return kinds.settings_of(self.annotate, "annotate")
-
-    def place(self, name: str) -> str:
-        """Of a part of the build, below its output."""
-        return places.join(self.output, name)
 
 
 @dataclass(frozen=True)
@@ -131,40 +52,13 @@ def _one(name: str, output: str, run: Callable[[], object]) -> BuildStep:
     return BuildStep(name, {name: output}, run)
 
 
-def _check_files(build: BuildFile) -> None:
-    """Raises ValueError for a file that a later step would miss, before any step runs."""
-    secret = build.ingest.author_secret
-    if secret is not None and not places.exists(secret):
-        raise ValueError(
-            f"ingest.author_secret: there is no file {secret}; places are relative to the folder the command runs in"
-        )
-    for name, layer in LAYERS.items():
-        place = places.join(build.place("layers"), name)
-        if name in build.layers:
-            _check_layer(layer, build.layers[name])
-        elif places.exists(places.join(place, MANIFEST)):
-            raise ValueError(
-                f"annotate: a {name} layer stands at {place}, so that pairs and tokens would heed it, but the build "
-                f"does not name it; add `{name}` to the section annotate, or remove the folder"
-            )
-    for name, step in (("pretrain", build.train.pretrain), ("preference", build.train.preference)):
-        _train_arguments(step, name)
-
-
-def _check_layer(layer: Layer[Any, Any], settings: Any) -> None:
-    try:
-        layer.identity(settings)
-    except ValueError as error:
-        raise ValueError(
-            f"annotate.{layer.name}: {error}; places are relative to the folder the command runs in"
-        ) from error
-
-
 def steps(build: BuildFile, workers: int, existing: Existing) -> list[BuildStep]:
-    """The steps of a build in order. Each reads what those before it wrote."""
-    _check_files(build)
-    documents, layers = build.place("documents"), build.place("layers")
-    tokenizer_place, settings = build.place("tokenizer"), build.layers
+    """The steps of a build in order. Each reads what those before it wrote.
+
+    Raises ValueError, naming the key, for a value of the file that one of them would refuse.
+    """
+    named = check(build)
+    documents, layers, settings = build.place("documents"), build.place("layers"), build.layers
     found = [
         BuildStep(
             "ingest",
@@ -178,40 +72,37 @@ def steps(build: BuildFile, workers: int, existing: Existing) -> list[BuildStep]
             lambda: annotate.run(documents, layers, settings, workers, existing),
         ),
     ]
-    if build.pairs:
-        rule = strict_yaml.load_named(PairRule, build.pairs.rule, pairs.RULES)
+    if (rule := named.rule) is not None:
         output = build.place("pairs")
         found.append(_one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, existing)))
     if build.tokenizer:
-        found += _token_steps(build, build.tokenizer, documents, layers, tokenizer_place, workers, existing)
+        found += _token_steps(build, named.recipe, documents, layers, workers, existing)
     found += _train_steps(build, existing)
     return found
 
 
 def _token_steps(
-    build: BuildFile,
-    settings: TokenizerSettings,
-    documents: str,
-    layers: str,
-    tokenizer_place: str,
-    workers: int,
-    existing: Existing,
+    build: BuildFile, recipe: Recipe | None, documents: str, layers: str, workers: int, existing: Existing
 ) -> list[BuildStep]:
     tokens, preference, shards = build.place("tokens"), build.place("preference"), build.place("curriculum")
-    found = [
-        _one(
-            "tokenizer",
-            tokenizer_place,
-            lambda: tokenizer.run(documents, layers, tokenizer_place, settings, existing),
-        ),
+    tokenizer_place, settings = build.tokenizer_place, build.tokenizer
+    found = []
+    if isinstance(settings, TokenizerSettings):
+        found.append(
+            _one(
+                "tokenizer",
+                tokenizer_place,
+                lambda: tokenizer.run(documents, layers, tokenizer_place, settings, existing),
+            )
+        )
+    found.append(
         _one(
             "tokenize documents",
             tokens,
             lambda: tokenize.run(documents, tokenizer_place, tokens, layers, workers, existing),
-        ),
-    ]
-    if build.curriculum:
-        recipe = strict_yaml.load_named(Recipe, build.curriculum.recipe, curriculum.RECIPES)
+        )
+    )
+    if recipe is not None:
         found.append(
             _one("curriculum", shards, lambda: curriculum.run(tokens, layers, shards, recipe, workers, existing))
         )
@@ -229,19 +120,23 @@ def _token_steps(
 
 def _train_steps(build: BuildFile, existing: Existing) -> list[BuildStep]:
     found: list[BuildStep] = []
-    tokenizer_place = build.place("tokenizer")
+    tokenizer_place = build.tokenizer_place
     model, preference_model = build.place("pretrain"), build.place("preference_model")
     if build.train.pretrain:
-        reads = {"data": build.place("curriculum"), "tokenizer": tokenizer_place}
+        reads = {"data": build.place("curriculum"), "tokenizer": tokenizer_place, **_init(build.train.pretrain)}
         found.append(_process("pretrain", build, build.train.pretrain, reads, model, existing))
     if build.train.preference:
-        reads = {"data": build.place("preference"), "tokenizer": tokenizer_place}
+        reads = {"data": build.place("preference"), "tokenizer": tokenizer_place, **_init(build.train.preference)}
         if build.train.pretrain:
             reads["init"] = places.join(model, "export")
         found.append(_process("preference", build, build.train.preference, reads, preference_model, existing))
         reads = {"data": build.place("preference"), "model": places.join(preference_model, "export")}
         found.append(_process("evaluate", build, None, reads, build.place("evaluation"), existing))
     return found
+
+
+def _init(step: TrainRun) -> dict[str, str]:
+    return {"init": step.init} if step.init else {}
 
 
 # ------------------------------------------------------------------------------------- trainers, as processes
@@ -255,7 +150,7 @@ def _process(
     def run() -> None:
         stamp = build.place(f"steps/{name}.json")
         settings = _train_arguments(step, name)
-        parents = {role: load_manifest(place).digest for role, place in reads.items()}
+        parents = {role: _digest(place) for role, place in reads.items()}
         wanted = fingerprint([name, settings, (MODEL if step else EVALUATION).versions(), parents])
         if _is_done(stamp, wanted, shown):
             return
@@ -272,8 +167,15 @@ def _train_arguments(step: TrainRun | None, name: str) -> dict[str, list[str]]:
     if step is None:
         return {"arguments": [], "config": []}
     text = strict_yaml.text_of(strict_yaml.place_of(step.config, _TRAINERS / "configs" / name))
-    overrides = [f"{key}={value}" for key, value in sorted(step.set.items())]
-    return {"arguments": [step.config, *overrides], "config": [text]}
+    return {"arguments": step.arguments(), "config": [text]}
+
+
+def _digest(place: str) -> str:
+    """What names a dataset, or a model or tokenizer from elsewhere: its manifest, or the files that are read of it."""
+    if places.exists(places.join(place, MANIFEST)):
+        return load_manifest(place).digest
+    names = [name for name in places.list_files(place) if name.endswith((".json", ".jinja", ".safetensors"))]
+    return fingerprint([[name, places.xxh3(places.join(place, name))] for name in names])
 
 
 def _is_done(stamp: str, wanted: str, shown: str) -> bool:

@@ -22,6 +22,7 @@ from rich.markup import escape, render
 from pipelines import log
 from pipelines.local import limits, nursery, stops, temporary, watch
 from transforms.datasets import shown
+from transforms.datasets.settings import SettingError
 from transforms.datasets.trust import TRUST
 
 
@@ -228,7 +229,8 @@ def _of_worker(error: RuntimeError) -> str | None:
 
 def _message(error: BaseException) -> str:
     """The error with its notes, and without the trace that Beam appends to what a worker raised."""
-    first = _advised(str(error).split("\n\nTraceback (most recent call last)")[0])
+    told = error.of_flag() if isinstance(error, SettingError) else str(error)  # its dataclass was made of flags
+    first = _advised(told.split("\n\nTraceback (most recent call last)")[0])
     return "\n".join([first, *getattr(error, "__notes__", [])]) or type(error).__name__
 
 

@@ -14,6 +14,7 @@ from transforms.datasets.building import Build
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.names import reject_name, shard_name
+from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.ingest import removal
 from transforms.ingest.find_threads import ThreadSearch
@@ -72,13 +73,16 @@ class IngestSettings:
         for name in ("num_shards", "max_record_bytes", "range_bytes", "max_thread_posts"):
             value = getattr(self, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+                raise SettingError(name, f"must be at least 1, got {value}")
         if self.headless_threads not in _HEADLESS:
-            raise ValueError(f"headless_threads is one of {', '.join(_HEADLESS)}; got {self.headless_threads!r}")
+            raise SettingError("headless_threads", f"is one of {', '.join(_HEADLESS)}; got {self.headless_threads!r}")
         if self.memory is not None:
-            memory.parse_size(self.memory)
+            try:
+                memory.parse_size(self.memory)
+            except ValueError as error:
+                raise SettingError("memory", str(error)) from None
         if not 0 <= self.max_drop_rate <= 1:
-            raise ValueError(f"max_drop_rate is a share between 0 and 1, got {self.max_drop_rate}")
+            raise SettingError("max_drop_rate", f"is a share between 0 and 1, got {self.max_drop_rate}")
 
 
 @dataclass(frozen=True)
@@ -269,7 +273,10 @@ def parse_input(text: str) -> Input:
             f"host or a name of letters, digits, '.', '_' and '-'. {_WAYS}; a path that holds a '=' itself and has no "
             "site ends with one more '='"
         )
-    return Input(path, options.get("source"), site or None, options.get("mapping"))
+    try:
+        return Input(path, options.get("source"), site or None, options.get("mapping"))
+    except SettingError as error:  # of this text, not of a flag
+        raise ValueError(f"--input {text}: {error}") from None
 
 
 def inputs_of(

@@ -22,6 +22,7 @@ import zstandard
 
 from pipelines.command import console, run_command
 from transforms.datasets import places
+from transforms.datasets.settings import SettingError
 from transforms.sources.rows import parquet
 from transforms.sources.streams import archives
 from transforms.sources.streams.pieces import read_chunk
@@ -45,11 +46,12 @@ class Reblocked:
 def run(source: str, output: str, block_bytes: int = _BLOCK_BYTES, limits: Limits | None = None) -> Reblocked:
     """Writes `source` as files of at least block_bytes of whole lines into the new folder `output`.
 
-    The folder appears when all of it is written. Raises ValueError when `output` is there, is not local, or `source` is
-    XML, Parquet or an archive, which have no lines (ingest cuts them by itself). Memory: a chunk, however long a line.
+    The folder appears when all of it is written. Raises SettingError for block_bytes below 1, ValueError when `output`
+    is there, is not local, or `source` is XML, Parquet or an archive, which have no lines (ingest cuts them by itself).
+    Memory: a chunk, however long a line.
     """
     if block_bytes < 1:
-        raise ValueError(f"block_bytes must be at least 1, got {block_bytes}")
+        raise SettingError("block_bytes", f"must be at least 1, got {block_bytes}")
     if not places.is_local(output):
         raise ValueError(f"--output {output} is not a local folder; write to one and copy it")
     if places.exists(output):

@@ -23,6 +23,7 @@ from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.ids import canonical_json
 from transforms.datasets.manifest import Manifest
+from transforms.datasets.settings import SettingError
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, Whole, make_one
 from transforms.io.shard import Shard
@@ -52,16 +53,16 @@ class TokenizerSettings:
 
     def __post_init__(self) -> None:
         if self.vocab_size <= _FEWEST_PIECES:
-            raise ValueError(
-                f"vocab_size must be more than {_FEWEST_PIECES}, the bytes and control tokens; got {self.vocab_size}"
+            raise SettingError(
+                "vocab_size", f"must be more than {_FEWEST_PIECES}, the bytes and control tokens; got {self.vocab_size}"
             )
         if not 0.0 <= self.alpha <= 1.0:
-            raise ValueError(f"alpha must be from 0 (every language alike) to 1 (as they come); got {self.alpha}")
+            raise SettingError("alpha", f"must be from 0 (every language alike) to 1 (as they come); got {self.alpha}")
         if not 0.9 <= self.character_coverage <= 1.0:
-            raise ValueError(f"character_coverage must be from 0.9 to 1; got {self.character_coverage}")
+            raise SettingError("character_coverage", f"must be from 0.9 to 1; got {self.character_coverage}")
         for name in ("sample_bytes", "document_bytes", "validation_bytes"):
             if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be positive; got {getattr(self, name)}")
+                raise SettingError(name, f"must be positive; got {getattr(self, name)}")
 
 
 def run(

@@ -12,6 +12,7 @@ import apache_beam as beam
 import pytest
 import typer
 
+from pipelines import cli
 from pipelines.command import USER_ERROR, Output, Told, run_app
 from pipelines.local.options import beam_pipeline
 from tests.conftest import ROOT
@@ -40,6 +41,30 @@ def app_of(kind: str, workers: int) -> typer.Typer:
             p | beam.Create([kind]) | "Fail here" >> beam.Map(fail)
 
     return app
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("tokenizer D --layers L --output O --sample-bytes 0", "--sample-bytes must be positive; got 0"),
+        ("tokenizer D --layers L --output O --alpha 2", "--alpha must be from 0"),
+        ("ingest D --output O --num-shards 0", "--num-shards must be at least 1, got 0"),
+        ("ingest D --output O --max-unpack-ratio 0", "--max-unpack-ratio must be at least 1, got 0"),
+        ("ingest D --output O --memory much", "--memory 'much' is no size"),
+        ("ingest D --output O --source beer", "--source 'beer' of D is not read"),
+        ("ingest --input D,source=beer --output O", "--input D,source=beer: source 'beer' of D is not read"),
+        ("reblock F --output O --block-bytes 0", "--block-bytes must be at least 1, got 0"),
+        ("annotate D --output O --layers split --set split=2", "--set: split.holdout must be a share"),
+    ],
+)
+def test_an_error_about_a_setting_names_it_as_the_command_line_does(
+    arguments: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["agora", *arguments.split()])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == USER_ERROR
+    assert capsys.readouterr().err.strip().splitlines()[-1].startswith(f"error: {message}")
 
 
 @pytest.mark.parametrize(

@@ -64,7 +64,7 @@ def test_settings_are_given_alone_whole_or_not_at_all() -> None:
         ({"duplicates": {"band": 3}}, r"here: at duplicates: unknown key 'band' \(did you mean 'bands'\?\)"),
         ({"duplicates": {"bands": "three"}}, "at duplicates.bands: got 'three' .*wanted a whole number"),
         ({"duplicates": "three"}, "at duplicates.ngram: got 'three' .*wanted a whole number"),
-        ({"split": {"holdout": 1.5}}, "here: at split: .*holdout must be a share"),
+        ({"split": {"holdout": 1.5}}, "here: split.holdout must be a share"),
         ({"language": {}}, "at language: the key 'model' is missing"),
         ({"language": ["x"]}, "at language.model: got .*wanted text"),
         ({"language": None}, "at language: the key 'model' is missing"),
@@ -91,7 +91,7 @@ def test_the_command_line_takes_settings_as_a_build_file_does() -> None:
         (["split"], ["duplicates.bands=3"], "settings for duplicates, which --layers does not name"),
         (["split"], ["splitt.holdout=3"], "unknown layer 'splitt'.* nearest: split"),
         (["split"], ["holdout"], "settings are written key=value, got 'holdout'"),
-        (["split"], ["split=1"], "--set: at split: .*holdout must be a share"),
+        (["split"], ["split=1"], "--set: split.holdout must be a share"),
     ],
 )
 def test_what_cannot_be_built_is_said_at_once(layers: list[str], given: list[str], message: str) -> None:

@@ -66,7 +66,7 @@ def test_no_holdout_and_no_validation_is_all_train() -> None:
 
 @pytest.mark.parametrize(("holdout", "validation"), [(-0.1, 0.1), (1.0, 0.0), (0.7, 0.3), (True, 0.1), ("a", 0.1)])
 def test_wrong_shares_are_refused(holdout: object, validation: object) -> None:
-    with pytest.raises(ValueError, match="split"):
+    with pytest.raises(ValueError, match="holdout"):
         SplitSettings(holdout=holdout, validation=validation)  # type: ignore[arg-type]
 
 

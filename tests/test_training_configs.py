@@ -45,7 +45,7 @@ def test_keys_override_the_file_and_reach_into_sections() -> None:
         ("optimizer=3", "at optimizer: got 3"),
         ("optimizer.lr=-1", "optimizer.lr must be above 0"),
         ("schedule.kind=cosinus", r"at schedule.kind: got 'cosinus' \(did you mean 'cosine'\?\)"),
-        ("model.kv_heads=3", "no multiple of model.kv_heads 3"),
+        ("model.kv_heads=3", "model.heads .* is no multiple of kv_heads 3"),
         ("output=gs://bucket/run", "is a URL"),
         ("global_sequences=0", "global_sequences must be at least 1"),
         ("evaluate_every=2.5", "evaluate_every is whole steps, or a share below 1 of all; got 2.5"),
@@ -68,7 +68,7 @@ def test_a_missing_place_is_named(missing: str) -> None:
 
 
 def test_a_row_must_hold_any_pair() -> None:
-    with pytest.raises(ValueError, match="set row_tokens=1024 or more"):
+    with pytest.raises(ValueError, match=r"row_tokens 1000 is below .* set row_tokens to 1024 or more"):
         configs.load(PreferenceConfig, "preference", [*PLACES, "sequence_tokens=512", "row_tokens=1000"])
 
 

@@ -27,6 +27,7 @@ SHARES = {
     "races": 0.1,
     "hostile": 0.3,
     "limits": 0.02,
+    "build-file": 0.15,
 }
 
 

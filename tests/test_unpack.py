@@ -229,5 +229,5 @@ def test_damage_inside_is_told_and_what_came_before_it_is_read(tmp_path: Path, p
 
 def test_limits_are_checked() -> None:
     for limits in ({"max_ratio": 0.5}, {"max_ratio": float("nan")}, {"max_unpacked_bytes": 0}):
-        with pytest.raises(ValueError, match=r"--max-unpack\S+ must be at least 1, got"):
+        with pytest.raises(ValueError, match=r"max_unpack\S+ must|max_ratio must"):
             Limits(**limits)  # type: ignore[arg-type]

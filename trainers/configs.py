@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from transforms.datasets import strict_yaml
+from transforms.datasets.settings import SettingError
 
 C = typing.TypeVar("C")
 
@@ -47,9 +48,9 @@ class ModelShape:
 
     def __post_init__(self) -> None:
         for name in ("hidden_size", "layers", "heads", "kv_heads", "head_dim", "intermediate_size", "max_positions"):
-            _at_least(f"model.{name}", getattr(self, name), 1)
+            _at_least(name, getattr(self, name), 1)
         if self.heads % self.kv_heads:
-            raise ValueError(f"model.heads {self.heads} is no multiple of model.kv_heads {self.kv_heads}: change one")
+            raise SettingError("heads", f"{self.heads} is no multiple of kv_heads {self.kv_heads}: change one")
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Optimizer:
     def __post_init__(self) -> None:
         for name in ("lr", "eps", "clip"):
             if not getattr(self, name) > 0:
-                raise ValueError(f"optimizer.{name} must be above 0, got {getattr(self, name)}")
+                raise SettingError(name, f"must be above 0, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,9 @@ class Schedule:
     def __post_init__(self) -> None:
         for name in ("warmup", "decay", "floor"):
             if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(f"schedule.{name} is a share between 0 and 1, got {getattr(self, name)}")
+                raise SettingError(name, f"is a share between 0 and 1, got {getattr(self, name)}")
         if self.kind == "wsd" and self.warmup + self.decay > 1:
-            raise ValueError(f"schedule.warmup {self.warmup} + schedule.decay {self.decay} is above 1: lower one")
+            raise SettingError("warmup", f"{self.warmup} + decay {self.decay} is above 1: lower one")
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ class Parallel:
     activation_checkpointing: bool = False
 
     def __post_init__(self) -> None:
-        _at_least("parallel.replicate", self.replicate, 1)
+        _at_least("replicate", self.replicate, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +137,7 @@ class RunConfig:
         if not (self.tokenizer or self.init):
             raise ValueError("neither tokenizer nor init is set: add tokenizer=PLACE or init=MODEL")
         if "://" in self.output:
-            raise ValueError(f"output {self.output!r} is a URL; a training run writes to a mounted folder")
+            raise SettingError("output", f"{self.output!r} is a URL; a training run writes to a mounted folder")
         _at_least("threads", self.threads, 1)
         _at_least("keep_checkpoints", self.keep_checkpoints, 1)
         for name in ("max_steps", "patience", "checkpoint_every", "nonfinite_skips"):
@@ -242,9 +243,10 @@ def _check_lengths(sequence_tokens: int, row_tokens: int) -> None:
     """A row must hold any single pair: a prompt with two responses needs at most twice sequence_tokens."""
     _at_least("sequence_tokens", sequence_tokens, 8)
     if row_tokens < 2 * sequence_tokens:
-        raise ValueError(
-            f"row_tokens {row_tokens} is below twice sequence_tokens {sequence_tokens}: a pair might not fit; "
-            f"set row_tokens={2 * sequence_tokens} or more"
+        raise SettingError(
+            "row_tokens",
+            f"{row_tokens} is below twice sequence_tokens {sequence_tokens}: a pair might not fit; set row_tokens to "
+            f"{2 * sequence_tokens} or more",
         )
 
 
@@ -277,4 +279,4 @@ def load(kind: type[C], folder: str, arguments: Sequence[str]) -> C:
 
 def _at_least(name: str, value: int, least: int) -> None:
     if value < least:
-        raise ValueError(f"{name} must be at least {least}, got {value}")
+        raise SettingError(name, f"must be at least {least}, got {value}")

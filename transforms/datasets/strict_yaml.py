@@ -22,6 +22,7 @@ from typing import Any, TypeVar
 import yaml
 
 from transforms.datasets import places
+from transforms.datasets.settings import SettingError
 
 T = TypeVar("T")
 
@@ -96,7 +97,10 @@ def override(values: dict[str, Any], item: str) -> None:
 
 
 def convert(kind: Any, value: object, file: str, path: str = "") -> Any:
-    """A value as YAML gives it (mappings, lists, scalars) as the annotated type `kind`, checked to the leaves."""
+    """A value as YAML gives it (mappings, lists, scalars) as the annotated type `kind`, checked to the leaves.
+
+    file, path: what errors call it; without a file it is a path in one that the caller names.
+    """
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if is_dataclass(kind):
         return _dataclass(typing.cast("type[Any]", kind), value, file, path)
@@ -131,6 +135,8 @@ def _dataclass(kind: type[Any], value: object, file: str, path: str) -> Any:
     values = {key: convert(hints[key], item, file, _below(path, key)) for key, item in given.items()}
     try:
         return kind(**values)
+    except SettingError as error:
+        raise _error(file, "", f"{_below(path, error.setting)} {error.problem}") from error
     except ValueError as error:
         raise _error(file, path, str(error)) from error
 
@@ -145,15 +151,32 @@ def _union(kinds: Sequence[Any], value: object, file: str, path: str) -> Any:
     wanted = [kind for kind in kinds if kind is not type(None)]
     if len(wanted) == 1:
         return convert(wanted[0], value, file, path)
+    if isinstance(value, dict) and (sections := [kind for kind in wanted if is_dataclass(kind)]):
+        return convert(_section(sections, value, file, path), value, file, path)
     problems = []
     for kind in wanted:
-        if is_dataclass(kind) and isinstance(value, dict):
-            return convert(kind, value, file, path)
         try:
             return convert(kind, value, file, path)
         except ValueError as error:
             problems.append(str(error))
     raise ValueError(" / ".join(problems))
+
+
+def _section(kinds: Sequence[Any], value: Mapping[str, object], file: str, path: str) -> Any:
+    """Of several dataclasses the one that is meant: all its required keys are given, and none requires more."""
+    keys = [{field.name: field for field in fields(kind)} for kind in kinds]
+    known = {name: None for own in keys for name in own}
+    for key in value:
+        if key not in known:
+            raise _error(file, path, f"unknown key {key!r}{_nearest(key, known)}; known are {', '.join(known)}")
+    meant = [found for found in zip(kinds, keys, strict=True) if value.keys() >= set(_required(found[1]))]
+    if not meant:
+        raise _error(file, path, f"wanted the key {' or '.join(name for own in keys for name in _required(own))}")
+    kind, own = max(meant, key=lambda found: len(_required(found[1])))
+    if others := [key for key in value if key not in own]:
+        beside = ", ".join(key for key in value if key in own)
+        raise _error(file, path, f"the key {others[0]!r} does not go with {beside}: leave one out")
+    return kind
 
 
 def _choice(choices: Iterable[Any], value: object, file: str, path: str) -> Any:
@@ -207,7 +230,7 @@ def _nearest(value: object, known: Iterable[str]) -> str:
 
 
 def _error(file: str, path: str, message: str) -> ValueError:
-    return ValueError(f"{file}: {f'at {path}: ' if path else ''}{message}")
+    return ValueError(f"{f'{file}: ' if file else ''}{f'at {path}: ' if path else ''}{message}")
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from transforms.datasets.fates import Reason
 from transforms.datasets.schema import required
+from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.layers.layer import CountGroup, Keep, Layer
 
@@ -42,7 +43,7 @@ class MinHashSpec:
         for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-                raise ValueError(f"duplicates: {name} must be a whole number from {least} to {most}; got {value!r}")
+                raise SettingError(name, f"must be a whole number from {least} to {most}; got {value!r}")
 
     @property
     def num_perm(self) -> int:

@@ -30,19 +30,19 @@ def check_names(names: Iterable[str]) -> None:
             raise ValueError(f"unknown layer {name!r}; one of {', '.join(LAYERS)}, nearest: {nearest}")
 
 
-def settings_of(given: Mapping[str, object], where: str) -> dict[str, object]:
+def settings_of(given: Mapping[str, object], where: str, above: str = "") -> dict[str, object]:
     """The settings of the layers that are named, in the order of LAYERS.
 
     given: by layer, as YAML gives them: mappings, nothing for the defaults, or one value that stands for the first
-    setting. where: what errors call it. Raises ValueError for an unknown layer or setting, a value that does not fit,
-    or a setting without a default that is not given.
+    setting. where, above: what errors call it, the file and the section. Raises ValueError for an unknown layer or
+    setting, a value that does not fit, or a setting without a default that is not given.
     """
     try:
         check_names(given)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from None
+        raise ValueError(f"{where or above}: {error}") from None
     return {
-        name: strict_yaml.convert(layer.settings, _whole(layer, given[name]), where, name)
+        name: strict_yaml.convert(layer.settings, _whole(layer, given[name]), where, f"{above}.{name}".lstrip("."))
         for name, layer in LAYERS.items()
         if name in given
     }

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tokenizer.languages import LANGUAGES, language_name
 from transforms.datasets.fates import Tally
 from transforms.datasets.schema import required
+from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
 from transforms.layers.langid import TABLE_FINGERPRINT, Detected, Detector, ModelHandle
@@ -36,7 +37,7 @@ class LanguageSettings:
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
-            raise ValueError(f"model must be the place of a fastText model file; got {self.model!r}")
+            raise SettingError("model", f"must be the place of a fastText model file; got {self.model!r}")
 
 
 def identity(settings: LanguageSettings) -> Mapping[str, object]:

@@ -16,6 +16,7 @@ import pyarrow as pa
 from transforms.datasets.fates import Tally
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.schema import required
+from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.layers.layer import Batches, CountGroup, Layer
 
@@ -38,11 +39,12 @@ class SplitSettings:
         for name in ("holdout", "validation"):
             share = getattr(self, name)
             if isinstance(share, bool) or not isinstance(share, int | float) or not 0 <= share < 1:
-                raise ValueError(f"split: {name} must be a share from 0 to below 1; got {share!r}")
+                raise SettingError(name, f"must be a share from 0 to below 1; got {share!r}")
         if _exact(self.holdout) + _exact(self.validation) >= 1:
-            raise ValueError(
-                f"split: holdout {self.holdout} and validation {self.validation} leave nothing to train on; "
-                "make their sum less than 1"
+            raise SettingError(
+                "holdout",
+                f"{self.holdout} and validation {self.validation} leave nothing to train on; make their sum less "
+                "than 1",
             )
 
 

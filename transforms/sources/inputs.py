@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from transforms.datasets import places, shown, strict_yaml
+from transforms.datasets.settings import SettingError
 from transforms.sources.kinds import SOURCES
 from transforms.sources.mapping import RowMapping
 from transforms.sources.source import PACKED, Found, InputFile, Source
@@ -50,7 +51,7 @@ class Input:
         if not self.path:
             raise ValueError("an input is empty text; check the variable that it comes from")
         if self.source is not None and self.source not in SOURCES:
-            raise ValueError(f"source {self.source!r} of {self.path} is not read; one of {', '.join(SOURCES)}")
+            raise SettingError("source", f"{self.source!r} of {self.path} is not read; one of {', '.join(SOURCES)}")
 
     @property
     def is_of(self) -> Source | None:

@@ -43,7 +43,7 @@ def token_lists(lists: Sequence[Sequence[int]], encoder: Encoder) -> pa.ListArra
 
 
 def _flat(lists: Sequence[Sequence[int]], encoder: Encoder) -> Tokens:
-    return np.fromiter(chain.from_iterable(lists), encoder.token_type.to_pandas_dtype())
+    return np.fromiter(chain.from_iterable(lists), np.dtype(str(encoder.token_type)))
 
 
 def list_offsets(lengths: Iterable[int]) -> pa.Array:

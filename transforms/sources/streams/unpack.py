@@ -25,6 +25,7 @@ import zstandard
 
 from transforms.datasets import places
 from transforms.datasets.fates import Reason
+from transforms.datasets.settings import SettingError
 
 CHUNK_BYTES = 1 << 20
 _MAX_WINDOW_BYTES = 1 << 31
@@ -60,9 +61,10 @@ class Limits:
     max_unpacked_bytes: int = 8 << 40
 
     def __post_init__(self) -> None:
-        for option, value in (("unpack-ratio", self.max_ratio), ("unpacked-bytes", self.max_unpacked_bytes)):
+        for setting, flag in (("max_ratio", "--max-unpack-ratio"), ("max_unpacked_bytes", "--max-unpacked-bytes")):
+            value = getattr(self, setting)
             if not value >= 1:  # NaN is none either
-                raise ValueError(f"--max-{option} must be at least 1, got {value}")
+                raise SettingError(setting, f"must be at least 1, got {value}", flag)
 
     def check(self, num_packed: int, num_unpacked: int) -> None:
         """Raises DamageError when so many packed bytes gave too many unpacked ones."""

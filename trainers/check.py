@@ -1,0 +1,66 @@
+"""Checks the section `train` of a build file, without torch, so that a build is refused before its first step.
+
+    python -m trainers.check '{"pretrain": ["debug_cpu", "optimizer.lr=0.001"], "preference": ["debug_cpu"]}'
+
+The arguments are those that each trainer will get, but for the places. What is wrong is printed, a line each, with the
+build file's key before it; the status is then 1.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from trainers.configs import SHIPPED, PreferenceConfig, PretrainConfig
+from transforms.datasets import shown, strict_yaml
+
+_KINDS: Mapping[str, type[Any]] = {"pretrain": PretrainConfig, "preference": PreferenceConfig}
+_PLACES = {name: name for name in ("data", "tokenizer", "output")}  # the build gives them
+
+
+def problems(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What is wrong with each run. A value of the configuration's own file is told by that file."""
+    for name, (config, *settings) in runs.items():
+        try:
+            place = strict_yaml.place_of(config, SHIPPED / name)
+            text = strict_yaml.text_of(place)
+            own = strict_yaml.read(text, place) or {}
+            strict_yaml.convert(dict[str, object], own, place)
+        except ValueError as error:
+            yield f"train.{name}.config: {error}"
+            continue
+        try:
+            _convert(name, text, settings, "", f"train.{name}.set")
+        except ValueError as error:
+            try:
+                _convert(name, text, (), place, "")
+            except ValueError as of_the_file:
+                yield f"train.{name}.config: {of_the_file}"
+            else:
+                yield str(error)
+
+
+def _convert(name: str, text: str, settings: Sequence[str], file: str, path: str) -> None:
+    values: dict[str, Any] = strict_yaml.read(text, file) or {}
+    for item in settings:
+        try:
+            strict_yaml.override(values, item)
+        except ValueError as error:
+            raise ValueError(f"{path}.{error}") from error
+    strict_yaml.convert(_KINDS[name], {**values, **_PLACES}, file, path)
+
+
+def main() -> int:
+    found = list(problems(json.loads(sys.argv[1])))
+    if find_spec("torch") is None:
+        found.append("train: the trainers need torch, which is not installed: pip install 'agora-forum[train]'")
+    for problem in found:
+        print(shown.message(problem))
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
