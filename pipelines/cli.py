@@ -92,6 +92,9 @@ COMMANDS = {
         "command",
         "Check every file of a dataset against its manifest: rows, bytes, SHA-256. Ends with status 1 on damage.",
     ),
+    "secret": Command(
+        "pipelines.secret", "command", "Make a secret that keys author keys (a new file of 32 random bytes)."
+    ),
     "langid": Command("pipelines.langid", "app", "Language identification."),
 }
 

@@ -9,7 +9,7 @@ byte ranges of files ── parse ── rows by thread ────────
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Annotated, Any
 
 import apache_beam as beam
@@ -33,6 +33,7 @@ from transforms.ingest.join_marks import JoinMarks
 from transforms.ingest.parse import FileRange, Parse, cut, is_cached
 from transforms.ingest.spread import Unpack, by_archive
 from transforms.ingest.threads import FinishThreads
+from transforms.ingest.withheld import Withheld, withhold
 from transforms.shuffle.regroup import RegroupBeside
 from transforms.sources.inputs import Input, find_files
 from transforms.sources.kinds import SOURCES
@@ -117,9 +118,9 @@ def _whole(plan: IngestPlan, account: Account, reuse: parse_cache.Reuse | None) 
     files = zip(plan.dataset.inputs, plan.files, strict=True)
     entries = [{**entry, **account.of_file(file.name).entry()} for entry, file in files]
     told: dict[str, object] = {"files": reuse.to_dict()} if reuse else {}
-    if plan.parse.remove.num_entries:
+    if plan.parse.withheld.remove_list:
         told["remove_entries_matched"] = sorted(account.entries)  # numbers in the order of hashes: they name nobody
-    return Whole(entries, _remove_counts(account, plan.parse.remove), told)
+    return Whole(entries, _remove_counts(account, plan.parse.withheld), told)
 
 
 def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None]:
@@ -127,7 +128,7 @@ def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None
     cache, range_bytes = plan.parse.parse_cache, plan.within.range_bytes
     if not cache:
         return cut(plan.files, range_bytes), None
-    if plan.parse.remove.num_entries:
+    if plan.parse.withheld.remove_list:
         cache.drop_others()
     reuse = parse_cache.reuse(cache, [file for file in plan.files if is_cached(file)])
     return cut(plan.files, range_bytes, reuse.parts), reuse
@@ -143,11 +144,12 @@ def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
                 cache.complete(file, [(piece.start, piece.end) for piece in pieces])
 
 
-def _remove_counts(account: Account, remove: removal.RemoveList) -> dict[str, dict[str, int]] | None:
+def _remove_counts(account: Account, withheld: Withheld) -> dict[str, dict[str, int]] | None:
     """How many entries of the remove list named a post. What they are is told to nobody."""
-    if not remove.num_entries:
+    if not withheld.remove_list:
         return None
-    return {"remove_list": {"entries": remove.num_entries, "entries_matched": len(account.entries)}}
+    entries = withheld.open().remove.num_entries
+    return {"remove_list": {"entries": entries, "entries_matched": len(account.entries)}}
 
 
 def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
@@ -236,7 +238,8 @@ def command(
     ] = IngestSettings.num_shards,
     max_record_bytes: Annotated[int, typer.Option(help="A longer row is dropped.")] = IngestSettings.max_record_bytes,
     author_secret: Annotated[
-        str | None, typer.Option(help="File whose content keys the author keys; without it none are stored.")
+        str | None,
+        typer.Option(help="File that keys the author keys (`agora secret` makes one); without it none are stored."),
     ] = None,
     max_drop_rate: Annotated[
         float, typer.Option(help="Fail when a larger share of the posts is dropped.")
@@ -312,9 +315,23 @@ def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator
     if settings.reuse:
         yield from _told(account.get("files", {}))
     matched = account.get("remove_entries_matched")
-    if settings.remove_list and matched is not None and (lines := removal.unmatched(settings.remove_list, matched)):
-        numbers = ", ".join(map(str, lines[:_SHOWN_LINES])) + (" …" if len(lines) > _SHOWN_LINES else "")
-        yield f"lines of the remove list that name no post of these inputs: {numbers}"
+    if settings.remove_list and matched is not None:
+        yield from _unmatched(manifest, settings, settings.remove_list, matched)
+
+
+def _unmatched(
+    manifest: Manifest, settings: IngestSettings, remove_list: str, matched: Collection[int]
+) -> Iterator[str]:
+    """What named no post; the list may be another one by now."""
+    try:
+        now = withhold(settings.author_secret, remove_list).digests
+    except ValueError:
+        now = {}
+    if now.get("remove_list") != manifest.settings["remove_list"]:
+        yield "the remove list was changed since the run began, which went by what it said then: run it again"
+    elif lines := removal.unmatched(remove_list, matched):
+        shown = ", ".join(map(str, lines[:_SHOWN_LINES])) + (" …" if len(lines) > _SHOWN_LINES else "")
+        yield f"lines of the remove list that name no post of these inputs: {shown}"
 
 
 def _told(files: dict[str, Any]) -> Iterator[str]:

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from pipelines.local import memory
-from transforms.datasets import places
 from transforms.datasets.building import Build
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.names import reject_name, shard_name
 from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
-from transforms.ingest import removal
 from transforms.ingest.find_threads import ThreadSearch
 from transforms.ingest.join_marks import JoinSpec
 from transforms.ingest.parse import LIBRARIES, ParseSpec, forums_of
 from transforms.ingest.spread import Reblock
 from transforms.ingest.thread_rules import ThreadRules
 from transforms.ingest.threads import Target
+from transforms.ingest.withheld import withhold
 from transforms.sources.inputs import Input
 from transforms.sources.kinds import SOURCES
 from transforms.sources.source import Holds, InputFile
@@ -44,15 +42,15 @@ class IngestSettings:
 
     num_shards: of the output, the same however the rows are stored; later steps hold a shard in memory, so that large
     inputs want more. max_record_bytes: a longer row is dropped. range_bytes: what one worker reads at a time.
-    author_secret: a file whose content keys the author keys; None: no authors are stored. max_drop_rate: the step fails
-    when a larger share of the posts is dropped. allow_damaged: what could be read of truncated and damaged files is
-    kept; else they fail the step.
+    author_secret: a file of at least 16 random bytes, which key the author keys; None: no authors are stored.
+    max_drop_rate: the step fails when a larger share of the posts is dropped. allow_damaged: what could be read of
+    truncated and damaged files is kept; else they fail the step.
     headless_threads: what becomes of posts whose question is not in the input: "drop", or "keep" as threads without a
     question. max_thread_posts: of a longer thread the question, the best answers and the first comments stay.
-    limits: how much a packed file may unpack to. remove_list: a file of posts, URLs and authors to leave out. reuse: a
-    folder that keeps parsed rows, so that a later run reads new files only. memory: a bound for all local processes
-    together, such as 1GB. reuse and memory change no byte of the output. strip_edit_labels: labels such as `EDIT 2:`
-    are taken off Stack Exchange posts; what follows them stays.
+    limits: how much a packed file may unpack to. remove_list: a file of posts, URLs and authors to leave out. Every
+    worker reads it, and the secret. reuse: a folder that keeps parsed rows, so that a later run reads new files only.
+    memory: a bound for all local processes together, such as 1GB. reuse and memory change no byte of the output.
+    strip_edit_labels: labels such as `EDIT 2:` are taken off Stack Exchange posts; what follows them stays.
     """
 
     num_shards: int = 16
@@ -205,9 +203,8 @@ def _parse_spec(
     return ParseSpec(
         num_shards * plan.num_parts,
         settings.max_record_bytes,
-        _author_key(settings.author_secret),
+        withhold(settings.author_secret, settings.remove_list),
         settings.limits,
-        removal.load(settings.remove_list),
         num_posts_buckets=_num_posts_buckets(files, plan.spill_bytes),
         batch_chars=plan.batch_chars,
         spill_bytes=plan.spill_bytes,
@@ -222,7 +219,6 @@ def _mapping_of(file: InputFile) -> str | None:
 
 
 def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules: ThreadRules) -> DatasetSpec:
-    secret = spec.author_secret
     return _STEP.spec(
         settings={
             "num_shards": num_shards,
@@ -231,9 +227,8 @@ def _dataset(files: Sequence[InputFile], spec: ParseSpec, num_shards: int, rules
             "max_thread_posts": rules.max_thread_posts,
             "limits": asdict(spec.limits),
             "strip_edit_labels": spec.strip_edit_labels,
-            "author_secret": hashlib.blake2b(secret, person=b"agora-digest").hexdigest()[:16] if secret else None,
+            **spec.withheld.digests,
             "mappings": sorted({name for file in files if (name := _mapping_of(file))}),
-            "remove_list": spec.remove.digest(secret) if spec.remove.num_entries else None,
             "sites": sorted({f"{file.source}:{file.site or ''}" for file in files}),
         },
         inputs=[
@@ -297,12 +292,3 @@ def inputs_of(
             "PATH=SITE,source=S,mapping=FILE"
         )
     return [*(Input(path, source, site, mapping) for path in paths), *map(parse_input, named)]
-
-
-def _author_key(place: str | None) -> bytes | None:
-    if place is None:
-        return None
-    secret = places.read_bytes(place).strip()
-    if not secret:
-        raise ValueError(f"the author secret {place} is empty; write a line of random characters into it, and keep it")
-    return hashlib.blake2b(secret, digest_size=32, person=b"agora-author").digest()

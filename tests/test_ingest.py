@@ -287,7 +287,7 @@ def test_nothing_readable_is_an_error(tmp_path: Path) -> None:
 def test_author_keys(tmp_path: Path) -> None:
     dump = write(tmp_path / "Posts.xml", posts(row(1, OwnerUserId="42", OwnerDisplayName="Jane Doe"), row(2)))
     keys = []
-    for number, secret in enumerate((b"one\n", b"two\n")):
+    for number, secret in enumerate((b"6f0b1d92c3a84e57a1d0c4b95e27f836\n", b"vJ3kq-ZpX9_sT0bLw7RyNA\n")):
         place = write(tmp_path / f"secret{number}", secret)
         ingest(tmp_path / f"out{number}", dump, settings=IngestSettings(num_shards=1, author_secret=str(place)))
         found = {post["doc_id"]: post["author_key"] for post in laws.all_rows(tmp_path / f"out{number}")}
@@ -298,8 +298,6 @@ def test_author_keys(tmp_path: Path) -> None:
         assert secret.strip() not in (tmp_path / f"out{number}" / "manifest.json").read_bytes()
     assert None not in keys
     assert keys[0] != keys[1]
-    with pytest.raises(ValueError, match="empty"):
-        ingest(tmp_path / "none", dump, settings=IngestSettings(author_secret=str(write(tmp_path / "nothing", b"\n"))))
 
 
 def test_inputs_that_are_not_read(tmp_path: Path) -> None:

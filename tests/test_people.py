@@ -201,7 +201,7 @@ Opened.commit = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 def secrets(folder: Path) -> tuple[Path, Path]:
     """(the author secret, a remove list with authors in it)."""
     listed = f"author:{NAME} on the remove list\nhttps://elsewhere.example/users/1/{NAME}\n"
-    return write(folder / "secret", b"a secret\n"), write(folder / "list", listed.encode())
+    return write(folder / "secret", b"0b5e7c1fa94d4e6283f90dc716ba5a3e\n"), write(folder / "list", listed.encode())
 
 
 @pytest.fixture

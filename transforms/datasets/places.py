@@ -325,8 +325,9 @@ def write_alone(place: str, data: bytes) -> None:
     write_atomically(place, data)
 
 
-def create(place: str, data: bytes) -> bool:
+def create(place: str, data: bytes, mode: int = 0o666) -> bool:
     """Writes a small file, unless one stands at the place; says whether it did. Of several callers at once one does.
+    mode: of a local file, as far as the process's umask lets it.
 
     A local reader may see it empty for a moment (a hard link would not, but not every file system has them). An object
     store's answer may be lost on the way, and the request made again: False is then said of what this call has written,
@@ -335,7 +336,7 @@ def create(place: str, data: bytes) -> bool:
     """
     filesystem, path = _filesystem(place)
     if isinstance(filesystem, LocalFileSystem):
-        return _create_local(path, data)
+        return _create_local(path, data, mode)
     if isinstance(filesystem, MemoryFileSystem):
         with _MEMORY:  # fsspec looks first, and then writes
             return stores.create(filesystem, path, data)
@@ -347,10 +348,10 @@ def create(place: str, data: bytes) -> bool:
     return stores.create(filesystem, path, data)
 
 
-def _create_local(path: str, data: bytes) -> bool:
+def _create_local(path: str, data: bytes, mode: int) -> bool:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     try:
-        file = open(path, "xb")  # noqa: SIM115
+        file = open(path, "xb", opener=lambda name, flags: os.open(name, flags, mode))  # noqa: SIM115
     except FileExistsError:
         return False
     try:

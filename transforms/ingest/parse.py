@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import IO, NamedTuple
@@ -18,7 +17,8 @@ from transforms.ingest.accounts import Account
 from transforms.ingest.find_threads import replies_table, steps_table
 from transforms.ingest.join_marks import comments_table
 from transforms.ingest.parse_cache import CachedPart, ParseCache, account_of, read_part
-from transforms.ingest.removal import RemoveList, keep_out
+from transforms.ingest.removal import keep_out
+from transforms.ingest.withheld import Opened, Withheld
 from transforms.sources.kinds import SOURCES
 from transforms.sources.marks import NO_TIME, Marks, marks_table, num_unused, posts_table
 from transforms.sources.records import DAMAGE, FILE_REASONS, Record, to_table
@@ -32,26 +32,26 @@ LIBRARIES = ("ftfy", "html-to-markdown")  # that decide what becomes of a text
 
 @dataclass(frozen=True)
 class ParseSpec:
-    """How records are read. author_secret: the key of author keys (up to 64 bytes), or None to store no authors."""
+    """How records are read. withheld: what every worker reads by itself; without an author secret no authors are
+    stored."""
 
     num_buckets: int
     max_record_bytes: int
-    author_secret: bytes | None
+    withheld: Withheld = field(default_factory=Withheld)
     limits: Limits = field(default_factory=Limits)  # of what packed files may unpack to
-    remove: RemoveList = field(default_factory=RemoveList)
     num_posts_buckets: int = 1  # into which posts are divided to meet what names them
     batch_chars: int = 8 << 20  # long posts make a table sooner
     spill_bytes: int = 64 << 20  # what a worker gathers before it writes
     strip_edit_labels: bool = False
     cache: str | None = None  # where parsed rows are kept for the next run
 
-    def reading(self, file: InputFile) -> Reading:
+    def reading(self, file: InputFile, author_key: bytes | None = None) -> Reading:
         """How the rows of a file are read."""
         return Reading(
             file.name,
             file.site,
             self.max_record_bytes,
-            self.author_secret,
+            author_key,
             file.holds,
             file.mapping,
             self.limits,
@@ -64,11 +64,9 @@ class ParseSpec:
         if self.cache is None:
             return None
         values = {known.name: getattr(self, known.name) for known in fields(self)}
-        for name in ("num_buckets", "num_posts_buckets", "batch_chars", "spill_bytes", "cache"):
+        for name in ("num_buckets", "num_posts_buckets", "batch_chars", "spill_bytes", "cache", "withheld"):
             del values[name]
-        secret = hashlib.blake2b(self.author_secret or b"", person=b"agora-digest").hexdigest()
-        settings = {**values, "author_secret": self.author_secret and secret, "remove": self.remove.digest()}
-        settings["libraries"] = library_versions(LIBRARIES)
+        settings = {**values, **self.withheld.digests, "libraries": library_versions(LIBRARIES)}
         return ParseCache(self.cache, fingerprint(settings))
 
 
@@ -118,12 +116,13 @@ def forums_of(files: Sequence[InputFile]) -> list[str]:
     return sorted({file.forum for file in files})
 
 
-def _read_range(piece: FileRange, spec: ParseSpec) -> Iterator[Record | Drop]:
+def _read_range(piece: FileRange, spec: ParseSpec, author_key: bytes | None) -> Iterator[Record | Drop]:
     """Every record that begins in the range, and what is wrong with the file as a whole."""
     yield from _problem(piece)
     if piece.file.readable:
         with _open_range(piece, spec) as stream:
-            yield from SOURCES[piece.file.source].read(stream, piece.start, piece.end, spec.reading(piece.file))
+            reading = spec.reading(piece.file, author_key)
+            yield from SOURCES[piece.file.source].read(stream, piece.start, piece.end, reading)
 
 
 def _read_marks_range(piece: FileRange, spec: ParseSpec) -> Iterator[Marks | Drop]:
@@ -169,6 +168,9 @@ class _ParseFn(beam.DoFn):
     def __init__(self, spec: ParseSpec) -> None:
         self._spec = spec
 
+    def setup(self) -> None:
+        self._opened = self._spec.withheld.open()
+
     def process(self, piece: FileRange) -> Iterator[pa.Table | beam.pvalue.TaggedOutput]:
         account = Account()
         spec = self._spec
@@ -176,7 +178,7 @@ class _ParseFn(beam.DoFn):
         if piece.file.holds.is_marks:
             yield from _read_marks(piece, spec, account)
         else:
-            for table in _read_tables(piece, spec, account):
+            for table in _read_tables(piece, spec, self._opened, account):
                 yield from _on_its_way(table, piece, spec)
         yield beam.pvalue.TaggedOutput("accounts", account)
 
@@ -188,16 +190,15 @@ def _as_parsed_before(piece: FileRange, spec: ParseSpec) -> FileRange:
     return replace(piece, cached=spec.parse_cache.find_range(piece.file, piece.start, piece.end))
 
 
-def _read_tables(piece: FileRange, spec: ParseSpec, account: Account) -> Iterator[pa.Table]:
+def _read_tables(piece: FileRange, spec: ParseSpec, opened: Opened, account: Account) -> Iterator[pa.Table]:
     """PARSED tables of a range, parsed now or before. `account` is complete when they end."""
     file = piece.file
     if piece.cached:
         account.merge(account_of(piece.cached))
         yield from read_part(piece.cached, spec.num_buckets)
         return
-    parsed = _counted(
-        keep_out(_read_range(piece, spec), file.name, spec.remove, file.holds is Holds.REPLIES), file.name, account
-    )
+    read = _read_range(piece, spec, opened.author_key)
+    parsed = _counted(keep_out(read, file.name, opened.remove, file.holds is Holds.REPLIES), file.name, account)
     tables = _batched(parsed, file.name, spec.num_buckets, spec.batch_chars)
     if spec.parse_cache:
         tables = spec.parse_cache.keep(tables, file, piece.start, piece.end, account)

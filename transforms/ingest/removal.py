@@ -11,10 +11,10 @@ One entry a line; blank lines and lines that begin with # are none:
 An author is known by what the post's own row says: in Stack Exchange the id of who has an account, and the name only
 of those who have none any more.
 
-Only hashes of entries leave this module: no entry reaches a graph's options, a manifest, a reject or a log. A meaning
-of an entry is 16 bytes of BLAKE2b in one sorted string, searched by halving, and the entry's number: 20 MB for a
-million. With 128 bits no exact check is needed (a million against 10^12 posts give a false match once in 10^20 runs).
-Order, duplicates and the case of names do not matter.
+Only hashes of entries leave this module, and these no process (`withheld`): no entry reaches a graph, a manifest, a
+reject or a log, nor what one could be guessed from. A meaning of an entry is 16 bytes of BLAKE2b in one sorted string,
+searched by halving, and the entry's number: 20 MB for a million. With 128 bits no exact check is needed (a million
+against 10^12 posts give a false match once in 10^20 runs). Order, duplicates and the case of names do not matter.
 
 A removed question takes its thread with it: its answers and comments are dropped because their question is.
 """
@@ -53,11 +53,8 @@ class RemoveList:
     def __repr__(self) -> str:
         return f"RemoveList of {self.num_entries} entries"
 
-    def digest(self, key: bytes | None = None) -> str:
-        """Names the list. With the author secret as its key, nobody without it can try names against it."""
-        return hashlib.blake2b(
-            self.hashes + self.numbers, key=key or b"", digest_size=8, person=b"agora-remove"
-        ).hexdigest()
+    def __reduce__(self) -> str:
+        raise TypeError("a remove list does not travel: its hashes tell whoever has a list of names which are in it")
 
     def post(self, doc_id: str, url: str | None) -> int | None:
         """The number of the entry that names this post by id or URL, or None."""
@@ -98,14 +95,10 @@ class RemoveList:
         return None
 
 
-def load(place: str | None) -> RemoveList:
-    """The list at a place. Raises ValueError when there is none, or it holds no entry."""
-    if place is None:
-        return RemoveList()
-    if not places.exists(place):
-        raise ValueError(f"there is no remove list {place}; check the path")
+def load(place: str, content: bytes) -> RemoveList:
+    """The list that a file holds. Raises ValueError when it holds no entry, or is no text."""
     try:
-        text = places.read_bytes(place).decode("utf-8-sig")
+        text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"the remove list {place} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
     entries = parse(text.splitlines())
