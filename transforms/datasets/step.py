@@ -45,7 +45,7 @@ class Step:
 
 
 # What trainers make. It stands here, so that a build can tell an upgrade without loading torch.
-MODEL = Step("model", version=1)
+MODEL = Step("model", version=2)
 EVALUATION = Step("evaluation", version=1)
 
 
