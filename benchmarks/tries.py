@@ -4,8 +4,8 @@
 
 Every try ends in one of three ways. *undisturbed*: what is made has the bytes of a build that nobody disturbed. *told*:
 an error names the file, the process or the limit, and a rerun without the disturbance has those bytes. Anything else is
-*wrong*, is printed, and makes the status 1. The datasets are those of the goldens (tests/golden_forum.py), and tiny ones
-for runs that train; checkpoints have tests of their own. A share of each table is run by tests/test_tries.py.
+*wrong*, is printed, and makes the status 1. The datasets are those of the goldens (tests/golden_forum.py), and tiny
+ones for runs that train; checkpoints have tests of their own. A share of each table is run by tests/test_tries.py.
 """
 
 from __future__ import annotations
