@@ -22,7 +22,7 @@ from tokenizer.encoder import Encoder
 from trainers import launch, losses, model, parallel
 from trainers.configs import PreferenceConfig
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, PreferenceLoader, pair_batches, plan_parts
+from trainers.data.preference import Lengths, PreferenceLoader, count_cuts, pair_batches, plan_parts
 from trainers.data.rows import PairBatch
 from trainers.launch import Job
 from trainers.parallel import Ranks
@@ -35,7 +35,7 @@ class PreferenceTask:
 
     def __init__(self, validation: PreferenceData, lengths: Lengths, micro_rows: int, pad: int) -> None:
         self._validation, self._lengths, self._micro_rows, self._pad = validation, lengths, micro_rows, pad
-        self._parts, _ = plan_parts(validation, range(len(validation)), lengths)
+        self._parts = plan_parts(validation, range(len(validation)), lengths)
         self._validation_pairs = int(validation.num_pairs.sum())
 
     def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
@@ -107,8 +107,7 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
     loader = PreferenceLoader(
         data, lengths, config.global_pairs, config.micro_rows, config.epochs, config.seed, encoder.pad
     )
-    _, cuts = plan_parts(data, range(len(data)), lengths)
-    cut = {name: int(value) for name, value in dataclasses.asdict(cuts).items()}
+    cut = dataclasses.asdict(count_cuts(data, lengths))
     shown = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in cut.items() if value)
     return Job(
         name="preference",
@@ -119,7 +118,7 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
             config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
         ),
         outputs=outputs,
-        counts={"data": {"groups": len(data), "pairs": loader.pairs}, "cuts": cut},
+        counts={"data": {"groups": len(data), "pairs": loader.pairs, "responses": data.num_responses}, "cuts": cut},
         summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
     )
 
