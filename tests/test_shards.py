@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.small_dataset import PATHS, build, dataset_of, read_file, read_unfinished, some_build
+from tests.small_dataset import PATHS, build, dataset_of, read_unfinished, some_build
 from transforms.datasets import shards
+from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS
 from transforms.layers.split import SCHEMA as SPLIT
@@ -57,13 +58,37 @@ def test_shards_open_without_our_code(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["tokens", "preference", "curriculum"])
-def test_token_shards_are_read_from_the_map_without_a_copy(tmp_path: Path, kind: str) -> None:
-    schema = pa.schema([pa.field("position", pa.int64(), nullable=False)])
-    dataset_of(tmp_path, DatasetSpec(kind, {}), {PATHS[0]: pa.table({"position": [0] * 200_000}, schema)}, None)
+@pytest.mark.parametrize("columns", [None, ["lists"], ["position", "lists"]])
+def test_token_shards_are_read_from_the_map_without_a_copy(
+    tmp_path: Path, kind: str, columns: list[str] | None
+) -> None:
+    number = pa.field("item", pa.int64(), nullable=False)
+    schema = pa.schema(
+        [pa.field("position", pa.int64(), nullable=False), pa.field("lists", pa.list_(number)), ("text", pa.string())]
+    )
+    values = {"position": [0] * 50_000, "lists": [[1, 2, 3]] * 50_000, "text": ["abc"] * 50_000}
+    dataset_of(tmp_path, DatasetSpec(kind, {}), {PATHS[0]: pa.table(values, schema)}, None)
+    dataset = Dataset.open(str(tmp_path))
     before = pa.total_allocated_bytes()
-    table = read_file(tmp_path, PATHS[0])
-    assert table.nbytes >= 1_600_000
-    assert pa.total_allocated_bytes() - before < 100_000
+    table = shards.read_shard(dataset, PATHS[0], columns)
+    batches = list(shards.iter_batches(dataset, PATHS[0], columns))
+    held = pa.total_allocated_bytes() - before
+    assert table.nbytes >= 1_400_000
+    assert table.equals(pa.Table.from_batches(batches))
+    assert held < 10_000
+
+
+@pytest.mark.parametrize("kind", ["preference", "pairs"])  # mapped, and packed
+def test_columns_are_those_that_were_asked_for_in_the_order_of_the_file(tmp_path: Path, kind: str) -> None:
+    table = pa.table({"a": [1, 2], "b": ["x", "y"], "c": [[3], []]})
+    dataset_of(tmp_path, DatasetSpec(kind, {}), {PATHS[0]: table}, None)
+    dataset = Dataset.open(str(tmp_path))
+    for columns, wanted in ((["c", "a"], ["a", "c"]), (["b"], ["b"]), (None, ["a", "b", "c"])):
+        assert shards.read_shard(dataset, PATHS[0], columns).to_pydict() == table.select(wanted).to_pydict()
+        (batch,) = shards.iter_batches(dataset, PATHS[0], columns)
+        assert batch.to_pydict() == table.select(wanted).to_pydict()
+    with pytest.raises(ValueError, match=r"has no column 'd'; it has \['a', 'b', 'c'\]"):
+        shards.read_shard(dataset, PATHS[0], ["a", "d"])
 
 
 def test_other_ids_have_another_digest_wherever_one_ends(tmp_path: Path) -> None:

@@ -87,18 +87,23 @@ def _own_buffers(table: pa.Table) -> pa.RecordBatch:
     return taken.combine_chunks().to_batches()[0]
 
 
-def _open(dataset: Dataset, path: str, columns: Sequence[str] | None) -> pa.ipc.RecordBatchFileReader:
+def _open(dataset: Dataset, path: str, columns: Sequence[str] | None) -> tuple[pa.ipc.RecordBatchFileReader, list[int]]:
+    """A shard's reader, and which columns to take of what it reads, in the file's order."""
     source = dataset.open_file(path)
     with _told(dataset, path):
         reader = pa.ipc.open_file(source)
-        if columns is None:
-            return reader
-        included = [reader.schema.get_field_index(column) for column in columns]
-    if -1 in included:
-        missing, known = columns[included.index(-1)], reader.schema.names
+    known = reader.schema.names
+    if columns is None:
+        return reader, list(range(len(known)))
+    wanted = [reader.schema.get_field_index(column) for column in columns]
+    if -1 in wanted:
+        missing = columns[wanted.index(-1)]
         raise ValueError(f"{places.join(dataset.place, path)} has no column {missing!r}; it has {known}")
+    if dataset.manifest.kind in _MAPPED_KINDS:  # `included_fields` would read them into memory of Arrow's own
+        return reader, sorted(wanted)
     source.seek(0)
-    return pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=sorted(included)))
+    options = pa.ipc.IpcReadOptions(included_fields=sorted(wanted))  # and nothing else is unpacked
+    return pa.ipc.open_file(source, options=options), list(range(len(wanted)))
 
 
 @contextmanager
@@ -111,20 +116,20 @@ def _told(dataset: Dataset, path: str) -> Iterator[None]:
 
 
 def read_shard(dataset: Dataset, path: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """A whole shard, checked (`checks`), every value of it valid for Arrow; memory-mapped when the place is local,
-    without a copy when the kind is stored uncompressed. Raises DamagedError."""
-    reader = _open(dataset, path, columns)
+    """A whole shard, checked (`checks`), every value of its columns valid for Arrow; memory-mapped when the place is
+    local, without a copy when the kind is stored uncompressed. Raises DamagedError."""
+    reader, taken = _open(dataset, path, columns)
     with _told(dataset, path):
-        table = reader.read_all()
+        table = reader.read_all().select(taken)
         table.validate(full=True)
     return table
 
 
 def iter_batches(dataset: Dataset, path: str, columns: Sequence[str] | None = None) -> Iterator[pa.RecordBatch]:
     """`read_shard` batch by batch, at most BATCH_ROWS rows each."""
-    reader = _open(dataset, path, columns)
+    reader, taken = _open(dataset, path, columns)
     for index in range(reader.num_record_batches):
         with _told(dataset, path):
-            batch = reader.get_batch(index)
+            batch = reader.get_batch(index).select(taken)
             batch.validate(full=True)
         yield batch
