@@ -106,9 +106,13 @@ def write(run: Trained, length: int) -> str:
 def _data_lines(run: Trained) -> list[str]:
     number = run.counts.get("data", {})
     lines = [f"* {', '.join(f'{value:,} {name}' for name, value in number.items())}; `manifest.json` names the data"]
-    for what, counts in sorted(run.data.counts.items()):
-        if what.endswith(("groups_by_language", "tokens_by_language")):
-            lines.append(f"* {what.replace('_', ' ')}: {_listed(counts)}")
+    for what in ("groups", "tokens"):
+        counts = run.data.counts.get(f"{what}_by_language", {})
+        for name, value in run.data.counts.get(what, {}).items():  # a curriculum's: stage/language
+            language = name.partition("/")[2]
+            counts = {**counts, language: counts.get(language, 0) + value}
+        if counts:
+            lines.append(f"* {what} by language: {_listed(counts)}")
     return lines
 
 
