@@ -20,7 +20,12 @@ from transforms.datasets.names import MANIFEST
 from transforms.layers.kinds import LAYERS
 
 SHARES = {
-    **{"damage-rerun": 0.5, "damage-read": 0.06, "kills": 0.02, "races": 0.1, "hostile": 0.3, "limits": 0.02},
+    "damage-rerun": 0.5,
+    "damage-read": 0.06,
+    "kills": 0.02,
+    "races": 0.1,
+    "hostile": 0.3,
+    "limits": 0.02,
     "models": 1.0,
 }
 

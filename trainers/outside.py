@@ -53,7 +53,7 @@ def folder(place: str, key: str) -> str:
         )
     try:
         return snapshot_download(name, revision=commit, allow_patterns=list(_FETCHED))
-    except (OSError, ValueError) as error:  # the network's and the hub's
+    except Exception as error:  # the network's, and of whatever answers there
         raise ValueError(f"{key}={place} could not be fetched from the hub: {one_line(error)}") from error
 
 
