@@ -27,8 +27,8 @@ from transforms.layers.read import Beside, find_layers
 from transforms.tokens.documents import EncodeDocuments
 from transforms.tokens.groups import EncodeGroups
 
-TOKENS = Step("tokens", version=1, libraries=("tokenizers",))
-_PREFERENCE = Step("preference", version=1, libraries=("tokenizers",))
+TOKENS = Step("tokens", version=2, libraries=("tokenizers",))
+_PREFERENCE = Step("preference", version=2, libraries=("tokenizers",))
 
 
 def _build_tokens(p: beam.Pipeline, read: ReadShards, tokenizer: str, encoder: Encoder, begun: Build) -> None:

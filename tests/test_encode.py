@@ -75,7 +75,7 @@ def test_documents_are_text_and_end_of_text(encoder: Encoder) -> None:
 
 def test_many_batches_equal_one_by_one(encoder: Encoder) -> None:
     texts = [f"text number {number} " * (number % 7) for number in range(2_345)]
-    lists = encode_texts(texts, [encoder.end_of_text], encoder).to_pylist()
+    lists = encode_texts(texts, encoder.encode_documents, encoder).to_pylist()
     assert lists == [encoder.encode_batch([text])[0] + [encoder.end_of_text] for text in texts]
 
 
@@ -148,6 +148,6 @@ def test_responses_with_qwen3() -> None:
         pytest.skip("the Qwen3 tokenizer is not on this machine")
     qwen = Encoder.load(str(QWEN3))
     texts = ["A `code` block\n", "  leading space", "<|endoftext|>", ""]
-    lists = encode_texts(texts, qwen.encode_response(""), qwen)
+    lists = encode_texts(texts, qwen.encode_responses, qwen)
     assert lists.to_pylist() == [qwen.encode_response(text) for text in texts]
     assert lists.type.value_type == pa.uint32()

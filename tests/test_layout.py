@@ -37,7 +37,7 @@ MOST_LINES = 400
 ONLY_IN = {
     "fasttext": {"transforms/layers/langid.py"},
     "sentencepiece": {"tokenizer/spm.py"},
-    "tokenizers": {"tokenizer/encoder.py"},
+    "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},
     "ftfy": {"transforms/text/clean.py"},
     "py7zr": {"transforms/sources/streams/archives.py"},

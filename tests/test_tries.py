@@ -27,6 +27,7 @@ SHARES = {
     "hostile": 0.3,
     "limits": 0.02,
     "training": 0.05,
+    "models": 1.0,
 }
 
 

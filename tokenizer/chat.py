@@ -47,3 +47,9 @@ def prompt_turns(messages: Sequence[Message]) -> list[str]:
             raise ValueError(f"message {index} is a system message; only the first may be one")
     system = [] if messages[0]["role"] == "system" else ["system\n"]
     return system + [f"{message['role']}\n{message['content']}" for message in messages]
+
+
+def rendered(messages: Sequence[Message], answer: str) -> str:
+    """What CHAT_TEMPLATE makes of a prompt and an answer to it. Raises as `prompt_turns`."""
+    turns = [*prompt_turns(messages), f"assistant\n{answer}"]
+    return "".join(f"{MESSAGE_START}{turn}{MESSAGE_END}\n" for turn in turns) + END_OF_TEXT

@@ -8,6 +8,7 @@ the reward of every response. Keys: EvaluateConfig in trainers/configs.py.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,7 +22,7 @@ import numpy as np
 import pyarrow as pa
 
 from tokenizer.encoder import Encoder
-from trainers import configs, parallel
+from trainers import configs, outside, parallel
 from trainers.configs import EvaluateConfig, Parallel
 from trainers.data.groups import Group, PreferenceData
 from trainers.data.preference import Lengths
@@ -44,6 +45,7 @@ def run(config: EvaluateConfig) -> Manifest:
 
     Raises ValueError when the model or the data is of another kind, or the split holds no pair.
     """
+    config = dataclasses.replace(config, model=outside.folder(config.model, "model"))
     trained = load_manifest(config.model, MODEL.kind)
     data = Dataset.open(config.data, "preference")
     limit = config.sequence_tokens or int(trained.settings.get("sequence_tokens", 0))

@@ -1,8 +1,8 @@
 """A trained model as a dataset of kind "model": a Hugging Face folder with a manifest.
 
-Plain `transformers` loads it without our code: safetensors, config.json, and the tokenizer's own files. The manifest's
-settings are the run's identity and its parents are the data, tokenizer and model it came from, so a finished run is not
-run again.
+Plain `transformers` loads it without our code: safetensors, config.json, and tokenizer files that say what the model
+was trained with. The manifest's settings are the run's identity and its parents are the data, tokenizer and model it
+came from, so a finished run is not run again.
 """
 
 from __future__ import annotations
@@ -11,55 +11,59 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from trainers import parallel
+from safetensors import SafetensorError
+
+from tokenizer import exported
+from tokenizer.encoder import Encoder
+from trainers import card, parallel
+from trainers.card import Trained
 from trainers.model import LanguageModel, RewardModel
 from trainers.parallel import Ranks
-from transforms.datasets import places
 from transforms.datasets.opening import Opened
 
 FOLDER = "export"
+_CARD = "README.md"
 _TRAINING = "training.json"  # how the run went: which step this is, and its validation
-# What transformers' AutoTokenizer reads; a tokenizer folder holds some of them.
-_TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "chat_template.jinja",
-)
 
 
 def write(
     opened: Opened | None,
     model: LanguageModel | RewardModel,
-    tokenizer: str,
-    counts: Mapping[str, Mapping[str, int]],
+    encoder: Encoder,
+    trained: Trained,
     training: Mapping[str, object],
     ranks: Ranks,
 ) -> None:
     """Writes and commits the export. Every rank must call it; the first one has opened the build, and writes.
 
-    tokenizer: the folder whose tokenizer files go along. training: what the export shall say of the run. Raises
-    ValueError when the folder has no tokenizer.json.
+    training: what the export shall say of the run. Raises ValueError when another tokenizer stands at the encoder's
+    place by now, and OSError, which names the folder, when it cannot be written; the run's checkpoints stay.
     """
     weights = parallel.full_state(model)
     if opened:
         build = opened.build
         scratch = Path(build.scratch)
-        scratch.mkdir(parents=True, exist_ok=True)
+        length = trained.sequence_tokens or model.hf.config.max_position_embeddings
+        files = exported.files(encoder, length, conversations=isinstance(model, RewardModel))
+        if isinstance(model, LanguageModel):  # it may be that of the model that this one started from
+            ids = {"pad_token_id": encoder.pad, "eos_token_id": encoder.end_of_text, "bos_token_id": None}
+            model.hf.generation_config.update(**ids)
         # a tied weight is stored once; gathered copies no longer show that they are one
         tied = {f"hf.{name}" for name in model.hf.all_tied_weights_keys}
         state = {name.removeprefix("hf."): tensor for name, tensor in weights.items() if name not in tied}
-        model.hf.save_pretrained(scratch, state_dict=state)
-        for name in _TOKENIZER_FILES:
-            source = places.join(tokenizer, name)
-            if places.exists(source):
-                (scratch / name).write_bytes(places.read_bytes(source))
-        if not (scratch / "tokenizer.json").is_file():
-            raise ValueError(f"the tokenizer folder {tokenizer} has no tokenizer.json; name one that has")
-        (scratch / _TRAINING).write_text(json.dumps(training, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        written = sorted(path.name for path in scratch.iterdir())
-        for name in written:
-            build.adopt(str(scratch / name), name)
-        opened.commit(written, counts)
+        try:
+            scratch.mkdir(parents=True, exist_ok=True)
+            model.hf.save_pretrained(scratch, state_dict=state)
+            account = json.dumps(training, indent=1, sort_keys=True) + "\n"
+            told = {_CARD: card.write(trained, length).encode(), _TRAINING: account.encode()}
+            for name, content in {**files, **told}.items():
+                (scratch / name).write_bytes(content)
+            written = sorted(path.name for path in scratch.iterdir())
+            for name in written:
+                build.adopt(str(scratch / name), name)
+        except (OSError, SafetensorError) as error:  # the latter stands for the former
+            raise OSError(
+                f"the model could not be written to {scratch}: {error}; make room there and run the same command again"
+            ) from error
+        opened.commit(written, trained.counts)
     ranks.wait()

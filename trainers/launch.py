@@ -7,6 +7,7 @@ refused unless replace=true.
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -17,8 +18,9 @@ from typing import Generic, TypeVar
 from torch import Tensor, nn
 
 from tokenizer.encoder import Encoder
-from trainers import checkpoint, configs, export, loop, parallel, stopping
+from trainers import checkpoint, configs, export, loop, outside, parallel, stopping
 from trainers.attention import isolation_leak, refuse_leak
+from trainers.card import Trained
 from trainers.configs import RunConfig
 from trainers.data.checking import FileCheck
 from trainers.data.rows import Loader, Micro
@@ -27,12 +29,10 @@ from trainers.model import LanguageModel, RewardModel, layers
 from trainers.parallel import Ranks
 from trainers.runlog import RunLog, tell_failure
 from trainers.selection import Selection
-from transforms.datasets import places, shown
+from transforms.datasets import shown
 from transforms.datasets.dataset import Dataset, check_folder
-from transforms.datasets.ids import fingerprint
 from transforms.datasets.lease import LostError
-from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
-from transforms.datasets.names import MANIFEST
+from transforms.datasets.manifest import DatasetSpec, Manifest
 from transforms.datasets.opening import Opened, begin
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import MODEL
@@ -52,6 +52,7 @@ class Job(Generic[Micro]):
     outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
     counts: Mapping[str, Mapping[str, int]]
     summary: str
+    sequence_tokens: int = 0  # the longest text; 0: as many as the model has positions
     validation: Dataset | None = None  # where it is none of the data's own splits
     warnings: Sequence[str] = ()  # what a person should know before the first step
 
@@ -69,14 +70,17 @@ def run(config: Config, make_job: MakeJob[Config, Micro]) -> int:
 
 
 def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
-    tokenizer = config.tokenizer or config.init
+    given = config.init
+    if given:
+        config = dataclasses.replace(config, init=outside.folder(given, "init"))
+    tokenizer = outside.folder(config.tokenizer, "tokenizer") if config.tokenizer else config.init
     for place in {tokenizer, config.init} - {""}:
         check_folder(place)
     encoder = Encoder.load(tokenizer)
     job = make_job(encoder, config)
     steps = min(config.max_steps or job.loader.steps, job.loader.steps)
     settings = {**configs.identity(config), "steps": steps}  # the schedule is over these
-    parents = {"data": job.data.digest, "tokenizer": encoder.sha256, "init": _digest(config.init)}
+    parents = {"data": job.data.digest, "tokenizer": encoder.sha256, "init": outside.digest(given, config.init)}
     parents["validation"] = job.validation.digest if job.validation and config.selects else ""
     identity = {
         "trainer": job.name,
@@ -113,7 +117,8 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
             return stopping.PREEMPTED
         exported = selection.load_best(output, identity, model, ranks, log.say)
         counts = {**job.counts, "steps": {"taken": selection.end, "exported": exported}}
-        export.write(opened, model, tokenizer, counts, selection.account(exported), ranks)
+        trained = Trained(job.name, job.sequence_tokens, counts, job.data.manifest)
+        export.write(opened, model, encoder, trained, selection.account(exported), ranks)
     for line in selection.verdict(exported):
         log.say(line)
     log.say(f"model of step {exported} in {folder}")
@@ -164,18 +169,6 @@ def _lost(opened: Opened | None) -> str:
     except LostError as error:
         return str(error)
     return ""
-
-
-def _digest(init: str) -> str:
-    """What names the model a run starts from: its manifest, or the bytes of its files. A hub name names itself."""
-    if not init:
-        return ""
-    if places.exists(places.join(init, MANIFEST)):
-        return load_manifest(init, MODEL.kind).digest
-    if not Path(init).is_dir():
-        return init
-    names = [name for name in places.list_files(init) if name.endswith((".safetensors", ".json"))]
-    return fingerprint([[name, places.sha256(places.join(init, name))] for name in names])
 
 
 def main(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from transformers import (
+    CONFIG_MAPPING,
     AutoConfig,
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -18,7 +19,7 @@ from transformers import (
     logging,
 )
 
-from trainers import attention, losses
+from trainers import attention, losses, outside
 from trainers.configs import ModelShape
 from transforms.datasets.ids import keyed_hash
 
@@ -107,11 +108,13 @@ def fresh_config(shape: ModelShape, vocab_size: int, pad: int, end_of_text: int)
 def language_model(
     shape: ModelShape, vocab_size: int, pad: int, end_of_text: int, seed: int, init: str = ""
 ) -> LanguageModel:
-    """A causal language model in fp32: from a Hugging Face folder when `init` names one, else fresh from the seed."""
+    """A causal language model in fp32: from a Hugging Face folder when `init` names one, else fresh from the seed.
+
+    Raises ValueError, which names the file, for a folder that holds no model for this tokenizer.
+    """
     torch.manual_seed(keyed_hash("init", str(seed)) >> 1)
     if init:
-        config = AutoConfig.from_pretrained(init, trust_remote_code=False)
-        _check(config, vocab_size, pad, end_of_text, init)
+        config = _config(init, vocab_size, pad, end_of_text)
         hf, _ = _pretrained(AutoModelForCausalLM, config, init)
     else:
         config = fresh_config(shape, vocab_size, pad, end_of_text)
@@ -123,11 +126,11 @@ def reward_model(
     shape: ModelShape, vocab_size: int, pad: int, end_of_text: int, seed: int, init: str = ""
 ) -> RewardModel:
     """A preference model in fp32. From a language model it takes all but the head, which starts fresh from the seed;
-    from a preference model also the head."""
+    from a preference model also the head. Raises as `language_model`."""
     torch.manual_seed(keyed_hash("init", str(seed)) >> 1)
     if init:
-        config = AutoConfig.from_pretrained(init, num_labels=1, trust_remote_code=False)
-        _check(config, vocab_size, pad, end_of_text, init)
+        config = _config(init, vocab_size, pad, end_of_text)
+        config.num_labels = 1
         hf, missing = _pretrained(AutoModelForSequenceClassification, config, init)
         fresh_head = "score.weight" in missing
     else:
@@ -143,28 +146,17 @@ def reward_model(
     return RewardModel(hf)
 
 
-def _pretrained(kind: type, config: PreTrainedConfig, init: str) -> tuple[PreTrainedModel, set[str]]:
-    """Loads weights from safetensors: other formats can hold code. Only a score head may be missing.
-
-    Raises ValueError naming other missing weights, and for a model without safetensors.
-    """
-    data_only = {"use_safetensors": True, "trust_remote_code": False}
-    how = {"dtype": torch.float32, "attn_implementation": "sdpa", "output_loading_info": True, **data_only}
+def _config(init: str, vocab_size: int, pad: int, end_of_text: int) -> PreTrainedConfig:
+    """A folder's configuration, with the pad token, which must not be the score token. Raises ValueError for a model
+    that this trainer would train wrongly."""
+    outside.check_config(init, CONFIG_MAPPING)
     try:
-        hf, report = kind.from_pretrained(init, config=config, **how)  # type: ignore[attr-defined]
-    except OSError as error:
-        raise ValueError(f"{error} Only safetensors are read: save the model anew with save_pretrained") from None
-    missing = set(report["missing_keys"])
-    if missing - {"score.weight"}:
-        raise ValueError(f"{init} lacks weights of a {config.model_type} model, such as {sorted(missing)[0]}")
-    return hf, missing
-
-
-def _check(config: PreTrainedConfig, vocab_size: int, pad: int, end_of_text: int, init: str) -> None:
-    """Refuses a model that this trainer would train wrongly; sets the pad token, which must not be the score token."""
-    if config.vocab_size < vocab_size:
+        config = AutoConfig.from_pretrained(init, trust_remote_code=False)
+    except Exception as error:  # of many classes
+        raise ValueError(f"{init}/config.json is refused: {outside.one_line(error)}") from error
+    if getattr(config, "vocab_size", 0) < vocab_size:
         raise ValueError(
-            f"the tokenizer has {vocab_size} tokens, {init} only {config.vocab_size}: "
+            f"the tokenizer has {vocab_size} tokens, {init} only {getattr(config, 'vocab_size', 0)}: "
             "name the tokenizer that it was made with"
         )
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
@@ -172,6 +164,41 @@ def _check(config: PreTrainedConfig, vocab_size: int, pad: int, end_of_text: int
         raise ValueError(f"{init} has {', '.join(sorted(kinds))} layers; packed rows need full attention everywhere")
     config.pad_token_id = pad
     config.eos_token_id = end_of_text
+    return config
+
+
+def _pretrained(kind: type, config: PreTrainedConfig, init: str) -> tuple[PreTrainedModel, set[str]]:
+    """Loads weights from safetensors: other formats can hold code. Only a score head may be missing.
+
+    Raises ValueError naming other missing weights, weights of another shape, and what the model's own class refuses.
+    """
+    outside.check_weights(init)
+    data_only = {"use_safetensors": True, "trust_remote_code": False}
+    how = {"dtype": torch.float32, "attn_implementation": "sdpa", "output_loading_info": True, **data_only}
+    try:
+        hf, report = kind.from_pretrained(init, config=config, ignore_mismatched_sizes=True, **how)  # type: ignore[attr-defined]
+    except Exception as error:  # of many classes
+        raise ValueError(f"{init} cannot be loaded as its config.json says: {outside.one_line(error)}") from error
+    for name, stored, wanted in sorted(report["mismatched_keys"]):
+        raise ValueError(
+            f"{init}: the weight {name} has the shape {list(stored)}, its config.json says {list(wanted)}; get the "
+            "model again, or save it anew with save_pretrained"
+        )
+    missing = set(report["missing_keys"])
+    if missing - {"score.weight"}:
+        raise ValueError(f"{init} lacks weights of a {config.model_type} model, such as {sorted(missing)[0]}")
+    return hf, missing
+
+
+def check_length(model: RewardModel, tokens: int) -> RewardModel:
+    """The model itself. Raises ValueError when it has fewer positions than a sequence may have tokens."""
+    positions = getattr(model.hf.config, "max_position_embeddings", tokens)
+    if positions < tokens:
+        raise ValueError(
+            f"sequence_tokens {tokens} is above the model's {positions} positions; lower it, or raise "
+            "model.max_positions of a fresh model"
+        )
+    return model
 
 
 def check_score_token(pad: int, score: int) -> None:

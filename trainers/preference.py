@@ -141,13 +141,17 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
         loader=loader,
         task=PreferenceTask(validation, lengths, config.micro_rows, encoder.pad),
         data=data.dataset,
-        build_model=lambda: model.reward_model(
-            config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
+        build_model=lambda: model.check_length(
+            model.reward_model(
+                config.model, encoder.vocab_size, encoder.pad, encoder.end_of_text, config.seed, config.init
+            ),
+            config.sequence_tokens,
         ),
         outputs=outputs,
         counts={"data": {"groups": len(data), "pairs": loader.pairs, "responses": data.num_responses}, "cuts": cut},
         summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
         warnings=cut_warnings(cuts, data.num_responses, config.sequence_tokens),
+        sequence_tokens=config.sequence_tokens,
     )
 
 

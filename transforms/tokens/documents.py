@@ -34,7 +34,7 @@ def encode_documents(shard: Shard, encoder: Encoder) -> Shard:
         "doc_id": documents.column("doc_id"),
         "source": documents.column("source"),
         "language": languages,
-        "tokens": encode_texts(full_texts(documents).to_pylist(), [encoder.end_of_text], encoder),
+        "tokens": encode_texts(full_texts(documents).to_pylist(), encoder.encode_documents, encoder),
     }
     rows = pa.table({name: columns[name] for name in schema.names}).cast(schema)
     counts = count_tokens(rows, pc.list_value_length(rows.column("tokens")), "documents")

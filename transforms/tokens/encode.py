@@ -21,17 +21,16 @@ _BATCH_TEXTS = 1000  # a call into the tokenizer: long enough to hide what a cal
 
 _UNKNOWN = "unknown"  # in counts: there is no language layer, or it found none
 
+Encode = Callable[[Sequence[str]], list[list[int]]]
 Tokens = npt.NDArray[np.unsignedinteger]
 
 
-def encode_texts(texts: Sequence[str], ending: Sequence[int], encoder: Encoder) -> pa.ListArray:
-    """[N] token lists: each text as plain text, then the ids of `ending`."""
+def encode_texts(texts: Sequence[str], encode: Encode, encoder: Encoder) -> pa.ListArray:
+    """[N] token lists: each text as `encode`, a method of the encoder, gives its ids."""
     parts: list[Tokens] = []
     lengths: list[int] = []
     for begin in range(0, len(texts), _BATCH_TEXTS):
-        encoded = encoder.encode_batch(texts[begin : begin + _BATCH_TEXTS])
-        for tokens in encoded:
-            tokens.extend(ending)
+        encoded = encode(texts[begin : begin + _BATCH_TEXTS])
         parts.append(_flat(encoded, encoder))
         lengths += map(len, encoded)
     return _lists(np.concatenate([*parts, _flat([], encoder)]), lengths, encoder)

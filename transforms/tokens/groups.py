@@ -74,8 +74,7 @@ def encode_groups(shard: Shard, encoder: Encoder) -> Shard:
     prompts, texts = _read_texts(pairs, found)
     fields = list(schema.field("responses").type.value_type)
     columns = {entry.name: _of_responses(pairs, entry.name, found) for entry in fields if entry.name != "tokens"}
-    # what follows an answer in the chat template: ids of control tokens, so it can be added to the tokens of any text
-    columns["tokens"] = encode_texts(texts, encoder.encode_response(""), encoder)
+    columns["tokens"] = encode_texts(texts, encoder.encode_responses, encoder)
     responses = pa.StructArray.from_arrays([columns[entry.name].cast(entry.type) for entry in fields], fields=fields)
     places = dict(zip(_SIDES, found.index.T.astype(np.int32), strict=True))
     pair_fields = list(schema.field("pairs").type.value_type)
