@@ -1,11 +1,11 @@
-"""Tries to make Agora pass something wrong in silence: damage, kills, races, hostile input, limits.
+"""Tries to make Agora pass something wrong in silence: damage, kills, races, hostile input, limits, foreign models.
 
     python -m benchmarks.tries [TABLE ...] [--share 0.1] [--seed 1]
 
 Every try ends in one of three ways. *undisturbed*: what is made has the bytes of a build that nobody disturbed. *told*:
 an error names the file, the process or the limit, and a rerun without the disturbance has those bytes. Anything else is
-*wrong*, is printed, and makes the status 1. The datasets are those of the goldens (tests/golden_forum.py); models and
-checkpoints have tests of their own. A share of each table is run by tests/test_tries.py.
+*wrong*, is printed, and makes the status 1. The datasets are those of the goldens (tests/golden_forum.py), and tiny
+ones for runs that train; checkpoints have tests of their own. A share of each table is run by tests/test_tries.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import try_build_file, try_damage, try_hostile, try_processes
+from benchmarks import try_build_file, try_damage, try_hostile, try_models, try_processes, try_training
 from benchmarks.try_forum import Forum, Outcome, Tries
 
 TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
@@ -30,6 +30,8 @@ TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
     "hostile": try_hostile.hostile,
     "limits": try_processes.limits,
     "build-file": try_build_file.build_file,
+    "training": try_training.training,
+    "models": try_models.models,
 }
 
 

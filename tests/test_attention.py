@@ -11,7 +11,7 @@ from tokenizer.encoder import Encoder
 from trainers import attention, model, preference, pretrain
 from trainers.configs import ModelShape
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, pair_batches, plan_parts
+from trainers.data.preference import Lengths, count_cuts, pair_batches, plan_parts
 from trainers.data.rows import Ints, PairBatch
 from trainers.launch import check_isolation
 from trainers.model import RewardModel
@@ -45,9 +45,9 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> tuple[PreferenceData, li
     write_preference(folder / "pairs", encoder, groups=24)
     data = PreferenceData(str(folder / "pairs"), "train", encoder.end_of_text, encoder.vocab_size)
     lengths = Lengths(128, 256)
-    parts, cuts = plan_parts(data, range(12), lengths)
-    assert cuts.tokens_cut == 0
-    return data, pair_batches(data, parts, lengths, 0, 1, 2, encoder.pad), lengths
+    parts = plan_parts(data, range(12), lengths)
+    assert count_cuts(data, lengths).tokens_cut == 0
+    return data, list(pair_batches(data, parts, lengths, 0, 1, 2, encoder.pad)), lengths
 
 
 def alone(rewards: RewardModel, data: PreferenceData, group: int, response: int) -> torch.Tensor:

@@ -203,13 +203,13 @@ def test_a_damaged_best_checkpoint_is_told_and_the_last_step_exported_as_such(
 
 def test_many_prompts_that_are_cut_are_told(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """More than a fifth, before the first step, with the settings that cut fewer."""
-    assert preference.cut_warnings(Cuts(prompts_cut=20), 100, 512) == []
-    (told,) = preference.cut_warnings(Cuts(prompts_cut=21), 100, 512)
-    assert told.startswith("21% of the prompts lose their beginning")
+    assert preference.cut_warnings(Cuts(20, 0, 0, 0), 100, 512) == []
+    (told,) = preference.cut_warnings(Cuts(21, 0, 0, 0), 100, 512)
+    assert told.startswith("21% of the answers stand under a prompt that lost its beginning")
     assert "sequence_tokens=1024 row_tokens=2048 cuts fewer" in told
     train(folder, tmp_path / "run", max_steps=1, sequence_tokens=24)
     said = capfd.readouterr().err
-    assert said.index("lose their beginning") < said.index("step 1/1")
+    assert said.index("lost its beginning") < said.index("step 1/1")
 
 
 def test_pretraining_chooses_by_its_validation_curriculum(folder: Path, tmp_path: Path) -> None:

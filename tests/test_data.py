@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from tests.training_data import tokenizer_place, write_curriculum, write_prefere
 from tokenizer.encoder import Encoder
 from trainers.data.curriculum import CurriculumLoader
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Lengths, PreferenceLoader, cut_lengths, pair_batches, parts_of, plan_parts
+from trainers.data.preference import Branch, Lengths, PreferenceLoader, count_cuts, pair_batches, parts_of, plan_parts
 from trainers.data.rows import NO_TARGET, GlobalBatch, PairBatch, Row, SequenceBatch, best_fit, check_state, pad, share
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import preference_schema
@@ -153,7 +154,7 @@ def test_other_lengths_make_other_rows_and_are_refused(
 
 def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path, encoder: Encoder) -> None:
     loader = preference(folder, encoder)
-    parts, _ = plan_parts(loader.data, [0], Lengths(128, 256))
+    parts = plan_parts(loader.data, [0], Lengths(128, 256))
     (batch,) = pair_batches(loader.data, parts, Lengths(128, 256), 0, 1, 2, encoder.pad)
     group = loader.data.group(0)
     ids = batch.rows.tokens[0]
@@ -170,11 +171,11 @@ def test_a_row_of_a_group_is_its_prompt_and_its_answers_as_branches(folder: Path
 def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, encoder: Encoder) -> None:
     tight = Lengths(24, 48)
     loader = preference(folder, encoder, lengths=tight)
-    parts, cuts = plan_parts(loader.data, range(len(loader.data)), tight)
+    parts = plan_parts(loader.data, range(len(loader.data)), tight)
+    cuts = count_cuts(loader.data, tight)
     assert cuts.prompts_cut
     assert cuts.responses_cut
-    assert cuts.tokens_cut
-    assert cuts.groups_split
+    assert cuts.groups_split == sum(count > 1 for count in Counter(part.group for part in parts).values()) > 0
     pairs = sorted((part.group, number) for part in parts for number in part.pairs)
     assert pairs == [(g, n) for g in range(len(loader.data)) for n in range(int(loader.data.num_pairs[g]))]
     for batch in pair_batches(loader.data, parts, tight, 0, 1, 4, encoder.pad):
@@ -184,47 +185,65 @@ def test_over_long_groups_are_cut_and_split_without_losing_a_pair(folder: Path, 
         assert batch.rows.tokens.shape[1] <= tight.row_tokens
 
 
-def test_what_is_cut_is_counted_and_the_end_of_the_prompt_stays(folder: Path, encoder: Encoder) -> None:
-    tight = Lengths(24, 4_096)  # no group is split
+def test_each_response_is_cut_with_the_prompt_for_itself_and_what_is_lost_is_counted(
+    folder: Path, encoder: Encoder
+) -> None:
+    limit, quarter = 64, 16
+    tight = Lengths(limit, 2 * limit)
     data = preference(folder, encoder).data
-    parts, cuts = plan_parts(data, range(len(data)), tight)
-    stored = sum(prompt + sum(responses) for prompt, responses in map(data.lengths, range(len(data))))
-    assert stored == sum(part.tokens for part in parts) + cuts.tokens_cut
-    assert cuts.prompts_cut > 1
-    for part in parts:
-        (batch,) = pair_batches(data, [part], tight, 0, 1, 1, encoder.pad)
-        rows = batch.rows
-        prompt = rows.tokens[(rows.branches == 0) & (rows.groups >= 0)].tolist()
-        assert prompt == data.group(part.group).prompt.tolist()[-len(prompt) :]
+    lost = [0, 0, 0]
+    for batch in pair_batches(data, plan_parts(data, range(len(data)), tight), tight, 0, 1, 4, encoder.pad):
+        rows, width = batch.rows, batch.rows.tokens.shape[1]
+        for number, response, place in zip(batch.groups, batch.responses, batch.score_places, strict=True):
+            row, end = divmod(int(place), width)
+            group = data.group(int(number))
+            whole = group.responses[response].tolist()
+            prompt = rows.tokens[row, (rows.groups[row] == rows.groups[row, end]) & (rows.branches[row] == 0)].tolist()
+            own = (rows.groups[row] == rows.groups[row, end]) & (rows.branches[row] == rows.branches[row, end])
+            size = min(len(whole), max(limit - len(group.prompt), limit - quarter))
+            assert rows.tokens[row, own].tolist() == [*whole[: size - 1], whole[-1]]
+            assert prompt == group.prompt.tolist()[-min(len(group.prompt), limit - size) :]
+            assert rows.positions[row, own].tolist() == list(range(len(prompt), len(prompt) + size))
+    for number in range(len(data)):
+        prompt_tokens, responses = data.lengths(number)
+        for response in responses.tolist():
+            size = min(response, max(limit - prompt_tokens, limit - quarter))
+            losses = (prompt_tokens - min(prompt_tokens, limit - size), response - size)
+            lost = [lost[0] + (losses[0] > 0), lost[1] + (losses[1] > 0), lost[2] + sum(losses)]
+    cuts = count_cuts(data, tight)
+    assert [cuts.prompts_cut, cuts.responses_cut, cuts.tokens_cut] == lost
+    assert 0 < cuts.responses_cut < cuts.prompts_cut < data.num_responses
 
 
-@pytest.mark.parametrize(
-    ("prompt", "responses", "limit", "wanted"),
-    [
-        (10, [5, 7], 20, (10, [5, 7])),  # fits
-        (18, [5, 8], 20, (12, [5, 8])),  # the prompt gives way to the longest response
-        (30, [40, 3], 20, (5, [15, 3])),  # but keeps a quarter; then the response gives way
-        (3, [40], 20, (3, [17])),  # a short prompt stays whole
-    ],
-)
-def test_cut_rule(prompt: int, responses: list[int], limit: int, wanted: tuple[int, list[int]]) -> None:
-    assert cut_lengths(prompt, responses, limit) == wanted
+def test_equal_cuts_share_a_trunk_and_others_have_one_of_their_own() -> None:
+    branches = [Branch(9, 0, 3), Branch(4, 1, 8), Branch(9, 2, 1), Branch(4, 3, 8)]
+    pairs = [(0, 1), (2, 3), (0, 2)]
+    (part,) = parts_of(5, branches, pairs, 33)
+    assert part.branches == [branches[1], branches[3], branches[0], branches[2]]
+    assert (part.tokens, list(part.pairs)) == (4 + 8 + 8 + 9 + 3 + 1, [0, 1, 2])
+    first, second = parts_of(5, branches, pairs, 32)  # a token too many: the last pair adds nothing to the first part
+    assert (first.branches, list(first.pairs)) == ([branches[1], branches[0], branches[2]], [0, 2])
+    assert (second.branches, list(second.pairs)) == ([branches[3], branches[2]], [1])
+    assert (first.tokens, second.tokens) == (4 + 8 + 9 + 3 + 1, 4 + 8 + 9 + 1)
 
 
 @given(st.data())
 @settings(max_examples=100, deadline=None)
 def test_parts_hold_every_pair_once_and_every_response(data: st.DataObject) -> None:
     count = data.draw(st.integers(2, 8))
-    responses = data.draw(st.lists(st.integers(1, 15), min_size=count, max_size=count))
+    sizes = data.draw(st.lists(st.integers(1, 15), min_size=count, max_size=count))
+    branches = [Branch(data.draw(st.integers(0, 20 - size)), i, size) for i, size in enumerate(sizes)]
     every = [(i, j) for i in range(count) for j in range(count) if i != j]
     pairs = data.draw(st.lists(st.sampled_from(every), max_size=12, unique=True))
-    parts = parts_of(7, 5, responses, pairs, 40)
+    parts = parts_of(7, branches, pairs, 40)
     assert sorted(n for part in parts for n in part.pairs) == list(range(len(pairs)))
-    assert {r for part in parts for r in part.responses} == set(range(count))
+    assert {branch for part in parts for branch in part.branches} == set(branches)
     for part in parts:
-        assert part.tokens == 5 + sum(responses[r] for r in part.responses) <= 40
-        assert all(set(pairs[n]) <= set(part.responses) for n in part.pairs)
-        assert len(set(part.responses)) == len(part.responses)
+        inside = [branch.response for branch in part.branches]
+        trunks = {branch.trunk for branch in part.branches}
+        assert part.tokens == sum(trunks) + sum(branch.size for branch in part.branches) <= 40
+        assert all(set(pairs[n]) <= set(inside) for n in part.pairs)
+        assert len(set(inside)) == len(inside)
 
 
 @given(st.lists(st.integers(1, 64), max_size=60))

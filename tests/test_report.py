@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,23 @@ def test_whole_build(tmp_path: Path) -> None:
     assert "Not in this build" not in page.text
     assert "What cannot be read" not in page.text
     assert page.text.index("3-5") < page.text.index("11+")
+
+
+@pytest.mark.parametrize("exported", [0, 2, 3])
+def test_the_exported_step_is_named_and_marked_where_it_is_not_the_last(tmp_path: Path, exported: int) -> None:
+    """0: a model of an earlier version does not say it."""
+    whole_build(tmp_path)
+    counts = {"steps": {"taken": 3, "exported": exported}} if exported else {}
+    for name in ("pretrain", "preference_model"):
+        shutil.rmtree(tmp_path / name / "export")
+        dataset(tmp_path / name / "export", "model", counts, {})
+        with (tmp_path / name / "metrics.jsonl").open("a") as log:
+            log.write('{"kind": "validation", "step": 2, "loss": 0.8, "accuracy": 0.75}\n')
+    page = render(tmp_path)
+    told = "The model is that of step 2, when the validation loss was lowest."
+    assert Page(page).text.count(told) == (2 if exported == 2 else 0)
+    for step, loss in ((2, "0.80"), (3, "0.90")):
+        assert page.count(f"exported ends at {loss}") == (2 if exported == step else 0)
 
 
 def test_every_record_is_accounted_for(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from pipelines.report.calibration import calibration_figure, read_calibration
 from pipelines.report.counting import LENGTHS, SMALL, Counted, Share, wilson
 from pipelines.report.cuts import LENGTHS as CUT_LENGTHS
-from pipelines.report.cuts import cut_lengths, cuts_table, read_cuts
+from pipelines.report.cuts import cuts_table, read_cuts
 from pipelines.report.html import percent
 from pipelines.report.looking import Look
 from pipelines.report.paired import bias_table, pairs_figures, read_pairs
@@ -24,7 +24,6 @@ from pipelines.report.posts import posts_figures, read_posts
 from pipelines.report.reading import Trouble
 from tests.small_build import YEAR_2020, Page, drawn, row_of
 from tests.small_dataset import dataset_of
-from trainers.data.preference import cut_lengths as trainers_cut_lengths
 from transforms.datasets import shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS, PAIRS, SCORES, preference_schema
@@ -243,30 +242,18 @@ def group(prompt: int, responses: list[int], pairs: list[tuple[int, int]] | None
     return found
 
 
-def test_what_is_cut_is_what_trainers_cut() -> None:
-    draw = random.Random(1)
-    for limit in (4, 16, 64, *CUT_LENGTHS):
-        sizes = [(draw.randrange(3 * limit), [draw.randrange(1, 3 * limit) for _ in range(draw.randrange(5))])
-                 for _ in range(40)]  # fmt: skip
-        owners = np.repeat(np.arange(len(sizes)), [len(responses) for _, responses in sizes])
-        responses = np.array([size for _, of_prompt in sizes for size in of_prompt])
-        kept, kept_responses = cut_lengths(np.array([prompt for prompt, _ in sizes]), responses, owners, limit)
-        wanted = [trainers_cut_lengths(prompt, of_prompt, limit) for prompt, of_prompt in sizes]
-        assert kept.tolist() == [prompt for prompt, _ in wanted]
-        assert kept_responses.tolist() == [size for _, of_prompt in wanted for size in of_prompt]
-
-
 def test_shares_of_what_is_cut(tmp_path: Path) -> None:
     rows = {at(0, 1, "train"): [group(300, [500, 10]), group(0, []), group(5, [5])],
             at(0, 1, "holdout"): [group(10, [600])]}  # fmt: skip
     found = read_cuts(look(tmp_path, "preference", PREFERENCE, rows), [256])
     cut = found.by_length[512]
-    # 300 + 500: the prompt keeps a quarter of 512, the answer the rest; 10 + 600: the prompt keeps all, the answer 502
-    assert (cut.tokens, cut.prompts, cut.responses) == ([172 + 116 + 98, 1430], [1, 4], [2, 4])
+    # 300 + 500: the prompt keeps a quarter of 512, the answer the rest; 300 + 10, the same prompt: both keep all;
+    # 10 + 600: the prompt keeps all, the answer 502
+    assert (cut.tokens, cut.prompts, cut.responses) == ([172 + 116 + 98, 1730], [1, 4], [2, 4])
     assert list(found.by_length) == [256, *CUT_LENGTHS]
     table = cuts_table(found, 256)
     assert [row[0] for row in table.rows][:2] == ["256, as the model of this build", "512"]
-    assert table.rows[1][1:] == ("386", "26.99%", "1", "25.00%", "2", "50.00%")
+    assert table.rows[1][1:] == ("386", "22.31%", "1", "25.00%", "2", "50.00%")
 
 
 # ---------------------------------------------------------------------------------------------- calibration

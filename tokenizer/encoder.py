@@ -213,7 +213,8 @@ def _splits_lines_off(file: str, content: dict[str, Any]) -> bool:
 
 def _some(found: Iterable[str]) -> str:
     names = sorted(found)
-    return ", ".join(map(repr, names[:_SHOWN])) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    shown = ", ".join(map(repr, names[:_SHOWN])) or "none"
+    return f"{shown} and {len(names) - _SHOWN} more" if len(names) > _SHOWN else shown
 
 
 def read_file(place: str, name: str) -> bytes:

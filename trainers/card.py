@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from transforms.datasets.manifest import Counts, Manifest
 
@@ -76,20 +75,12 @@ _SHOWN = 12  # languages
 @dataclass(frozen=True)
 class Trained:
     """What a card tells of a run. trainer: "preference" or "pretrain". sequence_tokens: of the longest text that it
-    was trained on; 0: as many as it has positions. training: which step it is, and its validation."""
+    was trained on; 0: as many as it has positions."""
 
     trainer: str
     sequence_tokens: int
     counts: Counts
     data: Manifest
-    training: Mapping[str, Any]
-
-    @property
-    def weights(self) -> str:
-        """Which step the weights are of, and what its validation found."""
-        found = self.training["validation"] or {}
-        numbers = "".join(f", validation {name} {found[name]:.4f}" for name in ("loss", "accuracy") if name in found)
-        return f"step {self.training['exported_step']:,} of {self.training['steps']:,}{numbers}"
 
 
 def write(run: Trained, length: int) -> str:
@@ -115,10 +106,15 @@ def write(run: Trained, length: int) -> str:
 def _data_lines(run: Trained) -> list[str]:
     number = run.counts.get("data", {})
     lines = [f"* {', '.join(f'{value:,} {name}' for name, value in number.items())}; `manifest.json` names the data"]
-    lines.append(f"* {run.weights}; `training.json` says how the run went")
-    for what, counts in sorted(run.data.counts.items()):
-        if what.endswith(("groups_by_language", "tokens_by_language")):
-            lines.append(f"* {what.replace('_', ' ')}: {_listed(counts)}")
+    steps = run.counts["steps"]
+    lines.append(f"* step {steps['exported']:,} of {steps['taken']:,}; `training.json` says what validation found")
+    for what in ("groups", "tokens"):
+        counts = run.data.counts.get(f"{what}_by_language", {})
+        for name, value in run.data.counts.get(what, {}).items():  # a curriculum's: stage/language
+            language = name.partition("/")[2]
+            counts = {**counts, language: counts.get(language, 0) + value}
+        if counts:
+            lines.append(f"* {what} by language: {_listed(counts)}")
     return lines
 
 

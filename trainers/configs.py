@@ -112,7 +112,7 @@ class RunConfig:
     data: str = ""
     tokenizer: str = ""  # may be empty when init is a model with its tokenizer
     output: str = ""
-    init: str = ""  # a Hugging Face folder to start from, e.g. the export of a pretraining run; empty: fresh weights
+    init: str = ""  # a Hugging Face folder to start from, or NAME@COMMIT of the hub; empty: fresh weights
     seed: int = 0
     threads: int = 1  # of each process; the same number repeats a CPU run bit for bit
     max_steps: int = 0  # stop after so many, or when the data ends; 0: when it ends

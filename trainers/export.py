@@ -8,6 +8,7 @@ came from, so a finished run is not run again.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -21,17 +22,22 @@ from trainers.parallel import Ranks
 from transforms.datasets.opening import Opened
 
 FOLDER = "export"
-_TRAINING = "training.json"  # how the run went: which step this is, and its validation
 _CARD = "README.md"
+_TRAINING = "training.json"  # how the run went: which step this is, and its validation
 
 
 def write(
-    opened: Opened | None, model: LanguageModel | RewardModel, encoder: Encoder, trained: Trained, ranks: Ranks
+    opened: Opened | None,
+    model: LanguageModel | RewardModel,
+    encoder: Encoder,
+    trained: Trained,
+    training: Mapping[str, object],
+    ranks: Ranks,
 ) -> None:
     """Writes and commits the export. Every rank must call it; the first one has opened the build, and writes.
 
-    Raises ValueError when another tokenizer stands at the encoder's place by now, and OSError, which names the folder,
-    when it cannot be written; the run's checkpoints stay.
+    training: what the export shall say of the run. Raises ValueError when another tokenizer stands at the encoder's
+    place by now, and OSError, which names the folder, when it cannot be written; the run's checkpoints stay.
     """
     weights = parallel.full_state(model)
     if opened:
@@ -48,8 +54,9 @@ def write(
         try:
             scratch.mkdir(parents=True, exist_ok=True)
             model.hf.save_pretrained(scratch, state_dict=state)
-            told = json.dumps(trained.training, indent=1, sort_keys=True).encode() + b"\n"
-            for name, content in {**files, _CARD: card.write(trained, length).encode(), _TRAINING: told}.items():
+            account = json.dumps(training, indent=1, sort_keys=True) + "\n"
+            told = {_CARD: card.write(trained, length).encode(), _TRAINING: account.encode()}
+            for name, content in {**files, **told}.items():
                 (scratch / name).write_bytes(content)
             written = sorted(path.name for path in scratch.iterdir())
             for name in written:

@@ -52,9 +52,9 @@ class Job(Generic[Micro]):
     outputs: Callable[..., Tensor]  # (model, tokens, positions, groups, branches, places) -> a value at each place
     counts: Mapping[str, Mapping[str, int]]
     summary: str
+    sequence_tokens: int = 0  # the longest text; 0: as many as the model has positions
     validation: Dataset | None = None  # where it is none of the data's own splits
     warnings: Sequence[str] = ()  # what a person should know before the first step
-    sequence_tokens: int = 0  # the longest text; 0: as many as the model has positions
 
 
 Config = TypeVar("Config", bound=RunConfig)
@@ -117,9 +117,8 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
             return stopping.PREEMPTED
         exported = selection.load_best(output, identity, model, ranks, log.say)
         counts = {**job.counts, "steps": {"taken": selection.end, "exported": exported}}
-        account = selection.account(exported)
-        trained = Trained(job.name, job.sequence_tokens, counts, job.data.manifest, account)
-        export.write(opened, model, encoder, trained, ranks)
+        trained = Trained(job.name, job.sequence_tokens, counts, job.data.manifest)
+        export.write(opened, model, encoder, trained, selection.account(exported), ranks)
     for line in selection.verdict(exported):
         log.say(line)
     log.say(f"model of step {exported} in {folder}")

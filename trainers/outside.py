@@ -1,7 +1,7 @@
 """Models from outside: a folder, or a commit on the Hugging Face hub, looked at before anything is built of it.
 
 Nothing that is read here can run code: JSON and safetensors alone. A name on the hub stands for other bytes tomorrow,
-so it needs the commit it means, as in Qwen/Qwen3-0.6B@c1899de289a04d12100db370d81485cdf75e47ca.
+so it needs the commit it means: Qwen/Qwen3-0.6B@ and its 40 hexadecimal digits.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def folder(place: str, key: str) -> str:
         )
     try:
         return snapshot_download(name, revision=commit, allow_patterns=list(_FETCHED))
-    except (OSError, ValueError) as error:  # the network's and the hub's
+    except Exception as error:  # the network's, and of whatever answers there
         raise ValueError(f"{key}={place} could not be fetched from the hub: {one_line(error)}") from error
 
 

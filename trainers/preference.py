@@ -4,8 +4,8 @@
     torchrun --standalone --nproc_per_node 2 -m trainers.preference CONFIG data=... init=... output=...
 
 init is a language model (or a preference model) to start from; without it weights are fresh and tokenizer= is needed.
-CONFIG is a file, or the name of a shipped one: debug_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit status 0: done;
-75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
+CONFIG is a file, or the name of a shipped one: debug_cpu, small_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit
+status 0: done; 75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from tokenizer.encoder import Encoder
 from trainers import launch, losses, model, parallel
 from trainers.configs import PreferenceConfig
 from trainers.data.groups import PreferenceData
-from trainers.data.preference import Cuts, Lengths, PreferenceLoader, pair_batches, plan_parts
+from trainers.data.preference import Cuts, Lengths, PreferenceLoader, count_cuts, pair_batches, plan_parts
 from trainers.data.rows import PairBatch
 from trainers.evaluation import metrics
 from trainers.launch import Job
 from trainers.parallel import Ranks
 
-_MANY_CUT = 0.2  # of the prompts: more are worth a word
+_MANY_CUT = 0.2  # of the responses, under a prompt that is cut: more are worth a word
 
 
 class PreferenceTask:
@@ -44,7 +44,7 @@ class PreferenceTask:
 
     def __init__(self, validation: PreferenceData, lengths: Lengths, micro_rows: int, pad: int) -> None:
         self._validation, self._lengths, self._micro_rows, self._pad = validation, lengths, micro_rows, pad
-        self._parts, _ = plan_parts(validation, range(len(validation)), lengths)
+        self._parts = plan_parts(validation, range(len(validation)), lengths)
         self._validation_pairs = int(validation.num_pairs.sum())
 
     def loss(self, reward_model: nn.Module, micro_batch: PairBatch, ranks: Ranks) -> tuple[Tensor, list[Tensor]]:
@@ -133,8 +133,8 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
     loader = PreferenceLoader(
         data, lengths, config.global_pairs, config.micro_rows, config.epochs, config.seed, encoder.pad
     )
-    _, cuts = plan_parts(data, range(len(data)), lengths)
-    cut = {name: int(value) for name, value in dataclasses.asdict(cuts).items()}
+    cuts = count_cuts(data, lengths)
+    cut = dataclasses.asdict(cuts)
     shown = ", ".join(f"{value:,} {name.replace('_', ' ')}" for name, value in cut.items() if value)
     return Job(
         name="preference",
@@ -148,21 +148,21 @@ def make_job(encoder: Encoder, config: PreferenceConfig) -> Job[PairBatch]:
             config.sequence_tokens,
         ),
         outputs=outputs,
-        counts={"data": {"groups": len(data), "pairs": loader.pairs}, "cuts": cut},
+        counts={"data": {"groups": len(data), "pairs": loader.pairs, "responses": data.num_responses}, "cuts": cut},
         summary=f"{loader.pairs:,} pairs of {len(data):,} prompts" + (f" ({shown})" if shown else ""),
-        warnings=cut_warnings(cuts, len(data), config.sequence_tokens),
+        warnings=cut_warnings(cuts, data.num_responses, config.sequence_tokens),
         sequence_tokens=config.sequence_tokens,
     )
 
 
-def cut_warnings(cuts: Cuts, prompts: int, sequence_tokens: int) -> list[str]:
-    """What to know of a run that cuts many of its prompts, and which settings cut fewer."""
-    if cuts.prompts_cut <= _MANY_CUT * prompts:
+def cut_warnings(cuts: Cuts, responses: int, sequence_tokens: int) -> list[str]:
+    """What to know of a run that cuts the prompts of many of its responses, and which settings cut fewer."""
+    if cuts.prompts_cut <= _MANY_CUT * responses:
         return []
     return [
-        f"{cuts.prompts_cut / prompts:.0%} of the prompts lose their beginning: they and an answer are longer than "
-        f"sequence_tokens={sequence_tokens}: sequence_tokens={2 * sequence_tokens} row_tokens={4 * sequence_tokens} "
-        "cuts fewer, and takes longer"
+        f"{cuts.prompts_cut / responses:.0%} of the answers stand under a prompt that lost its beginning: the two are "
+        f"longer than sequence_tokens={sequence_tokens}. sequence_tokens={2 * sequence_tokens} "
+        f"row_tokens={4 * sequence_tokens} cuts fewer, and takes longer"
     ]
 
 

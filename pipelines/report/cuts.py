@@ -1,8 +1,4 @@
-"""How many tokens of the preference data a trainer would cut at a length: its rule, and no token is read for it.
-
-The rule is that of `cut_lengths` in trainers/data/preference.py, which pipelines do not see; a test holds the two
-against each other.
-"""
+"""How many tokens of the preference data a trainer would cut at a length: by its rule, and no token is read for it."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ import pyarrow.compute as pc
 from pipelines.report.counting import Numbers
 from pipelines.report.html import Column, Table, number, percent, share
 from pipelines.report.looking import Look, Looked
+from tokenizer.cut import cut_lengths
 
 LENGTHS = (512, 1024, 2048, 4096)
 
@@ -24,15 +21,15 @@ _COLUMNS = ("prompt_tokens", "responses")
 
 @dataclass
 class Cut:
-    """What a length cuts, and of how much: of tokens, prompts, responses as they are stored."""
+    """What a length cuts, and of how much: of tokens, prompts, responses, each response with the prompt for itself."""
 
     tokens: list[int] = field(default_factory=lambda: [0, 0])
     prompts: list[int] = field(default_factory=lambda: [0, 0])
     responses: list[int] = field(default_factory=lambda: [0, 0])
 
-    def add(self, prompts: Numbers, responses: Numbers, owners: Numbers, limit: int) -> None:
-        """prompts: [N] their tokens. responses: [R] theirs. owners: [R] the prompt of each."""
-        kept, kept_responses = cut_lengths(prompts, responses, owners, limit)
+    def add(self, prompts: Numbers, responses: Numbers, limit: int) -> None:
+        """responses: [R] their tokens. prompts: [R] those of each one's prompt."""
+        kept, kept_responses = cut_lengths(prompts, responses, limit)
         for counts, whole, left in ((self.prompts, prompts, kept), (self.responses, responses, kept_responses)):
             counts[0] += int(np.count_nonzero(left < whole))
             counts[1] += len(whole)
@@ -48,26 +45,17 @@ class Cuts:
     by_length: dict[int, Cut]
 
 
-def cut_lengths(prompts: Numbers, responses: Numbers, owners: Numbers, limit: int) -> tuple[Numbers, Numbers]:
-    """Tokens kept of prompts and of responses, with prompt and response together at most `limit`."""
-    longest = np.zeros(len(prompts), np.int64)
-    np.maximum.at(longest, owners, responses)
-    kept = np.minimum(prompts, np.maximum(limit - longest, np.minimum(prompts, limit // 4)))
-    return kept, np.minimum(responses, limit - kept[owners])
-
-
 def read_cuts(look: Look, lengths: Sequence[int]) -> Cuts:
     """One pass over the lengths of the shards that are looked at."""
     paths = look.drawn
     found = Cuts(look.looked(paths), {length: Cut() for length in sorted({*LENGTHS, *lengths})})
     for path in paths:
         for batch in look.batches(path, _COLUMNS):
-            prompts = _lengths(batch.column("prompt_tokens"))
             responses = batch.column("responses")
             tokens = _lengths(pc.struct_field(responses.flatten(), "tokens"))
-            owners = np.repeat(np.arange(len(prompts)), _lengths(responses))
+            prompts = np.repeat(_lengths(batch.column("prompt_tokens")), _lengths(responses))
             for length, cut in found.by_length.items():
-                cut.add(prompts, tokens, owners, length)
+                cut.add(prompts, tokens, length)
     return found
 
 

@@ -17,8 +17,9 @@ def pretrain_view(build: BuildFolder) -> View | None:
     rows = build.pretrain
     if not rows:
         return None
-    chart = line_chart("Loss, nats per token", _series(rows, "loss"), "step", "{:.2f}".format)
-    return _view(rows, "tokens", [chart]) | {"passes": None, "pairs": 0, "cuts": []}
+    exported = build.count("pretrained model", "steps").get("exported", 0)
+    chart = line_chart("Loss, nats per token", _series(rows, "loss", exported), "step", "{:.2f}".format)
+    return _view(rows, "tokens", [chart], exported) | {"passes": None, "pairs": 0, "cuts": []}
 
 
 def preference_view(build: BuildFolder) -> View | None:
@@ -29,16 +30,18 @@ def preference_view(build: BuildFolder) -> View | None:
     pairs = build.get("pairs")
     train = sum(file.rows for file in pairs.files if split_of(file.path) == "train") if pairs else 0
     cuts = {name.replace("_", " "): count for name, count in build.count("preference model", "cuts").items() if count}
-    return _view(rows, "pairs", [_loss_chart(rows), _accuracy_chart(rows)]) | {
+    exported = build.count("preference model", "steps").get("exported", 0)
+    return _view(rows, "pairs", [_loss_chart(rows, exported), _accuracy_chart(rows, exported)], exported) | {
         "passes": _trained(rows, "pairs") / train if train else None,  # over 1: some were seen again
         "pairs": train,
         "cuts": [f"{number(count)} {name}" for name, count in cuts.items()],
     }
 
 
-def _view(rows: Sequence[Line], unit: str, charts: Sequence[Figure]) -> dict[str, object]:
+def _view(rows: Sequence[Line], unit: str, charts: Sequence[Figure], exported: int) -> dict[str, object]:
     return {
         "steps": max((row.step for row in rows if row.kind == "train"), default=0),
+        "exported": exported,
         "trained": _trained(rows, unit),
         "unit": unit,
         "resumed": sum(row.kind == "resumed" for row in rows),
@@ -47,19 +50,22 @@ def _view(rows: Sequence[Line], unit: str, charts: Sequence[Figure]) -> dict[str
     }
 
 
-def _loss_chart(rows: Sequence[Line]) -> Figure:
+def _loss_chart(rows: Sequence[Line], exported: int) -> Figure:
     coin = (0.6931, "coin toss")
-    return line_chart("Loss, nats per pair", _series(rows, "loss"), "step", "{:.3f}".format, reference=coin)
+    return line_chart("Loss, nats per pair", _series(rows, "loss", exported), "step", "{:.3f}".format, reference=coin)
 
 
-def _accuracy_chart(rows: Sequence[Line]) -> Figure:
+def _accuracy_chart(rows: Sequence[Line], exported: int) -> Figure:
     half = (0.5, "chance")
-    return line_chart("Pairwise accuracy", _series(rows, "accuracy"), "step", percent, short_percent, half)
+    curves = _series(rows, "accuracy", exported)
+    return line_chart("Pairwise accuracy", curves, "step", percent, short_percent, half)
 
 
-def _series(rows: Sequence[Line], key: str) -> list[tuple[str, list[Series]]]:
-    """Training and validation curves in one panel."""
-    return [("", [Series(kind, *points(rows, kind, key)) for kind in ("train", "validation")])]
+def _series(rows: Sequence[Line], key: str, exported: int) -> list[tuple[str, list[Series]]]:
+    """Training and validation curves in one panel, and where on the latter the exported step is."""
+    curves = [Series(kind, *points(rows, kind, key)) for kind in ("train", "validation")]
+    at = points([row for row in rows if row.step == exported], "validation", key)
+    return [("", [*curves, Series("exported", *at)] if at[0] else curves)]
 
 
 def _trained(rows: Sequence[Line], unit: str) -> float:

@@ -1,7 +1,7 @@
 """The pretraining loader: curriculum shards in order, by memory map. Their order is the schedule.
 
 State is one number, the sequence that comes next; resuming opens the shards and reads on from there. Nothing is
-shuffled and nothing depends on the number of ranks. Memory: the page cache, and one micro-batch.
+shuffled and nothing depends on the number of ranks. Memory: one global batch, and maps of the shards that it is in.
 """
 
 from __future__ import annotations
@@ -65,6 +65,7 @@ class CurriculumLoader:
             raise IndexError(f"step {step} is not in a schedule of {self.steps} steps")
         first = step * self.global_sequences
         count = min(self.global_sequences, self.sequences - first)
+        self._let_go(first, first + count - 1)
         tokens = targets = 0
         for position in range(first, first + count):
             chunk, row = self._locate(position)
@@ -78,7 +79,7 @@ class CurriculumLoader:
         ids = [f"sequence {position}" for position in range(first, first + count)]
         return GlobalBatch(step, micro_batches, max(1, targets), tokens, ids)
 
-    def row(self, position: int) -> tuple[Row, Ints]:
+    def _row(self, position: int) -> tuple[Row, Ints]:
         """A sequence of the schedule and its labels [T]; the last token of a document predicts nothing.
 
         Raises ValueError where documents and tokens of the shard do not agree.
@@ -100,7 +101,7 @@ class CurriculumLoader:
         return Row(tokens, positions, groups, np.zeros_like(tokens)), labels
 
     def _micro_batch(self, positions: list[int]) -> SequenceBatch:
-        loaded = [self.row(position) for position in positions]
+        loaded = [self._row(position) for position in positions]
         rows = pad([row for row, _ in loaded], self._pad_token)
         if rows.tokens.max() >= self._vocab_size:
             raise ValueError(
@@ -113,13 +114,21 @@ class CurriculumLoader:
         return SequenceBatch(rows, labels)
 
     def _locate(self, position: int) -> tuple[_Chunk, int]:
-        shard = int(np.searchsorted(self._starts, position, side="right")) - 1
+        shard = self._shard(position)
         if shard not in self._chunks:
             self._chunks[shard] = self._open(shard)
         starts, chunks = self._chunks[shard]
         within = position - int(self._starts[shard])
         index = int(np.searchsorted(starts, within, side="right")) - 1
         return chunks[index], within - int(starts[index])
+
+    def _shard(self, position: int) -> int:
+        return int(np.searchsorted(self._starts, position, side="right")) - 1
+
+    def _let_go(self, first: int, last: int) -> None:
+        """Unmaps the shards that hold none of these sequences."""
+        kept = range(self._shard(first), self._shard(last) + 1)
+        self._chunks = {shard: chunks for shard, chunks in self._chunks.items() if shard in kept}
 
     def _open(self, shard: int) -> tuple[np.ndarray, list[_Chunk]]:
         """Maps a shard, and checks that it holds the part of the schedule that its place says."""

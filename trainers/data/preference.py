@@ -4,22 +4,25 @@ A group is laid out once: its prompt, then each response as a branch that sees t
 ten pairs cost one prompt and five answers, not twenty texts. Groups are shuffled by a keyed hash of (seed, epoch, group
 id) and cut into global batches of equal shares of the pairs, which no number of ranks changes.
 
-Over-long groups, in this order (counted in `cuts`, nothing is dropped):
- 1. prompt + longest response above sequence_tokens: the prompt loses tokens on the left, start control tokens
-    included, as a Hugging Face tokenizer with truncation_side="left" does, but keeps a quarter of sequence_tokens;
- 2. a response still too long loses tokens before its last one, the score token, which always stays;
- 3. a group that does not fit a row is split by pairs into parts that do, each with the prompt. No pair is lost: the
-    parts are in the same global batch, and the loss is a sum over pairs.
+Nothing is dropped for its length (`Cuts` counts):
+ 1. what is too long is cut, each response with the prompt for itself (tokenizer/cut.py). Responses that leave as much
+    of the prompt stand on one trunk, others of the group on one of their own, as under another prompt;
+ 2. a group that does not fit a row is split by pairs into parts that do, each with the trunks it needs. No pair is
+    lost: the parts are in the same global batch, and the loss is a sum over pairs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import NamedTuple
 
 import numpy as np
 
-from trainers.data.groups import PreferenceData
+from tokenizer.cut import cut_lengths
+from trainers.data.groups import PAIR_COLUMNS, PreferenceData
 from trainers.data.rows import GlobalBatch, Ints, PairBatch, Row, best_fit, pad, share
 from transforms.datasets.ids import keyed_hash
 
@@ -32,58 +35,88 @@ class Lengths:
     row_tokens: int
 
 
+class Branch(NamedTuple):
+    """A response of a group: the tokens kept of the prompt, which response, and the tokens kept of it.
+
+    Sorted, those that share a trunk stand together.
+    """
+
+    trunk: int
+    response: int
+    size: int
+
+
 @dataclass(frozen=True)
 class Part:
-    """A group, or as much of it as fits a row: which responses and which pairs, and the tokens they take."""
+    """A group, or as much of it as fits a row: which responses (sorted) and which pairs, and the tokens they take."""
 
     group: int
-    responses: tuple[int, ...]
-    pairs: tuple[int, ...]
+    branches: Sequence[Branch]
+    pairs: Sequence[int]
     tokens: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cuts:
-    """What the length limits did, over the whole split."""
+    """What the length limits did to a split, each response with the prompt for itself.
 
-    prompts_cut: int = 0
-    responses_cut: int = 0
-    tokens_cut: int = 0
-    groups_split: int = 0
-
-
-def cut_lengths(prompt: int, responses: Sequence[int], limit: int) -> tuple[int, list[int]]:
-    """Tokens kept of the prompt (its right end) and of each response (its start, and its last token)."""
-    longest = max(responses, default=0)
-    kept = min(prompt, max(limit - longest, min(prompt, limit // 4)))
-    return kept, [min(size, limit - kept) for size in responses]
-
-
-def parts_of(
-    group: int, prompt: int, responses: Sequence[int], pairs: Sequence[tuple[int, int]], row: int
-) -> list[Part]:
-    """The group whole when it fits a row of `row` tokens; else split by pairs, in their order. Lengths after cutting.
-
-    Every response is in some part; one that is in no pair goes with the first part that has room, or alone.
+    prompts_cut, responses_cut: of as many responses (`PreferenceData.num_responses` in all) the prompt lost tokens, or
+    they themselves. tokens_cut: what they lost together.
     """
-    total = prompt + sum(responses)
-    if total <= row:
-        return [Part(group, tuple(range(len(responses))), tuple(range(len(pairs))), total)]
-    lone = sorted(set(range(len(responses))) - {i for pair in pairs for i in pair})
-    units: list[tuple[tuple[int, ...], int | None]] = [(pair, number) for number, pair in enumerate(pairs)]
-    units += [((response,), None) for response in lone]
-    parts: list[tuple[list[int], list[int], int]] = []
-    for members, number in units:
-        if parts:
-            new = [m for m in members if m not in parts[-1][0]]
-            cost = sum(responses[m] for m in new)
-        if not parts or parts[-1][2] + cost > row:
-            parts.append(([], [], prompt))
-            new = list(dict.fromkeys(members))
-            cost = sum(responses[m] for m in new)
-        inside, numbers, used = parts.pop()
-        parts.append((inside + new, numbers + ([] if number is None else [number]), used + cost))
-    return [Part(group, tuple(inside), tuple(numbers), used) for inside, numbers, used in parts]
+
+    prompts_cut: int
+    responses_cut: int
+    tokens_cut: int
+    groups_split: int
+
+
+def count_cuts(data: PreferenceData, lengths: Lengths) -> Cuts:
+    """Over the whole split. No token is read for it."""
+    prompts, responses, groups = data.all_lengths
+    kept, sizes = cut_lengths(prompts, responses, lengths.sequence_tokens)
+    owners, trunks = np.divmod(np.unique(groups * (lengths.sequence_tokens + 1) + kept), lengths.sequence_tokens + 1)
+    tokens = np.bincount(groups, sizes) + np.bincount(owners, trunks)
+    return Cuts(
+        prompts_cut=int((kept < prompts).sum()),
+        responses_cut=int((sizes < responses).sum()),
+        tokens_cut=int((prompts - kept + responses - sizes).sum()),
+        groups_split=int((tokens > lengths.row_tokens).sum()),
+    )
+
+
+def parts_of(group: int, branches: Sequence[Branch], pairs: Sequence[tuple[int, int]], row: int) -> list[Part]:
+    """The group whole when it fits a row of `row` tokens, else split: each pair in turn into the part that grows least.
+
+    branches: of each response, in order. Every response is in some part, one that is in no pair too.
+    """
+    if _tokens(branches) <= row:
+        return [_part(group, branches, range(len(pairs)))]
+    lone = sorted(set(range(len(branches))).difference(*pairs))
+    parts: list[set[Branch]] = []
+    numbers: list[list[int]] = []
+    for number, members in enumerate([*pairs, *((response,) for response in lone)]):
+        new = {branches[member] for member in members}
+        fitting = [
+            (tokens - _tokens(part), at) for at, part in enumerate(parts) if (tokens := _tokens(part | new)) <= row
+        ]
+        _, best = min(fitting, default=(0, len(parts)))
+        if best == len(parts):
+            parts.append(set())
+            numbers.append([])
+        parts[best] |= new
+        if number < len(pairs):
+            numbers[best].append(number)
+    return [_part(group, part, of_part) for part, of_part in zip(parts, numbers, strict=True)]
+
+
+def _part(group: int, branches: Iterable[Branch], pairs: Sequence[int]) -> Part:
+    ordered = sorted(branches)
+    return Part(group, ordered, pairs, _tokens(ordered))
+
+
+def _tokens(branches: Collection[Branch]) -> int:
+    """What they take in a row, each trunk once."""
+    return sum([branch.size for branch in branches]) + sum({branch.trunk for branch in branches})
 
 
 class PreferenceLoader:
@@ -141,34 +174,30 @@ class PreferenceLoader:
     def batch(self, step: int, rank: int, world: int) -> GlobalBatch[PairBatch]:
         """This rank's part of a step. Every pair of its groups is in exactly one row of one rank."""
         groups = self.groups_of(step)
-        parts, _ = plan_parts(self.data, groups.tolist(), self._lengths)
+        parts = plan_parts(self.data, groups.tolist(), self._lengths)
         micro_batches = list(pair_batches(self.data, parts, self._lengths, rank, world, self._micro_rows, self._pad))
         pairs = int(self._num_pairs[groups].sum())
-        ids = [self.data.group_ids[i] for i in groups]
+        ids = [self.data.group_ids[i].as_py() for i in groups]
         return GlobalBatch(step, micro_batches, max(1, pairs), sum(part.tokens for part in parts), ids)
 
     def _cut_epoch(self, epoch: int) -> list[Ints]:
-        keys = [keyed_hash("preference-order", str(self.seed), str(epoch), i) for i in self.data.group_ids]
-        order = np.array(sorted(range(len(keys)), key=lambda i: (keys[i], self.data.group_ids[i])), np.int64)
+        purpose = ("preference-order", str(self.seed), str(epoch))
+        ids = (i for chunk in self.data.group_ids.chunks for i in chunk.to_pylist())
+        keys = np.fromiter((keyed_hash(*purpose, i) for i in ids), np.uint64, len(self.data))
+        order = np.argsort(keys, kind="stable")
         before = np.concatenate([[0], np.cumsum(self._num_pairs[order])[:-1]])
         number = np.minimum(before * self.steps_per_epoch // self.pairs, self.steps_per_epoch - 1)
         return np.split(order, np.searchsorted(number, np.arange(1, self.steps_per_epoch)))
 
 
-def plan_parts(data: PreferenceData, groups: Sequence[int], lengths: Lengths) -> tuple[list[Part], Cuts]:
-    """The parts that a list of groups makes under the length limits, and what was cut."""
+def plan_parts(data: PreferenceData, groups: Sequence[int], lengths: Lengths) -> list[Part]:
+    """The parts that a list of groups makes under the length limits."""
     parts: list[Part] = []
-    cuts = Cuts()
     for index in groups:
-        prompt, responses = data.lengths(index)
-        kept, kept_responses = cut_lengths(prompt, responses, lengths.sequence_tokens)
-        new = parts_of(index, kept, kept_responses, data.pairs_of(index), lengths.row_tokens)
-        parts += new
-        cuts.prompts_cut += kept < prompt
-        cuts.responses_cut += sum(k < r for k, r in zip(kept_responses, responses, strict=True))
-        cuts.tokens_cut += prompt - kept + sum(responses) - sum(kept_responses)
-        cuts.groups_split += len(new) > 1
-    return parts, cuts
+        kept, sizes = cut_lengths(*data.lengths(index), lengths.sequence_tokens)
+        branches = list(map(Branch, kept.tolist(), range(len(sizes)), sizes.tolist()))
+        parts += parts_of(index, branches, data.pairs_of(index), lengths.row_tokens)
+    return parts
 
 
 def pair_batches(
@@ -179,43 +208,38 @@ def pair_batches(
     world: int,
     micro_rows: int,
     pad_token: int,
-) -> list[PairBatch]:
-    """Packs parts into rows and this rank's rows into micro-batches."""
+) -> Iterator[PairBatch]:
+    """Packs parts into rows and this rank's rows into micro-batches, which are made one after the other."""
     packed = best_fit([part.tokens for part in parts], lengths.row_tokens)
-    return [
-        _pair_batch(data, [[parts[i] for i in packed[row]] for row in rows], lengths, pad_token)
+    return (
+        _pair_batch(data, [[parts[i] for i in packed[row]] for row in rows], pad_token)
         for rows in share(len(packed), rank, world, micro_rows)
-    ]
+    )
 
 
-def _pair_batch(data: PreferenceData, rows: Sequence[Sequence[Part]], lengths: Lengths, pad_token: int) -> PairBatch:
-    laid_out: list[Row] = []
-    scores: list[tuple[int, int]] = []  # (row, place) of each response
-    columns: dict[str, list[np.ndarray]] = {k: [] for k in ("chosen", "rejected", "target", "weight", "margin")}
-    owners: list[tuple[int, int]] = []
-    for number, parts in enumerate(rows):
-        row, places = _lay_out(data, parts, lengths.sequence_tokens)
-        laid_out.append(row)
-        for part in parts:
-            group = data.group(part.group)
-            pairs = np.array(part.pairs, np.int64)
-            local = {response: len(owners) + i for i, response in enumerate(part.responses)}
-            owners += [(part.group, response) for response in part.responses]
-            columns["chosen"].append(np.array([local[int(i)] for i in group.chosen[pairs]], np.int64))
-            columns["rejected"].append(np.array([local[int(i)] for i in group.rejected[pairs]], np.int64))
-            for name in ("target", "weight", "margin"):
-                columns[name].append(getattr(group, name)[pairs])
-        scores += [(number, place) for place in places]
-    padded = pad(laid_out, pad_token)
+def _pair_batch(data: PreferenceData, rows: Sequence[Sequence[Part]], pad_token: int) -> PairBatch:
+    laid_out = [_lay_out(data, parts) for parts in rows]
+    padded = pad([row for row, _ in laid_out], pad_token)
     width = padded.tokens.shape[1]
+    owners: list[tuple[int, int]] = []
+    columns: dict[str, list[np.ndarray]] = {name: [] for name in PAIR_COLUMNS}
+    for part in chain.from_iterable(rows):
+        local = {branch.response: len(owners) + i for i, branch in enumerate(part.branches)}
+        owners += [(part.group, branch.response) for branch in part.branches]
+        numbers = np.array(part.pairs, np.int64)
+        for name, column in data.pairs(part.group).items():
+            values = column[numbers]
+            sides = name in ("chosen", "rejected")
+            columns[name].append(np.array([local[i] for i in values.tolist()], np.int64) if sides else values)
 
     def joined(name: str, kind: type[np.generic] = np.int64) -> np.ndarray:
         return np.concatenate([np.zeros(0, kind), *columns[name]])
 
     owner_array = np.array(owners, np.int64).reshape(-1, 2)
+    places = [number * width + places for number, (_, places) in enumerate(laid_out)]
     return PairBatch(
         rows=padded,
-        score_places=np.array([row * width + place for row, place in scores], np.int64),
+        score_places=np.concatenate([np.zeros(0, np.int64), *places]),
         groups=owner_array[:, 0],
         responses=owner_array[:, 1],
         chosen=joined("chosen"),
@@ -226,30 +250,25 @@ def _pair_batch(data: PreferenceData, rows: Sequence[Sequence[Part]], lengths: L
     )
 
 
-def _lay_out(data: PreferenceData, parts: Sequence[Part], limit: int) -> tuple[Row, list[int]]:
-    """One row: for each part its prompt, then its responses as branches. Also the place of each score token."""
-    tokens: list[np.ndarray] = []
-    positions: list[np.ndarray] = []
-    groups: list[np.ndarray] = []
-    branches: list[np.ndarray] = []
-    places: list[int] = []
-    used = 0
-    for number, part in enumerate(parts):
-        group = data.group(part.group)
-        kept, kept_responses = cut_lengths(len(group.prompt), [len(r) for r in group.responses], limit)
-        pieces = [(group.prompt[len(group.prompt) - kept :], 0)]
-        for response in part.responses:
-            size = kept_responses[response]
-            whole = group.responses[response]
-            cut = whole if size == len(whole) else np.concatenate([whole[: size - 1], whole[-1:]])
-            pieces.append((cut, kept))
-        for branch, (piece, start) in enumerate(pieces):
-            tokens.append(piece)
-            positions.append(np.arange(start, start + len(piece)))
-            groups.append(np.full(len(piece), number))
-            branches.append(np.full(len(piece), branch))
-            used += len(piece)
-            if branch:
-                places.append(used - 1)
-    joined = [np.concatenate(part).astype(np.int64) for part in (tokens, positions, groups, branches)]
-    return Row(*joined), places
+def _lay_out(data: PreferenceData, parts: Sequence[Part]) -> tuple[Row, Ints]:
+    """One row: for each part its trunks, and after each the responses on it. Also the place of each score token."""
+    pieces: list[np.ndarray] = []
+    marks: list[tuple[int, int, int]] = []  # of each piece: its first position, its attention group, its branch
+    number = 0
+    for part in parts:
+        prompt, responses = data.tokens(part.group)
+        for trunk, branches in groupby(part.branches, attrgetter("trunk")):
+            pieces.append(prompt[len(prompt) - trunk :])
+            marks.append((0, number, 0))
+            for place, branch in enumerate(branches, start=1):
+                pieces.append(responses[branch.response][: branch.size])
+                marks.append((trunk, number, place))
+            number += 1
+    sizes = np.array([len(piece) for piece in pieces])
+    starts, groups, places = np.array(marks).T
+    ends = np.cumsum(sizes)
+    tokens = np.concatenate(pieces).astype(np.int64)
+    scores = ends[places > 0] - 1
+    tokens[scores] = data.score_token  # of those that were cut as well
+    positions = np.arange(len(tokens)) - np.repeat(ends - sizes - starts, sizes)
+    return Row(tokens, positions, np.repeat(groups, sizes), np.repeat(places, sizes)), scores

@@ -37,7 +37,7 @@ def score(
     Raises RuntimeError when one is not a number.
     """
     rewards = [np.full(len(data.lengths(index)[1]), np.nan) for index in range(len(data))]
-    parts, _ = plan_parts(data, range(len(data)), lengths)
+    parts = plan_parts(data, range(len(data)), lengths)
     for batch in pair_batches(data, parts, lengths, 0, 1, _ROWS_AT_ONCE, pad):
         values = preference.rewards(reward_model, batch, ranks).double().cpu().numpy()
         for group, response, value in zip(batch.groups, batch.responses, values, strict=True):

@@ -54,7 +54,8 @@ def started(
 def begin() -> None:
     """What an entry point does first, before it imports for seconds: it ends from now on with the process that started
     it, if that was one of ours or torchrun; and Ctrl-C ends it without a trace."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it was started to ignore it
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     parent, pipe = _told(os.environ.pop(_MARK, ""))
     if parent == os.getppid() or (pipe is None and _TORCHRUN in os.environ):
         leave_with(os.getppid(), pipe)

@@ -87,9 +87,7 @@ def _own_buffers(table: pa.Table) -> pa.RecordBatch:
     return taken.combine_chunks().to_batches()[0]
 
 
-def _open(
-    dataset: Dataset, path: str, columns: Sequence[str] | None
-) -> tuple[pa.ipc.RecordBatchFileReader, list[int]]:
+def _open(dataset: Dataset, path: str, columns: Sequence[str] | None) -> tuple[pa.ipc.RecordBatchFileReader, list[int]]:
     """A shard's reader, and which columns to take of what it reads, in the file's order."""
     source = dataset.open_file(path)
     with _told(dataset, path):
