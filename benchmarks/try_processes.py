@@ -110,12 +110,12 @@ pairs: {{rule: worldpm}}
 
 
 def signals(forum: Forum, seed: int) -> Tries:
-    """Every command is told to stop, or killed, at moments that the seed draws from its undisturbed time and more."""
+    """Every command is told to stop, or killed, at moments of its undisturbed time that the seed draws."""
     chance = random.Random(f"{seed} signals")
     for step in ("documents", "layers", "pairs", "tokenizer", "tokens", "curriculum", "build", "report"):
         for workers in (1,) if step in ("tokenizer", "report") else (1, 2):
             for number in _SIGNALS:
-                at = chance.uniform(0, 1.1)
+                at = chance.uniform(0, 0.9)
                 name = f"{step} with {workers} workers, {number.name} at {at:.2f} of its time"
                 yield Try(name, partial(_signalled, forum, step, workers, number, at))
 
