@@ -87,6 +87,9 @@ COMMANDS = {
         "command",
         "Write one self-contained HTML page about a build, from its datasets and metrics.",
     ),
+    "show": Command(
+        "pipelines.show", "command", "Show rows of a dataset, or with --reason those that were dropped for it."
+    ),
     "verify": Command(
         "pipelines.verify",
         "command",
@@ -94,6 +97,18 @@ COMMANDS = {
     ),
     "secret": Command(
         "pipelines.secret", "command", "Make a secret that keys author keys (a new file of 32 random bytes)."
+    ),
+    "rules": Command("pipelines.shipped", "rules", "List the pair rules that are shipped, with their files."),
+    "recipes": Command(
+        "pipelines.shipped", "recipes", "List the curriculum recipes that are shipped, with their files."
+    ),
+    "configs": Command(
+        "pipelines.shipped",
+        "configs",
+        "List the training configurations that are shipped, by what they train, with their files.",
+    ),
+    "sources": Command(
+        "pipelines.shipped", "sources", "List the forum formats and corpora that are read, and where each is written."
     ),
     "langid": Command("pipelines.langid", "app", "Language identification."),
 }

@@ -16,7 +16,9 @@ import typer
 
 from pipelines.command import Keep, Replace, Told, Trust
 from transforms.datasets import parent
+from transforms.datasets.manifest import load_manifest
 from transforms.datasets.standing import Existing
+from transforms.datasets.step import MODEL
 
 _STOP_TIMEOUT_S = 600.0
 _KINDS = ("pretrain", "preference")
@@ -122,5 +124,22 @@ def evaluate(
 
     Settings follow as key=value.
     """
+    _check_evaluated(model, pairs)
     given = [f"model={model}", f"data={pairs}", f"output={output}", f"split={split}"]
     launch("evaluate", [*given, *told(Existing.of(replace, keep)), *context.args])
+
+
+def _check_evaluated(model: str, pairs: str) -> None:
+    """Raises ValueError, by the names of the command line, for what is no preference model or no preference shards."""
+    for flag, place, kind, trainer, wanted in (
+        ("MODEL", model, MODEL.kind, "preference", "a preference model: the folder export of agora train preference"),
+        ("--pairs", pairs, "preference", None, "preference shards: what agora tokenize makes of pairs"),
+    ):
+        try:
+            manifest = load_manifest(place)
+        except ValueError as error:
+            raise ValueError(f"{flag}: {error}. Wanted is {wanted}") from error
+        made_by = manifest.settings.get("trainer", trainer)
+        if (manifest.kind, made_by) != (kind, trainer):
+            of = f" of agora train {made_by}" if made_by and manifest.kind == MODEL.kind else ""
+            raise ValueError(f"{flag}: {place} is a {manifest.kind} dataset{of}. Wanted is {wanted}")

@@ -13,7 +13,8 @@ import pytest
 
 from pipelines.cli import main
 from tests.conftest import ROOT
-from tests.small_dataset import opened
+from tests.small_dataset import dataset_of, opened
+from transforms.datasets.manifest import DatasetSpec
 
 Agora = Callable[..., tuple[int, str]]
 
@@ -160,3 +161,36 @@ def test_a_full_disk_is_one_error_in_a_build_and_in_its_report(agora: Agora, ful
     assert said.count("error:") == 1
     assert "No space left on device; free some space" in said
     assert not [path for path in full.rglob("*") if path.name.startswith(".tmp-")]
+
+
+@pytest.mark.parametrize(
+    ("model", "pairs", "message"),
+    [
+        ("nowhere", "preference", "MODEL: no dataset at {}/nowhere: it has no manifest.json; check the path"),
+        ("run", "preference", "MODEL: no dataset at {}/run: it has no manifest.json; the datasets export are below it"),
+        ("pairs", "preference", "MODEL: {}/pairs is a pairs dataset. Wanted is a preference model"),
+        (
+            "pretrain",
+            "preference",
+            "MODEL: {}/pretrain is a model dataset of agora train pretrain. Wanted is a preference",
+        ),
+        ("run/export", "nowhere", "--pairs: no dataset at {}/nowhere: it has no manifest.json; check the path"),
+        ("run/export", "documents", "--pairs: {}/documents is a documents dataset. Wanted is preference shards"),
+        (
+            "run/export",
+            "pairs",
+            "--pairs: {}/pairs is a pairs dataset. Wanted is preference shards: what agora tokenize",
+        ),
+    ],
+)
+def test_evaluate_names_what_it_wants(model: str, pairs: str, message: str, agora: Agora, tmp_path: Path) -> None:
+    for name, spec in {
+        "run/export": DatasetSpec("model", {"trainer": "preference"}),
+        "pretrain": DatasetSpec("model", {"trainer": "pretrain"}),
+        **{kind: DatasetSpec(kind, {}) for kind in ("documents", "pairs", "preference")},
+    }.items():
+        dataset_of(tmp_path / name, spec, {})
+    status, said = agora("evaluate", tmp_path / model, "--pairs", tmp_path / pairs, "--output", tmp_path / "out")
+    assert status == 2
+    assert said.startswith(f"error: {message.format(tmp_path)}")
+    assert not (tmp_path / "out").exists()
