@@ -20,6 +20,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.local import limits, watch
+from pipelines.local.not_run import NotRunError
 from transforms.datasets import shown
 from transforms.datasets.settings import SettingError
 from transforms.datasets.trust import TRUST
@@ -129,6 +130,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         raise SystemExit(error.exit_code) from error
     except typer.Abort:
         raise SystemExit(128 + signal.SIGINT) from None
+    except NotRunError as told:
+        console.print(str(told), soft_wrap=True)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if limits.is_too_little(error):
             watch.leave(_end(error))
