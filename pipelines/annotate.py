@@ -18,7 +18,7 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
-from pipelines.local.options import beam_pipeline
+from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import progress
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.align import check_aligned
@@ -72,6 +72,8 @@ def run(
     settings: by layer (kinds.settings_of); the layers that are named are built. Raises ValueError for settings that
     cannot be used, and for documents that are not there.
     """
+    models = [(f"--set {name}", place) for name in settings for place in LAYERS[name].opens(settings[name])]
+    dry = check_run(workers, beam_args, [("DOCS", documents), ("--output", output), *models])
     described = Dataset.open(documents, "documents")
     layers = [layer for name, layer in LAYERS.items() if name in settings]
 
@@ -82,7 +84,7 @@ def run(
                 build(p, described, branches)
 
     wanted = [_wanted(layer, settings[layer.name], described, places.join(output, layer.name)) for layer in layers]
-    return {manifest.kind: manifest for manifest in make(wanted, existing, write)}
+    return {manifest.kind: manifest for manifest in make(wanted, existing, write, dry)}
 
 
 def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, place: str) -> Wanted:

@@ -21,6 +21,7 @@ from rich.markup import escape, render
 
 from pipelines import log
 from pipelines.local import limits, nursery, stops, temporary, watch
+from pipelines.local.not_run import NotRunError
 from transforms.datasets import shown
 from transforms.datasets.settings import SettingError
 from transforms.datasets.trust import TRUST
@@ -156,6 +157,8 @@ def run_app(app: typer.Typer, name: str, takes_beam: bool = True) -> None:
         raise SystemExit(error.status) from error
     except typer.Abort as error:  # Click's for the end of a file
         raise error.__cause__ or error from None
+    except NotRunError as told:
+        console.print(str(told), soft_wrap=True)
     except (ValueError, OSError, RuntimeError, MemoryError) as error:
         if limits.is_too_little(error):
             watch.leave(_end(error))

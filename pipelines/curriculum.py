@@ -15,7 +15,7 @@ import pyarrow as pa
 import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
-from pipelines.local.options import beam_pipeline
+from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import progress
 from transforms.curriculum.index import LAYER_COLUMNS, IndexShards
 from transforms.curriculum.layout import USED, LayOut
@@ -81,6 +81,7 @@ def run(
     tokens / capacity_tokens), planned_documents, pieces, repeated_tokens; and the documents of the pool by fate.
     Raises ValueError, with the numbers, when a stage cannot have its budget.
     """
+    dry = check_run(workers, beam_args, [("TOKENS", tokens), ("--layers", layers), ("--output", output)])
     dataset = Dataset.open(tokens, "tokens")
     pool = dataset.manifest
     beside = find_layers(pool, layers, needed=list(LAYER_COLUMNS))
@@ -106,7 +107,7 @@ def run(
         for name, planned in manifest.counts.get("planned_tokens", {}).items():
             check_conserved(f"tokens of {name}", planned, manifest.counts["tokens"].get(name, 0), 0)
 
-    return make_one(Wanted(output, spec, expected, [tokens, *beside.places], check), existing, write)
+    return make_one(Wanted(output, spec, expected, [tokens, *beside.places], check), existing, write, dry)
 
 
 def command(

@@ -18,7 +18,7 @@ import typer
 from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.ingest_plan import IngestPlan, IngestSettings, inputs_of, plan_ingest
 from pipelines.local import memory, nursery
-from pipelines.local.options import beam_pipeline
+from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import human_bytes, progress
 from transforms.datasets import places, shown, strict_json
 from transforms.datasets.building import Build
@@ -82,6 +82,7 @@ def run(
     are dropped than max_drop_rate allows, and when another dataset is at `output` unless `existing` allows it.
     """
     settings = settings or IngestSettings()
+    dry = check_run(workers, beam_args, _opened(inputs, output, settings))
     if workers > 1 and not (beam_args or settings.memory):
         nursery.ready()  # it imports while the inputs are looked through
     files = find_files(inputs, settings.limits)
@@ -101,7 +102,13 @@ def run(
         return _whole(plan, account, reuse)
 
     paths = (*plan.data_paths, *plan.reject_paths)
-    return make_one(Wanted(output, plan.dataset, paths), existing, write)
+    return make_one(Wanted(output, plan.dataset, paths), existing, write, dry)
+
+
+def _opened(inputs: Sequence[Input], output: str, settings: IngestSettings) -> list[tuple[str, str | None]]:
+    """The places that workers open; mappings are read here, and sent."""
+    named = [("--author-secret", settings.author_secret), ("--remove-list", settings.remove_list)]
+    return [*(("INPUT", item.path) for item in inputs), ("--output", output), *named, ("--reuse", settings.reuse)]
 
 
 def _prepare(plan: IngestPlan, begun: Build) -> tuple[list[FileRange], parse_cache.Reuse | None]:

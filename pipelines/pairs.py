@@ -14,7 +14,7 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
-from pipelines.local.options import beam_pipeline
+from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import progress
 from transforms.datasets import strict_yaml
 from transforms.datasets.building import Build
@@ -66,6 +66,7 @@ def run(
     beam_args: Sequence[str] = (),
 ) -> Manifest:
     """Builds the pairs dataset; does nothing when it is there. Raises ValueError for layers of other documents."""
+    dry = check_run(workers, beam_args, [("DOCS", documents), ("--layers", layers), ("--output", output)])
     source = Dataset.open(documents, "documents")
     beside = find_layers(source.manifest, layers, needed=list(LAYER_COLUMNS))
     spec = _STEP.spec({"rule": rule}, {"documents": source.digest, **beside.parents})
@@ -77,7 +78,7 @@ def run(
         with beam_pipeline(workers, beam_args) as p:
             build(p, source, paths, beside.layers, rule, begun)
 
-    return make_one(Wanted(output, spec, written, [documents, *beside.places]), existing, write)
+    return make_one(Wanted(output, spec, written, [documents, *beside.places]), existing, write, dry)
 
 
 def command(

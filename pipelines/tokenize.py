@@ -12,7 +12,7 @@ import apache_beam as beam
 import typer
 
 from pipelines.command import Keep, Output, Replace, Trust, Workers, beam_args, console, run_command
-from pipelines.local.options import beam_pipeline
+from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import progress
 from tokenizer.encoder import Encoder
 from transforms.datasets.building import Build
@@ -66,6 +66,8 @@ def run(
     Raises ValueError for any other dataset, for a tokenizer that is damaged or lacks a token, and for a layer of other
     documents.
     """
+    opened = [("DOCS|PAIRS", data), ("--tokenizer", tokenizer), ("--layers", layers), ("--output", output)]
+    dry = check_run(workers, beam_args, opened)
     dataset = Dataset.open(data)
     source = dataset.manifest
     if source.kind not in ("documents", "pairs"):
@@ -84,7 +86,7 @@ def run(
         with beam_pipeline(workers, beam_args) as p:
             build(p, read, tokenizer, encoder, begun)
 
-    return make_one(Wanted(output, spec, dataset.paths, [data, tokenizer, *beside.places]), existing, write)
+    return make_one(Wanted(output, spec, dataset.paths, [data, tokenizer, *beside.places]), existing, write, dry)
 
 
 def command(

@@ -10,7 +10,7 @@ import fsspec
 import pytest
 import xxhash
 
-from transforms.datasets import places
+from transforms.datasets import places, stores
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device that is always full")
@@ -20,6 +20,21 @@ def test_a_full_disk_leaves_no_half_written_file(tmp_path: Path) -> None:
     file.write(b"x" * 10)
     file.discard()
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "seen"),
+    [
+        ("a/b", False),
+        ("/a", False),
+        ("file:///a", False),
+        ("memory://a", False),
+        ("gs://b/a", True),
+        ("s3://b/a", True),
+    ],
+)
+def test_what_other_machines_see(place: str, seen: bool) -> None:
+    assert stores.is_seen_elsewhere(place) is seen
 
 
 def test_a_folder_that_may_not_be_read_is_not_taken_for_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,9 +36,7 @@ def _filesystem(place: str) -> tuple[fsspec.AbstractFileSystem, str]:
     try:
         filesystem, path = fsspec.core.url_to_fs(place, use_listings_cache=False)
     except ImportError as error:
-        extra = stores.EXTRAS.get(place.partition("://")[0])
-        advice = f"; pip install 'agora-forum[{extra}]'" if extra else ""
-        raise ValueError(f"{place} cannot be reached: {error}{advice}") from None
+        raise stores.not_installed(place, error) from None
     return filesystem, cast(str, path)
 
 

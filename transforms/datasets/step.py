@@ -89,13 +89,20 @@ class Wanted:
     check: Callable[[Manifest], None] = nothing_to_check
 
 
+_REHEARSAL = "rehearsal"  # the nonce of builds that are no one's
+
+
 def make(
-    datasets: Sequence[Wanted], existing: Existing, build: Callable[[Sequence[Build]], Whole | None]
+    datasets: Sequence[Wanted],
+    existing: Existing,
+    build: Callable[[Sequence[Build]], Whole | None],
+    rehearse: bool = False,
 ) -> list[Manifest]:
     """Makes datasets that one run builds together; returns their manifests, in order.
 
     build: gets the builds of those that do not stand yet, and writes every file of theirs that an interrupted run has
-    not finished (`Build.finished`); it is not called when all of them stand.
+    not finished (`Build.finished`); it is not called when all of them stand. rehearse: nothing is begun, and `build`
+    must raise when it has done what it does before it writes; what an interrupted run has finished stays.
 
     Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, OwnedError when
     another process builds at one, and what `build` and `check` raise. After a refusal by either nothing of the builds
@@ -103,8 +110,10 @@ def make(
     """
     for wanted in datasets:
         _check_apart(wanted)
-    for wanted in datasets:
-        find(wanted.place, wanted.spec, existing)  # all, before anything is begun
+    # All, before anything is begun.
+    missing = [wanted for wanted in datasets if find(wanted.place, wanted.spec, existing) is None]
+    if rehearse and missing:
+        build([Build(wanted.place, wanted.spec.kind, wanted.spec.fingerprint, _REHEARSAL) for wanted in missing])
     manifests: dict[str, Manifest] = {}
     with ExitStack() as stack:
         opened: dict[str, Opened] = {}
@@ -129,9 +138,11 @@ def make(
     return [manifests[wanted.place] for wanted in datasets]
 
 
-def make_one(wanted: Wanted, existing: Existing, build: Callable[[Build], Whole | None]) -> Manifest:
+def make_one(
+    wanted: Wanted, existing: Existing, build: Callable[[Build], Whole | None], rehearse: bool = False
+) -> Manifest:
     """`make` of a single dataset."""
-    (manifest,) = make([wanted], existing, lambda builds: build(builds[0]))
+    (manifest,) = make([wanted], existing, lambda builds: build(builds[0]), rehearse)
     return manifest
 
 

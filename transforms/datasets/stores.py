@@ -15,6 +15,8 @@ from contextlib import suppress
 from typing import Any, cast
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
+from fsspec.implementations.memory import MemoryFileSystem
 
 # The protocols, and the extra that installs what reaches them.
 EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
@@ -27,6 +29,22 @@ def is_store(filesystem: fsspec.AbstractFileSystem) -> bool:
     """Whether the rules of this file hold for a file system."""
     protocol = filesystem.protocol
     return not EXTRAS.keys().isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+
+
+def not_installed(place: str, error: ImportError) -> ValueError:
+    """What to say of a place whose library is missing."""
+    extra = EXTRAS.get(place.partition("://")[0])
+    advice = f"; pip install 'agora-forum[{extra}]'" if extra else ""
+    return ValueError(f"{place} cannot be reached: {error}{advice}")
+
+
+def is_seen_elsewhere(place: str) -> bool:
+    """Whether other machines see a place. Asks no store. Raises ValueError when its library is not installed."""
+    try:
+        kind = fsspec.get_filesystem_class(fsspec.utils.get_protocol(place))
+    except ImportError as error:
+        raise not_installed(place, error) from None
+    return not issubclass(kind, LocalFileSystem | MemoryFileSystem)
 
 
 def info(filesystem: fsspec.AbstractFileSystem, path: str) -> dict[str, Any] | None:

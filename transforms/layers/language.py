@@ -82,6 +82,7 @@ LAYER = Layer(
     columns=TEXT_COLUMNS,
     hint="`make models` fetches models/lid.176.ftz.",
     identity=identity,
+    opens=lambda settings: [settings.model],
     open=load,
     rows=rows,
 )

@@ -54,6 +54,10 @@ def _settings_as_they_are(settings: Any) -> Mapping[str, object]:
     return asdict(settings)
 
 
+def _no_places(settings: Any) -> Sequence[str]:
+    return ()
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -68,8 +72,8 @@ class Layer(Generic[S, M]):
 
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. open: loads in each process what
-    `rows` needs. rows: batches of the documents' `columns` to the layer's rows and counts; None for a layer that needs
-    all documents at once, for which annotate has a transform.
+    `rows` needs. opens: the places that it reads. rows: batches of the documents' `columns` to the layer's rows and
+    counts; None for a layer that needs all documents at once, for which annotate has a transform.
     """
 
     title: str
@@ -82,6 +86,7 @@ class Layer(Generic[S, M]):
     columns: Sequence[str] = ("doc_id",)
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
+    opens: Callable[[S], Sequence[str]] = _no_places
     open: Callable[[S, Mapping[str, object]], M] = _settings_alone
     rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None
 
