@@ -56,8 +56,8 @@ _WEAK = (
 
 
 def secrets(forum: Forum, seed: int) -> Tries:
-    """Files that change between a run's begin and its workers, that are spelled otherwise, that can be guessed, and that
-    are others than those a cache was made with."""
+    """Files that change between a run's begin and its workers, are spelled otherwise, can be guessed, or are not those
+    that a cache was made with."""
     for name, (file, change) in _EXCHANGED.items():
         for workers in (1, 2):
             yield Try(f"{name} meanwhile, {workers} workers", partial(_exchanged, forum, file, change, workers))
