@@ -1,4 +1,4 @@
-"""Tries to make Agora pass something wrong in silence: damage, kills, races, hostile input, limits, foreign models.
+"""Tries to make Agora pass something wrong in silence: damage, kills, races, hostile input, limits, models, secrets.
 
     python -m benchmarks.tries [TABLE ...] [--share 0.1] [--seed 1]
 
@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import try_build_file, try_damage, try_hostile, try_models, try_processes, try_training
+from benchmarks import try_build_file, try_damage, try_hostile, try_models, try_processes, try_secrets, try_training
 from benchmarks.try_forum import Forum, Outcome, Tries
 
 TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
@@ -32,6 +32,7 @@ TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
     "build-file": try_build_file.build_file,
     "training": try_training.training,
     "models": try_models.models,
+    "secrets": try_secrets.secrets,
 }
 
 

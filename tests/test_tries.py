@@ -28,6 +28,7 @@ SHARES = {
     "hostile": 0.3,
     "limits": 0.02,
     "build-file": 0.15,
+    "secrets": 0.2,
     "training": 0.05,
     "models": 1.0,
 }

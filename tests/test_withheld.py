@@ -18,6 +18,7 @@ from tests.test_ingest import SITE, posts, write
 from tests.test_stackexchange import row
 from transforms.datasets import places
 from transforms.ingest import withheld
+from transforms.ingest.parse import ParseSpec
 from transforms.ingest.removal import parse
 from transforms.ingest.withheld import Opened, Withheld, withhold
 from transforms.sources.inputs import Input
@@ -101,6 +102,20 @@ def test_what_names_a_remove_list(tmp_path: Path) -> None:
     assert found[0] == f"scrypt:{derived.hex()}"
     with pytest.raises(ValueError, match="no remove list"):
         withhold(None, str(tmp_path / "none"))
+
+
+def test_a_cache_is_of_one_secret_and_one_list_wherever_they_lie(tmp_path: Path) -> None:
+    def cache(name: str, secret: bytes | None, listed: bytes | None) -> str:
+        at = [
+            str(write(tmp_path / name / kind, text)) if text else None for kind, text in (("s", secret), ("l", listed))
+        ]
+        found = ParseSpec(1, 1, withhold(*at), cache="cache").parse_cache
+        assert found
+        return found.settings
+
+    given = [(None, None), (DIGITS, None), (DIGITS[::-1], None), (None, b"6"), (DIGITS, b"6"), (DIGITS, b"7")]
+    assert len({cache("here", *each) for each in given}) == len(given)
+    assert all(cache("here", *each) == cache("there", *each) for each in given)
 
 
 # ------------------------------------------------------------------------------------- on a worker

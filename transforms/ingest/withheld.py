@@ -16,6 +16,7 @@ import hashlib
 import re
 import threading
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from math import log2
 
@@ -123,6 +124,7 @@ def _read(author_secret: str | None, remove_list: str | None) -> tuple[Withheld,
     return Withheld(secret, listed), Opened(key, remove)
 
 
+@lru_cache(maxsize=4)  # a run looks at its files again when it ends
 def _scrypt(content: bytes, salt: bytes, num_bytes: int) -> bytes:
     return hashlib.scrypt(content, salt=salt, n=1 << 15, r=8, p=1, maxmem=64 << 20, dklen=num_bytes)
 
