@@ -9,9 +9,9 @@ from contextlib import suppress
 
 def hold(descriptor: int) -> None:
     """Holds an open file or folder until the descriptor is closed. Nothing where the file system knows no locks: then
-    nobody takes it for left behind."""
+    nobody takes it for left behind. Who looks whether it is left has the lock for a moment, which is waited for."""
     with suppress(OSError):
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def is_left(path: str) -> bool:
