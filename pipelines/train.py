@@ -23,7 +23,7 @@ from transforms.datasets.step import MODEL
 _STOP_TIMEOUT_S = 600.0
 _KINDS = ("pretrain", "preference")
 _PREEMPTED = 75  # a trainer's status: told to stop, saved
-_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _CHECK_S = 0.1
 _LONGER_S = 10  # than the ranks' own launcher, which says so
 
@@ -59,7 +59,8 @@ def _listening() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():  # which alone hears signals
         yield received
         return
-    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in _HEEDED}
+    heeded = [number for number in _HEEDED if signal.getsignal(number) != signal.SIG_IGN]  # as under nohup
+    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in heeded}
     try:
         yield received
     finally:
@@ -75,7 +76,7 @@ def _wait(trainer: subprocess.Popen[bytes], signals: Sequence[int], stop_timeout
             return trainer.wait(_CHECK_S)
         if len(signals) > sent:
             deadline = min(deadline, time.monotonic() + stop_timeout + _LONGER_S)
-            for number in {signal.SIGTERM if number == signal.SIGINT else number for number in signals[sent:]}:
+            for number in {number if number == signal.SIGUSR1 else signal.SIGTERM for number in signals[sent:]}:
                 trainer.send_signal(number)
             sent = len(signals)
         if time.monotonic() > deadline:
