@@ -17,7 +17,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from pipelines import annotate, curriculum, ingest, log, pairs, tokenize, tokenizer
+from pipelines import annotate, curriculum, headless, ingest, log, pairs, tokenize, tokenizer
 from pipelines.build_check import check
 from pipelines.build_file import BuildFile, TrainRun
 from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
@@ -74,7 +74,14 @@ def steps(build: BuildFile, workers: int, existing: Existing) -> list[BuildStep]
     ]
     if (rule := named.rule) is not None:
         output = build.place("pairs")
-        found.append(_one("pairs", output, lambda: pairs.run(documents, layers, output, rule, workers, existing)))
+        found.append(
+            BuildStep(
+                "pairs",
+                {"pairs": output},
+                lambda: pairs.run(documents, layers, output, rule, workers, existing),
+                notes=lambda: headless.of_pairs(load_manifest(output), load_manifest(documents)),
+            )
+        )
     if build.tokenizer:
         found += _token_steps(build, named.recipe, documents, layers, workers, existing)
     found += _train_steps(build, existing)

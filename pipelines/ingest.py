@@ -15,6 +15,7 @@ from typing import Annotated, Any
 import apache_beam as beam
 import typer
 
+from pipelines import headless
 from pipelines.command import Keep, Output, Replace, Workers, beam_args, console, run_command
 from pipelines.ingest_plan import IngestPlan, IngestSettings, inputs_of, plan_ingest
 from pipelines.local import memory, nursery
@@ -162,12 +163,13 @@ def _remove_counts(account: Account, withheld: Withheld) -> dict[str, dict[str, 
 def _check(account: Account, files: Sequence[InputFile], settings: IngestSettings, output: str) -> None:
     """The checks of accounts, as refusals."""
     names = [file.name for file in files]
+    questions = {file.name: SOURCES[file.source].questions_of(file.name) for file in files}
     try:
         accounts.check_dumps(account, files)
     except ValueError as error:
         raise RefusedError(str(error)) from error
     try:
-        accounts.check(account, names, settings.max_drop_rate, settings.allow_damaged)
+        accounts.check(account, names, settings.max_drop_rate, settings.allow_damaged, questions)
         accounts.check_mappings(account, files, settings.max_drop_rate)
     except ValueError as error:
         refused = RefusedError(str(error))
@@ -313,9 +315,10 @@ def command(
 
 
 def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator[str]:
-    """What a user should know of a run beside its summary: shards that are too large, what was read and what reused,
-    entries of the remove list that name no post."""
+    """What a user should know of a run beside its summary: shards that are too large, answers without their questions,
+    what was read and what reused, entries of the remove list that name no post."""
     yield from _size_hint(manifest)
+    yield from headless.of_files(manifest)
     if not (settings.reuse or settings.remove_list):
         return
     account = strict_json.load(places.join(output, RUN))

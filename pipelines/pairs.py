@@ -13,13 +13,14 @@ from typing import Annotated
 import apache_beam as beam
 import typer
 
+from pipelines import headless
 from pipelines.command import Keep, Layers, Output, Replace, Trust, Workers, beam_args, console, run_command
 from pipelines.local.options import beam_pipeline, check_run
 from pipelines.progress import progress
 from transforms.datasets import strict_yaml
 from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
-from transforms.datasets.manifest import Manifest
+from transforms.datasets.manifest import Manifest, load_manifest
 from transforms.datasets.names import in_split
 from transforms.datasets.schema import PAIRS, SPLITS
 from transforms.datasets.standing import Existing
@@ -97,6 +98,8 @@ def command(
     with progress(console, "pairs", output) as runs:
         manifest = run(documents, layers, output, pair_rule, workers, Existing.of(replace, keep), beam_args(context))
     console.print(f"pairs: {runs.told(output, manifest)}", soft_wrap=True)
+    for line in headless.of_pairs(manifest, load_manifest(documents)):
+        console.print(f"  {line}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -33,7 +33,7 @@ class FileAccount:
     dropped: Counter[str] = field(default_factory=_counts)
     used: Counter[str] = field(default_factory=_counts)  # rows that became part of a post: votes and links
     unused: Counter[str] = field(default_factory=_counts)  # such rows, left out: too many and small to be written out
-    noted: Counter[str] = field(default_factory=_counts)  # rows without a text of which something could not be read
+    noted: Counter[str] = field(default_factory=_counts)  # what else is to be known of its rows
     outcomes: Counter[str] = field(default_factory=_counts)  # of the file itself
     shared: Counter[str] = field(default_factory=_counts)  # posts whose number stands in another table of its forum too
 
@@ -146,7 +146,7 @@ class Total(beam.CombineFn):
 _WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
 _WORST_FILES = 5
 _MOST_ORPHANS = 0.5  # of votes and links
-_ORPHANS = "give the file with the questions too, or keep answers without one with --headless-threads keep"
+_KEEP = "keep answers without one with --headless-threads keep (they give no pairs)"
 
 
 def check_dumps(account: Account, files: Sequence[InputFile]) -> None:
@@ -195,13 +195,20 @@ class _Rate:
         return self.dropped / self.posts if self.posts else 0.0
 
 
-def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_damaged: bool = False) -> None:
+def check(
+    account: Account,
+    files: Iterable[str],
+    max_drop_rate: float,
+    allow_damaged: bool = False,
+    questions: Mapping[str, str] | None = None,
+) -> None:
     """Law 1. Raises ValueError for lost rows, when none was kept, for damaged files, and for too many dropped posts.
 
     max_drop_rate is a share of the rows that are posts: wikis and nominations, which are none, count on neither side,
-    nor does what was removed on request.
+    nor does what was removed on request. questions: of a file where the questions of its answers are.
     """
     entries = {file: account.of_file(file) for file in files}
+    questions = questions or {}
     check_conserved("facts on posts", account.facts_made, account.facts_found, 0)
     kept = unusable = 0
     dropped: Counter[str] = Counter()
@@ -216,7 +223,9 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
         kept, unusable = kept + entry.kept, unusable + file_unusable
         dropped.update(entry.dropped)
     if kept == 0:
-        raise ValueError("nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped, entries)))
+        raise ValueError(
+            "nothing could be read from the inputs:\n" + "\n".join(_explained(account, dropped, entries, questions))
+        )
     if damaged and not allow_damaged:
         raise ValueError(
             f"{len(damaged)} of {len(rates)} input files are not whole. Get them again, or keep what could be read of "
@@ -227,7 +236,8 @@ def check(account: Account, files: Iterable[str], max_drop_rate: float, allow_da
         raise ValueError(
             f"{unusable} of {kept + unusable} posts or documents were dropped "
             f"({unusable / (kept + unusable):.1%}), more than --max-drop-rate {max_drop_rate:.1%} allows. Repair the "
-            "input or raise the bound:\n" + "\n".join([*_explained(account, dropped, entries), *_worst(rates)])
+            "input or raise the bound:\n"
+            + "\n".join([*_explained(account, dropped, entries, questions), *_worst(rates)])
         )
 
 
@@ -252,14 +262,16 @@ def _damage(file: str, entry: FileAccount) -> Iterator[str]:
         yield f"  {shown.name(file)}: {', '.join(found)}; {kept} of the {entry.rows} rows read can be kept"
 
 
-def _explained(account: Account, dropped: Mapping[str, int], entries: Mapping[str, FileAccount]) -> Iterator[str]:
+def _explained(
+    account: Account, dropped: Mapping[str, int], entries: Mapping[str, FileAccount], questions: Mapping[str, str]
+) -> Iterator[str]:
     for reason, (file, offset, record_id, detail) in sorted(account.examples.items()):
         if reason in dropped:
             number = f"{dropped[reason]} row{'' if dropped[reason] == 1 else 's'}"
             where = f"such as {shown.name(record_id or 'a record')} at byte {offset} of "
             yield f"  {reason}: {number}, {where}{shown.name(file)}: {detail}"
             if reason == Reason.ORPHAN:
-                yield f"    {_ORPHANS}"
+                yield f"    give {questions.get(file, 'the file with the questions')} too, or {_KEEP}"
         else:
             alike = sum(reason in entry.outcomes for entry in entries.values())
             yield f"  {reason}: {f'{alike} files, such as ' if alike > 1 else ''}{shown.name(file)}: {detail}"

@@ -113,6 +113,13 @@ def with_question(rows: Sequence[int], keys: Keys) -> tuple[list[int], list[int]
     return kept, orphans
 
 
+def num_headless(threads: Sequence[str], kinds: Sequence[str], files: Sequence[str]) -> Counter[str]:
+    """Of kept posts, by file: answers and comments in threads without a question."""
+    posts = list(zip(threads, kinds, files, strict=True))
+    questions = {thread for thread, kind, _ in posts if kind == _QUESTION}
+    return Counter(file for thread, kind, file in posts if kind in _BELOW_QUESTION and thread not in questions)
+
+
 def orphan(keys: Keys, row: int, withdrawn: Container[str | None]) -> Drop:
     """The drop of a row whose question is not there. withdrawn: ids of questions that somebody took back or down."""
     if keys.thread_id[row] in withdrawn:

@@ -30,6 +30,7 @@ from transforms.ingest.thread_rules import (
     drop_row,
     first_of_each_id,
     keys_of,
+    num_headless,
     num_missing,
     orphan,
     with_question,
@@ -41,6 +42,7 @@ from transforms.shuffle.runs import Run, merge, write_run
 from transforms.sources.records import FILE_REASONS, PARSED
 
 _MISSING_PARENT = "missing-parent"  # counted: a reply that is kept though what it replies to is not
+MISSING_QUESTION = "missing-question"  # counted by file: a post that is kept though its thread has no question
 
 
 class Finished(NamedTuple):
@@ -201,6 +203,10 @@ def _finish_threads(
         entry = account.of_file(file)
         entry.kept += number
         entry.replies += number * is_reply
+    if target.rules.keep_headless:
+        threads, kinds = (finished.documents.column(name).to_pylist() for name in ("thread_id", "kind"))
+        for file, number in num_headless(threads, kinds, finished.files).items():
+            account.of_file(file).noted[MISSING_QUESTION] += number
     for drop in finished.drops:
         account.dropped(drop)
     return account, shard, run

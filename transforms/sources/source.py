@@ -164,6 +164,10 @@ def _no_author(line: str) -> str | None:
     return None
 
 
+def _the_questions(file: str) -> str:
+    return "the file with the questions"
+
+
 @dataclass(frozen=True)
 class Addresses:
     """How a forum writes addresses, for remove lists. A host is in lower case and without `www.`.
@@ -193,6 +197,7 @@ class Source:
     so; None for a source that has no archives. read_marks: as `read`, of files that hold votes or links. numbered:
     posts' ids are `forum:number`, so that votes, links and comments can name them. mapped: its rows have no agreed
     fields, and a mapping says what they are. arrow_share: bytes of its rows in Arrow for each byte unpacked.
+    questions_of: where the questions are that the answers in a file of that name belong to, for a message.
     """
 
     name: str
@@ -209,3 +214,4 @@ class Source:
     mapped: bool = False
     arrow_share: float = 1.0
     addresses: Addresses = Addresses()
+    questions_of: Callable[[str], str] = _the_questions

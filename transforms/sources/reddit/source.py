@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from transforms.datasets import shown
 from transforms.sources.reddit.addresses import ADDRESSES
 from transforms.sources.reddit.posts import NAME, is_reddit, read_posts
 from transforms.sources.rows.json_rows import check_head
@@ -17,6 +18,12 @@ def _describe(found: Found) -> Sequence[InputFile]:
     return [found.file(NAME, None, check_head(found.head))]
 
 
+def _submissions_of(file: str) -> str:
+    """Reddit's own dumps are RC_ and RS_ of a month; others have the words in their names."""
+    name = re.sub(r"(?<![A-Za-z])RC_", "RS_", file).replace("comments", "submissions")
+    return f"the submissions of the same time{f', such as {shown.name(name)}' if name != file else ' (RS_…)'}"
+
+
 SOURCE = Source(
     name=NAME,
     says="Reddit's RS_* and RC_*",
@@ -26,4 +33,5 @@ SOURCE = Source(
     read=read_posts,
     arrow_share=1 / 3,  # 0.43 of its bytes in JSON, over what memory.py adds for ids
     addresses=ADDRESSES,
+    questions_of=_submissions_of,
 )

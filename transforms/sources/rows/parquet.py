@@ -173,4 +173,5 @@ SOURCE = Source(
     describe=_describe,
     read=read_rows,
     mapped=True,
+    questions_of=lambda file: "the rows that the mapping reads as questions",
 )

@@ -95,6 +95,7 @@ def _host(found: Found, archive: str) -> str | None:
 
 SOURCE = Source(
     name=NAME,
+    questions_of=lambda file: "the site's whole Posts.xml, in which the questions are as well",
     says="Stack Exchange (folder, .7z or Posts.xml)",
     recognise=_recognise,
     names=re.compile(rf".*\.(?:xml{PACKED}?|7z)", re.IGNORECASE),
