@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
+from typing import Any
 
 import torch.distributed.checkpoint as dcp
 from torch import nn
@@ -175,21 +176,23 @@ def load(checkpoint: Path, model: nn.Module, optimizer: Optimizer, ranks: Ranks)
     Raises ValueError or RuntimeError when the checkpoint holds anything but the data of this model, before any of it is
     run.
     """
-    metadata = read_metadata(checkpoint, checkpoint_state.read(checkpoint)["files"])
     weights, moments = get_state_dict(model, optimizer)
     state = {"model": weights, "optimizer": moments}
-    with _dcp(f"{checkpoint} could not be loaded"):
-        dcp.load(state, storage_reader=Reader(checkpoint, metadata), planner=Planner(), no_dist=ranks.mesh is None)
+    _fill(state, checkpoint, ranks)
     set_state_dict(model, optimizer, model_state_dict=state["model"], optim_state_dict=state["optimizer"])
 
 
 def load_weights(checkpoint: Path, model: nn.Module, ranks: Ranks) -> None:
-    """`load` of the weights alone: of a model that is not trained any further."""
-    metadata = read_metadata(checkpoint, checkpoint_state.read(checkpoint)["files"])
+    """`load` of the weights alone, for a model that is not trained any further."""
     state = {"model": get_model_state_dict(model)}
+    _fill(state, checkpoint, ranks)
+    set_model_state_dict(model, state["model"])
+
+
+def _fill(state: dict[str, Any], checkpoint: Path, ranks: Ranks) -> None:
+    metadata = read_metadata(checkpoint, checkpoint_state.read(checkpoint)["files"])
     with _dcp(f"{checkpoint} could not be loaded"):
         dcp.load(state, storage_reader=Reader(checkpoint, metadata), planner=Planner(), no_dist=ranks.mesh is None)
-    set_model_state_dict(model, state["model"])
 
 
 @contextmanager
