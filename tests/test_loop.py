@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -90,3 +91,16 @@ def test_skipped_steps_count_on_after_a_resume(tmp_path: Path) -> None:
         5,
         2,
     )
+
+
+def test_a_resumed_run_keeps_the_lines_of_its_steps_and_of_validations_it_knows_of(tmp_path: Path) -> None:
+    """The one after its last step may have been written by a run that was killed before it could save that."""
+    lines = [("train", 1), ("validation", 1), ("train", 2), ("validation", 2), ("train", 3)]
+    for validated, kept in ((1, lines[:3]), (2, lines[:4])):
+        log = RunLog(tmp_path, "test", 9, speak=True)
+        log.open(0, 0)
+        for kind, step in lines:
+            log.write(kind, step, {})
+        log.open(2, validated)
+        found = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+        assert [(line["kind"], line["step"]) for line in found] == kept

@@ -65,9 +65,18 @@ def write_curriculum(
 
 
 def write_preference(
-    place: Path, encoder: Encoder, groups: int, answers: int = 3, words: int = 12, name: str = "forum"
+    place: Path,
+    encoder: Encoder,
+    groups: int,
+    answers: int = 3,
+    words: int = 12,
+    name: str = "forum",
+    contrary: bool = False,
 ) -> Manifest:
-    """`groups` prompts of 2 to `answers` answers; votes follow the share of good words. A tenth each is held out."""
+    """`groups` prompts of 2 to `answers` answers; votes follow the share of good words. A tenth each is held out.
+
+    contrary: votes of the validation split follow the share of bad words, so that whatever is learnt makes it worse.
+    """
     by_split: dict[str, list[dict[str, object]]] = {"train": [], "validation": [], "holdout": []}
     for number in range(groups):
         group = f"{name}:{number:05d}"
@@ -90,7 +99,10 @@ def write_preference(
                     "accepted": False,
                 }
             )
-        scores = [int(str(r["score"])) for r in responses]
+        share = unit_interval("split", group)
+        split = "holdout" if share < 0.1 else "validation" if share < 0.2 else "train"
+        sign = -1 if contrary and split == "validation" else 1
+        scores = [sign * int(str(r["score"])) for r in responses]
         pairs = [
             {"chosen": i, "rejected": j, "target": 1.0, "margin": scores[i] - scores[j], "weight": 1.0}
             for i in range(count)
@@ -98,8 +110,6 @@ def write_preference(
             if scores[i] > scores[j]
         ]
         if pairs:
-            share = unit_interval("split", group)
-            split = "holdout" if share < 0.1 else "validation" if share < 0.2 else "train"
             prompt = [{"role": "user", "content": sentence(OTHER, 3 + number % words, group)}]
             by_split[split].append(
                 {
@@ -113,7 +123,9 @@ def write_preference(
                 }
             )
     schema = preference_schema(encoder.token_type)
-    spec = DatasetSpec("preference", {"groups": groups, "answers": answers, "words": words, "name": name})
+    spec = DatasetSpec(
+        "preference", {"groups": groups, "answers": answers, "words": words, "name": name, "contrary": contrary}
+    )
     tables = {
         f"data/{split}-{index:05d}-of-00002.arrow": pa.Table.from_pylist(rows[index::2], schema=schema)
         for split, rows in by_split.items()
