@@ -61,7 +61,7 @@ def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks processes up in /proc")
 @pytest.mark.parametrize("workers", ["1", "2"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_a_signal_ends_all_of_it_in_one_line(number: signal.Signals, workers: str, tmp_path: Path) -> None:
     command = [*INGEST, "--output", str(tmp_path / "out"), "--workers", workers]
     driver = start(tmp_path, *command)

@@ -1,4 +1,4 @@
-"""Requests to stop: Ctrl-C, SIGTERM, a terminal that was closed. One way for all, and for the command line alone.
+"""Requests to stop: Ctrl-C, SIGTERM, a terminal that was closed, SIGUSR1. One way for all, of the command line alone.
 
 The first request ends the workers and then unwinds the main thread by `_Stopped`, so that leases are let go and files
 that are being written are given up. What does not unwind in time (Beam waits for workers that are gone; Python cannot
@@ -15,7 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGUSR1,
+)  # the last: of schedulers, before they preempt
 _GRACE_S = 10
 
 
