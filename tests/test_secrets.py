@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,12 +22,14 @@ from pipelines.build import BuildFile, steps
 from pipelines.cli import COMMANDS
 from tests import laws
 from tests.conftest import ROOT, forum_rows
+from tests.emulators import Emulator
 from tests.payloads import found_in, spellings
 from tests.test_end_to_end import RECIPE
 from tests.test_ingest import posts, write
 from tests.test_people import KILLED, RUN
 from tests.test_stackexchange import row
 from transforms.datasets import strict_yaml
+from transforms.datasets.manifest import load_manifest
 from transforms.datasets.standing import Existing
 from transforms.ingest.withheld import withhold
 
@@ -114,8 +116,12 @@ def test_no_graph_holds_them(files: Files, graphs: list[bytes]) -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_no_run_says_or_leaves_them(files: Files, workers: int) -> None:
+    if workers > 1:  # ingest alone reads secrets; after one worker of all steps, its processes are what matters
+        build = yaml.safe_load(files.build.read_text())
+        first = {name: build[name] for name in ("output", "inputs", "ingest")}
+        files.build.write_text(yaml.safe_dump({**first, "annotate": {"split": {}}}))
     for script, status in ((KILLED, -signal.SIGKILL), (RUN, 0)):
-        done = run(files, script, ["build", str(files.build), "--workers", str(workers)])
+        done = run(files, script, [["build", str(files.build), "--workers", str(workers)]])
         assert done.returncode == status, done.stderr
         assert not found_in((done.stdout + done.stderr).encode(), files.wanted())
         assert_left_nowhere(files)
@@ -126,15 +132,18 @@ def test_no_run_that_fails_says_them(files: Files) -> None:
     for listed, secret in ((b"\xff" + NAME.encode(), SECRET), (NAME.encode(), SECRET[:15]), (b"# " + SECRET, SECRET)):
         files.listed.write_bytes(listed)
         files.secret.write_bytes(secret)
-        done = run(files, RUN, ["build", str(files.build)])
+        done = run(files, RUN, [["build", str(files.build)]])
         assert "error:" in done.stderr
         assert not found_in((done.stdout + done.stderr).encode(), {NAME.encode(), secret})
 
 
-def run(files: Files, script: str, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+def run(
+    files: Files, script: str, given: Sequence[object], more: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Runs a script with its one argument in a process whose temporary files lie in `made` too."""
     (files.made / "tmp").mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "TMPDIR": str(files.made / "tmp")}
-    command = [sys.executable, "-c", script, json.dumps([arguments])]
+    environment = {**os.environ, "TMPDIR": str(files.made / "tmp"), **(more or {})}
+    command = [sys.executable, "-c", script, json.dumps(given)]
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=300, check=False)
 
 
@@ -144,6 +153,32 @@ def assert_left_nowhere(files: Files) -> None:
     for path in sorted(files.made.rglob("*")):
         assert not found_in(str(path.relative_to(files.made)).encode(), wanted), path
         assert not found_in(path.read_bytes() if path.is_file() else b"", wanted), path
+
+
+# Copies files to a store, runs a command that is given them, and says what it ended with.
+ON_A_STORE = """
+import json, sys
+from pipelines import cli
+from transforms.datasets import places
+
+copies, arguments = json.loads(sys.argv.pop())
+for source, target in copies:
+    places.write_atomically(target, places.read_bytes(source))
+sys.argv[1:] = arguments
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("store", ["gs", "s3"], indirect=True)
+def test_workers_read_them_from_a_store(files: Files, store: Emulator) -> None:
+    for name, folder in (("here", str(files.build.parent)), ("there", f"{store.url}/private")):
+        given = [(str(files.secret), f"{folder}/secret"), (str(files.listed), f"{folder}/list")]
+        arguments = ["ingest", str(files.build.parent / "Posts.xml"), "--site", "tiny.example", "--workers", "2"]
+        arguments += ["--author-secret", given[0][1], "--remove-list", given[1][1], "-o", str(files.made / name)]
+        done = run(files, ON_A_STORE, [given if name == "there" else [], arguments], store.environment)
+        assert done.returncode == 0, done.stderr
+    laws.assert_same_bytes(files.made / "here", files.made / "there")
+    assert load_manifest(str(files.made / "there")).counts["remove_list"]["entries_matched"] == 2
 
 
 # ------------------------------------------------------------------------------------- whether it would be found
