@@ -18,7 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import try_damage, try_hostile, try_processes
+from benchmarks import try_damage, try_hostile, try_processes, try_siblings
 from benchmarks.try_forum import Forum, Outcome, Tries
 
 TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
@@ -28,6 +28,7 @@ TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
     "races": try_processes.races,
     "hostile": try_hostile.hostile,
     "limits": try_processes.limits,
+    "siblings": try_siblings.siblings,
 }
 
 

@@ -19,7 +19,15 @@ from tests.small_dataset import SPEC, opened
 from transforms.datasets.names import MANIFEST
 from transforms.layers.kinds import LAYERS
 
-SHARES = {"damage-rerun": 0.5, "damage-read": 0.06, "kills": 0.02, "races": 0.1, "hostile": 0.3, "limits": 0.02}
+SHARES = {
+    "damage-rerun": 0.5,
+    "damage-read": 0.06,
+    "kills": 0.02,
+    "races": 0.1,
+    "hostile": 0.3,
+    "limits": 0.02,
+    "siblings": 0.05,
+}
 
 
 @pytest.fixture(scope="module")
