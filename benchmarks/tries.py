@@ -18,7 +18,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import try_build_file, try_damage, try_hostile, try_models, try_processes, try_secrets, try_training
+from benchmarks import (
+    try_build_file,
+    try_damage,
+    try_hostile,
+    try_models,
+    try_processes,
+    try_secrets,
+    try_siblings,
+    try_training,
+)
 from benchmarks.try_forum import Forum, Outcome, Tries
 
 TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
@@ -33,6 +42,7 @@ TABLES: Mapping[str, Callable[[Forum, int], Tries]] = {
     "training": try_training.training,
     "models": try_models.models,
     "secrets": try_secrets.secrets,
+    "siblings": try_siblings.siblings,
 }
 
 

@@ -29,6 +29,7 @@ SHARES = {
     "limits": 0.02,
     "build-file": 0.15,
     "secrets": 0.2,
+    "siblings": 0.05,
     "training": 0.05,
     "models": 1.0,
 }
