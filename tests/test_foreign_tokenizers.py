@@ -72,7 +72,11 @@ def test_a_conversation_has_the_ids_of_its_chat_template(loaded, question: str, 
 def test_control_text_is_text_and_added_tokens_are_used(loaded) -> None:
     encoder, theirs = loaded
     control = set(theirs.all_special_ids) | {encoder.special(token) for token in CONTROL_TOKENS[:3]} | {encoder.pad}
-    control |= {index for index, token in theirs.added_tokens_decoder.items() if token.special}
+    marked = {
+        token.content: token.special for token in theirs.added_tokens_decoder.values() if token.content in CONTROL_TEXTS
+    }
+    assert all(marked.values())
+    control |= {theirs.convert_tokens_to_ids(text) for text in marked}
     for text in CONTROL_TEXTS:
         for wrapped in (text, f"a {text} b", f"\n{text}\n"):
             unknown = {theirs.unk_token_id}  # word pieces know no "|"

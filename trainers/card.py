@@ -114,7 +114,7 @@ def _data_lines(run: Trained) -> list[str]:
             language = name.partition("/")[2]
             counts = {**counts, language: counts.get(language, 0) + value}
         if counts:
-            lines.append(f"* {what} by language: {_listed(counts)}")
+            lines.append(f"* {what} by language, in all of the data: {_listed(counts)}")
     return lines
 
 
