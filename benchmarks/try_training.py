@@ -21,7 +21,7 @@ from benchmarks.harness import ROOT
 from benchmarks.try_forum import Forum, Outcome, Result, Tries, Try, last_line, wrong
 from tests.training_data import arguments, write_all
 
-KINDS = ("pretrain", "preference")
+_KINDS = ("pretrain", "preference")
 _HUNG_S = 180.0
 _END_S = 5.0  # in which the last process is gone after its driver
 _PREEMPTED = 75
@@ -130,7 +130,7 @@ _DISTURBANCES: dict[str, Callable[[Run, int, random.Random], None]] = {
 
 def training(forum: Forum, seed: int) -> Tries:
     """Every kind of run, disturbed in every way, in training and while it saves, alone and with two ranks."""
-    for kind, ranks, name, saving in product(KINDS, (1, 2), _DISTURBANCES, (False, True)):
+    for kind, ranks, name, saving in product(_KINDS, (1, 2), _DISTURBANCES, (False, True)):
         what = f"{kind} on {ranks}: {name} {'while it saves' if saving else 'while it trains'}"
         yield Try(what, partial(_disturbed, forum, kind, ranks, name, saving, f"{seed} {what}"))
 

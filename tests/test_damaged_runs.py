@@ -44,9 +44,9 @@ def train(folder: Path, output: Path, **settings: object) -> Path:
 
 
 def train_on_two(folder: Path, output: Path) -> subprocess.CompletedProcess[str]:
-    """Under torchrun with two gloo ranks. Connections may fail on a busy machine: then once more."""
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    command += ["-m", "trainers.pretrain", *arguments(folder, output, "pretrain", **OFTEN)]
+    """With two gloo ranks. Connections may fail on a busy machine: then once more."""
+    command = [sys.executable, "-m", "trainers.run", "--nproc-per-node", "2", "pretrain"]
+    command += arguments(folder, output, "pretrain", **OFTEN)
     said = ""
     for _ in range(2):
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=180, check=False)

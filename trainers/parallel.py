@@ -1,6 +1,6 @@
 """Processes, devices and sharding: the only file that knows them. One CPU process is the identity.
 
-Started by torchrun, every process is one rank: gloo on CPU, NCCL on CUDA. The model is sharded with FSDP2
+Started by `trainers.run`, every process is one rank: gloo on CPU, NCCL on CUDA. The model is sharded with FSDP2
 (`fully_shard`) layer by layer; `replicate` > 1 gives HSDP. On CUDA matrix products run in bf16 when asked for, while
 parameters, gradient reductions, the reward head and everything after it stay fp32.
 """
@@ -118,7 +118,7 @@ def _is_set(said: Tensor, work: dist.Work) -> bool:
 
 
 def start(settings: Parallel, threads: int) -> Ranks:
-    """Joins the process group when torchrun made one, and makes arithmetic repeatable.
+    """Joins the process group when there are several ranks, and makes arithmetic repeatable.
 
     Raises ValueError when replicate does not divide the number of ranks, or bf16 is asked for without CUDA.
     """

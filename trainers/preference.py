@@ -1,11 +1,12 @@
 """Preference-model training (Bradley-Terry, WorldPM section 2) on preference shards.
 
     python -m trainers.preference CONFIG data=PREFERENCE init=MODEL output=FOLDER [key=value ...]
-    torchrun --standalone --nproc_per_node 2 -m trainers.preference CONFIG data=... init=... output=...
+    python -m trainers.run --nproc-per-node 2 preference CONFIG data=... init=... output=...
 
 init is a language model (or a preference model) to start from; without it weights are fresh and tokenizer= is needed.
 CONFIG is a file, or the name of a shipped one: debug_cpu, small_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit
-status 0: done; 75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
+status 0: done; 75: told to stop by SIGTERM, SIGUSR1 or Ctrl-C, and saved: run the same command again; anything else:
+failed.
 """
 
 from __future__ import annotations

@@ -1,10 +1,11 @@
 """Language-model pretraining on curriculum shards.
 
     python -m trainers.pretrain CONFIG data=CURRICULUM tokenizer=TOKENIZER output=FOLDER [key=value ...]
-    torchrun --standalone --nproc_per_node 8 -m trainers.pretrain CONFIG ...
+    python -m trainers.run --nproc-per-node 8 pretrain CONFIG ...
 
 CONFIG is a file, or the name of a shipped one: debug_cpu, small_cpu, qwen3_0.6b. Keys: trainers/configs.py. Exit
-status 0: done; 75: saved after SIGTERM or SIGUSR1, run the same command again; anything else: failed.
+status 0: done; 75: told to stop by SIGTERM, SIGUSR1 or Ctrl-C, and saved: run the same command again; anything else:
+failed.
 """
 
 from __future__ import annotations

@@ -3,6 +3,8 @@
     python -m trainers.run --nproc-per-node 8 pretrain CONFIG key=value ...
     python -m trainers.run --nnodes 2 --nproc-per-node 8 --rdzv-endpoint HOST:PORT --rdzv-id JOB preference CONFIG ...
 
+The second runs on each machine; under SLURM by `srun --ntasks-per-node=1`, with `#SBATCH --signal=USR1@300`.
+
 SIGTERM, SIGUSR1 and Ctrl-C go on to all ranks, which save and end within --stop-timeout seconds; a second Ctrl-C ends
 them at once. Exit status 0: done; 75: told to stop and saved, run the same command again; else that of the rank that
 failed first, or 128 and the number of the signal that ended it. Ranks end with this process, however it ends.
