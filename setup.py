@@ -2,7 +2,7 @@
 
 from setuptools import find_packages, setup
 
-TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7"]
+TRAIN = ["torch>=2.11", "transformers>=5.17,<6", "safetensors>=0.7", "huggingface-hub>=1"]
 # Object stores. Not apache-beam[aws], which pulls in an s3fs of years ago.
 GCS = ["gcsfs>=2026.2"]
 S3 = ["s3fs>=2026.2"]

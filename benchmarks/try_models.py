@@ -23,10 +23,10 @@ _SHAPE = ("hidden_size=32", "layers=1", "heads=2", "kv_heads=1", "head_dim=16", 
 _WEIGHTS = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
 
-Spoil = Callable[[Path], object]
+_Spoil = Callable[[Path], object]
 
 
-def _spoiled_models() -> Iterator[tuple[str, str, Spoil]]:
+def _spoiled_models() -> Iterator[tuple[str, str, _Spoil]]:
     """What is done to a model's folder, and the file that must be named."""
     yield "weights cut to half", _WEIGHTS, lambda to: _cut(to / _WEIGHTS, 2)
     yield "weights cut to nothing", _WEIGHTS, lambda to: (to / _WEIGHTS).write_bytes(b"")
@@ -46,7 +46,7 @@ def _spoiled_models() -> Iterator[tuple[str, str, Spoil]]:
     yield "a file in its place", "model", lambda to: (shutil.rmtree(to), to.write_text("x"))
 
 
-def _spoiled_tokenizers() -> Iterator[tuple[str, str, Spoil]]:
+def _spoiled_tokenizers() -> Iterator[tuple[str, str, _Spoil]]:
     name = "tokenizer.json"
     yield "tokenizer.json cut to half", name, lambda to: _cut(to / name, 2)
     yield "no tokenizer.json", name, lambda to: (to / name).unlink()
@@ -89,7 +89,7 @@ def models(forum: Forum, seed: int) -> Tries:
     yield Try("no room for the export", partial(_no_room, forum))
 
 
-def _spoiled(forum: Forum, key: str, named: str, spoil: Spoil) -> Result:
+def _spoiled(forum: Forum, key: str, named: str, spoil: _Spoil) -> Result:
     whole = _model(forum) if key == "init" else forum.folder / "tokenizer"
     place = emptied(forum.folder / "tries") / "model"
     ours = ("manifest.json", "run.json")  # without which it is nobody's, and no checksum speaks before the reader

@@ -155,8 +155,8 @@ class Encoder:
 
         control: the tokens that are none in a text. unknown: the one of them that stands for what has no token.
         """
-        ordinary = [text for text in self._added if text not in control]
-        starts = [start for start in (*_STARTS, *ordinary) if not start[:1].isspace()]
+        ordinary = self._added.keys() - set(control)
+        starts = [start for start in (*_STARTS, *sorted(ordinary)) if not start[:1].isspace()]
         for start, ids in zip(starts, encode(self._inside, [f"\n{start}" for start in starts]), strict=True):
             if ids[: len(self._newline)] != self._newline:
                 raise ValueError(
