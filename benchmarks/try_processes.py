@@ -20,7 +20,6 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT
 from benchmarks.try_forum import STEPS, Forum, Outcome, Result, Tries, Try, emptied, last_line, wrong
-from pipelines.log import LOG
 from tests import laws
 from tests.conftest import LID_MODEL
 from transforms.datasets.building import Build
@@ -158,8 +157,7 @@ _undisturbed: dict[tuple[str, int], float] = {}  # seconds
 
 def _made(folder: Path) -> dict[str, bytes]:
     """All files of a command's output but what tells of runs; of the page, that it is there."""
-    files = {name: data for name, data in laws.files_of(folder).items() if name != LOG}
-    return {name: b"" if name == "report.html" else data for name, data in files.items()}
+    return {name: b"" if name == "report.html" else data for name, data in laws.files_of(folder).items()}
 
 
 def _processes_of(temporary: Path) -> list[str]:

@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from pipelines.log import LOG
 from tests.small_dataset import read_file
 from transforms.datasets import places
 from transforms.datasets.manifest import Manifest, load_manifest
@@ -22,11 +23,11 @@ from transforms.datasets.verify import find_problems, unfinished
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """Every file below a folder but the account of the run (clock, host)."""
+    """Every file below a folder but the accounts of runs (clock, host)."""
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and path.name != RUN
+        if path.is_file() and path.name not in (RUN, LOG)
     }
 
 

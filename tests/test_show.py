@@ -69,6 +69,7 @@ def test_a_layer_without_its_documents_is_shown_alone(build: Path, tmp_path: Pat
         dataset_of(tmp_path / "documents", DatasetSpec("documents", {"other": 1}), {})
         with pytest.raises(ValueError, match=r"does not describe the documents at .*, but others"):
             list(find_rows(str(place), Chosen(), str(tmp_path / "documents")))
+        assert rows(place) == everything(place), "those that lie where a build has them are others"
     finally:
         place.rename(build / "layers" / "split")
     with pytest.raises(ValueError, match=r"--documents is for layers, and .* is a pairs dataset"):
