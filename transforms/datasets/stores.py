@@ -19,7 +19,7 @@ from fsspec.implementations.local import LocalFileSystem
 from fsspec.implementations.memory import MemoryFileSystem
 
 # The protocols, and the extra that installs what reaches them.
-EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
+_EXTRAS = {"gs": "gcs", "gcs": "gcs", "s3": "s3", "s3a": "s3"}
 PART_BYTES = 16 << 20  # of an upload: a multiple of 256 KiB (GCS), and at most 10,000 of them (S3)
 _AT_ONCE = 16  # requests, to remove many files
 _LONGEST_WAIT_S = 2
@@ -28,12 +28,12 @@ _LONGEST_WAIT_S = 2
 def is_store(filesystem: fsspec.AbstractFileSystem) -> bool:
     """Whether the rules of this file hold for a file system."""
     protocol = filesystem.protocol
-    return not EXTRAS.keys().isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+    return not _EXTRAS.keys().isdisjoint([protocol] if isinstance(protocol, str) else protocol)
 
 
 def not_installed(place: str, error: ImportError) -> ValueError:
     """What to say of a place whose library is missing."""
-    extra = EXTRAS.get(place.partition("://")[0])
+    extra = _EXTRAS.get(place.partition("://")[0])
     advice = f"; pip install 'agora-forum[{extra}]'" if extra else ""
     return ValueError(f"{place} cannot be reached: {error}{advice}")
 
