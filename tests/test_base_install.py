@@ -53,6 +53,9 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"reblock {folder}/lines.jsonl --output {folder}/blocks",
         f"langid predict --model {lid_model} {folder}/lines.jsonl",
         f"build {folder}/build.yaml",
+        f"show {docs}",
+        f"secret {folder}/secret",
+        *("rules", "recipes", "configs", "sources"),
     ]
 
 
