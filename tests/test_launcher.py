@@ -101,14 +101,26 @@ def test_ranks_that_take_too_long_are_killed(
     )
 
 
+@pytest.mark.parametrize(
+    ("first", "status", "told"),
+    [
+        ("say('pretrain: 1'); sys.exit(1)", 1, "pretrain: 1 (rank 1)\n"),
+        ("os.kill(os.getpid(), 9)", 137, "pretrain: rank 1 was ended by SIGKILL\n"),
+    ],
+)
 def test_of_two_failures_the_first_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    first: str,
+    status: int,
+    told: str,
 ) -> None:
     """Whoever loses a partner fails as well, in the time in which the launcher does not look."""
     monkeypatch.setattr(run, "_MONITOR_S", 1.0)
-    does = "time.sleep(0 if rank else 0.3); say(f'pretrain: {rank}'); sys.exit(1)"
-    assert launch(tmp_path, monkeypatch, does) == 1
-    assert capfd.readouterr().err == "pretrain: 1 (rank 1)\n"
+    does = f"rank or (time.sleep(0.3), say('pretrain: lost a partner'), sys.exit(2))\n{first}"
+    assert launch(tmp_path, monkeypatch, does) == status
+    assert capfd.readouterr().err == told
 
 
 MACHINE = """

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 from tests.test_loop import Line, small
 from tests.test_training import ALONE, metrics, train, weights
 from tests.training_data import arguments, write_all
-from trainers import configs, launch, loop, preference, pretrain, stopping
+from trainers import checkpoint, configs, launch, loop, preference, pretrain, stopping
 from trainers.configs import PreferenceConfig, PretrainConfig
 from trainers.data.rows import GlobalBatch
 
@@ -68,14 +68,16 @@ def told(output: Path) -> list[tuple[str, int]]:
 
 @pytest.mark.parametrize("trainer", ["pretrain", "preference"])
 def test_wherever_it_stops_the_run_goes_on_as_if_it_had_not(folder: Path, tmp_path: Path, trainer: str) -> None:
-    """At each place in turn, in one run: within a step, within a validation, before anything is done; with dropout."""
+    """At each place in turn, in one run: within a validation, in the one that was due, a step later; with dropout."""
     settings = {**OFTEN, "init": folder / "model", "max_steps": 5}
     if trainer == "pretrain":
         settings |= {"validation": folder / "validation", "micro_sequences": 1}
     with pytest.MonkeyPatch.context() as patch:
         calls = stop_at(0, patch)
         assert run(folder, tmp_path / "whole", trainer, **settings) == 0
-    places = [1, 2, calls.index(False) + 1, calls.index(False) - 1, 3]
+    first = calls.index(False)  # two steps, then a validation
+    validated = calls.index(True, first)
+    places = [first + 1, 1, validated - first + first // 2 + 2, 2, 1]
     stops = []
     for call, number in zip(places, [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT] * 2, strict=False):
         with pytest.MonkeyPatch.context() as patch:
@@ -83,6 +85,9 @@ def test_wherever_it_stops_the_run_goes_on_as_if_it_had_not(folder: Path, tmp_pa
             stops.append(run(folder, tmp_path / "run", trainer, **settings))
             if stops[-1]:
                 assert len(seen) == call, "it is the last micro-batch"
+                done = max((step for _, step in told(tmp_path / "run")), default=0)
+                saved = [path.name for path in checkpoint.complete(tmp_path / "run")]
+                assert saved[-1:] == ([f"step-{done:08d}"] if done else []), "no step that was done is lost"
     assert stops.count(stopping.PREEMPTED) > 3
     assert run(folder, tmp_path / "run", trainer, **settings) == 0
     assert told(tmp_path / "run") == told(tmp_path / "whole")
