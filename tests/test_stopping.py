@@ -42,15 +42,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def stop_at(call: int, monkeypatch: pytest.MonkeyPatch, number: int = signal.SIGTERM) -> list[bool]:
     """Sends this process a signal in that call of the loss; which calls were of training."""
     seen: list[bool] = []
-    for task in (pretrain._PretrainTask, preference.PreferenceTask):
+    pretraining, of_pairs = pretrain._PretrainTask, preference.PreferenceTask
+    whole_losses = ((pretraining, "loss", pretraining.loss), (of_pairs, "_loss", of_pairs._loss))
+    for task, name, whole in whole_losses:
 
-        def loss(self: Any, model: Any, batch: Any, ranks: Any, of: Callable[..., Any] = task.loss) -> Any:
+        def loss(self: Any, model: Any, batch: Any, ranks: Any, of: Callable[..., Any] = whole) -> Any:
             seen.append(torch.is_grad_enabled())
             if len(seen) == call:
                 os.kill(os.getpid(), number)
             return of(self, model, batch, ranks)
 
-        monkeypatch.setattr(task, "loss", loss)
+        monkeypatch.setattr(task, name, loss)
     return seen
 
 
