@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from pipelines.command import Keep, Replace, Told, Trust
-from transforms.datasets import parent
+from transforms.datasets import parent, stop_signals
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import MODEL
@@ -23,7 +23,6 @@ from transforms.datasets.step import MODEL
 _STOP_TIMEOUT_S = 600.0
 _KINDS = ("pretrain", "preference")
 _PREEMPTED = 75  # a trainer's status: told to stop, saved
-_HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _CHECK_S = 0.1
 _LONGER_S = 10  # than the ranks' own launcher, which says so
 
@@ -59,8 +58,9 @@ def _listening() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():  # which alone hears signals
         yield received
         return
-    heeded = [number for number in _HEEDED if signal.getsignal(number) != signal.SIG_IGN]  # as under nohup
-    before = {number: signal.signal(number, lambda number, _: received.append(number)) for number in heeded}
+    before = {
+        number: signal.signal(number, lambda number, _: received.append(number)) for number in stop_signals.heeded()
+    }
     try:
         yield received
     finally:

@@ -69,6 +69,7 @@ def launch(folder: Path, monkeypatch: pytest.MonkeyPatch, does: str, *signals: i
         (SAVES, [signal.SIGTERM], 75, ""),
         (SAVES, [signal.SIGUSR1], 75, ""),
         (SAVES, [signal.SIGINT], 75, ""),
+        (SAVES, [signal.SIGHUP], 75, ""),
         ("sys.exit(75 * rank)", [], 75, ""),  # on another machine somebody was told
         ("ready()", [signal.SIGTERM], 143, ""),  # nothing to save yet
         (ONE_FAILS + "say('pretrain: no data'); sys.exit(3)", [], 3, "pretrain: no data (rank 1)\n"),

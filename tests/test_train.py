@@ -45,6 +45,7 @@ STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
         ("ends_with(75)", [signal.SIGTERM], 75, ""),
         ("ends_with(74)", [signal.SIGUSR1], 75, ""),
         ("ends_with(75)", [signal.SIGINT], 75, ""),
+        ("ends_with(75)", [signal.SIGHUP], 75, ""),
         ("ends_with(0)", [signal.SIGTERM], 143, ""),  # done all the same: nothing more is begun
         ("pass", [signal.SIGTERM], 143, ""),
         ("pass", [signal.SIGINT], 130, ""),

@@ -21,9 +21,8 @@ from torch.distributed.elastic.agent.server import RunResult, SimpleElasticAgent
 
 from trainers.runlog import LAST_WORDS
 from trainers.stopping import PREEMPTED
-from transforms.datasets import parent
+from transforms.datasets import parent, stop_signals
 
-_HEEDED = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 _WORDS_BYTES = 1 << 16
 _BARRIER_S = 300  # for which a machine whose ranks have ended waits for the others: its store may be theirs
 
@@ -74,7 +73,7 @@ class RankAgent(SimpleElasticAgent):
         return 128 + signal.SIGKILL, f"{self._worker_group.spec.role}: {told} and were killed; see --stop-timeout"
 
     def _start_workers(self, worker_group: WorkerGroup) -> dict[int, int]:
-        for number in _HEEDED:
+        for number in stop_signals.heeded():
             signal.signal(number, self._heed)
         self._ranks = []
         for worker in worker_group.workers:
@@ -123,7 +122,7 @@ class RankAgent(SimpleElasticAgent):
         self._signals.append(number)
 
     def _send_on(self) -> None:
-        """Ctrl-C goes on as SIGTERM, which ends a rank quietly that has nothing to save yet."""
+        """Ctrl-C and a closed terminal go on as SIGTERM, which ends a rank quietly that has nothing to save yet."""
         if len(self._signals) > self._sent:
             self._deadline = min(self._deadline, time.monotonic() + self._stop_timeout)
             for number in {*self._sent_on(self._sent)}:
@@ -132,7 +131,7 @@ class RankAgent(SimpleElasticAgent):
             self._sent = len(self._signals)
 
     def _sent_on(self, since: int = 0) -> list[int]:
-        return [signal.SIGTERM if number == signal.SIGINT else number for number in self._signals[since:]]
+        return [number if number == signal.SIGUSR1 else signal.SIGTERM for number in self._signals[since:]]
 
 
 def _when(rank: _Rank) -> tuple[bool, int]:

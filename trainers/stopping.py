@@ -1,4 +1,4 @@
-"""Being told to stop: SIGTERM, SIGUSR1 (what schedulers send ahead of a preemption) and Ctrl-C.
+"""Being told to stop, by one of `stop_signals`.
 
 Outside of training they end the process at once: there is nothing to save. In training they are heeded before the next
 micro-batch but one, by all ranks before the same one, whoever was told: a rank that stopped alone would leave the
@@ -11,9 +11,9 @@ import signal
 from types import FrameType, TracebackType
 
 from trainers.parallel import AnyRank, Ranks
+from transforms.datasets import stop_signals
 
 PREEMPTED = 75  # exit status: told to stop, run the same command again (EX_TEMPFAIL)
-_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class ToldToStop(Exception):  # noqa: N818
@@ -28,7 +28,7 @@ class Stopping:
         self._told = self._interrupted = False
 
     def __enter__(self) -> Stopping:
-        self._before = {number: signal.signal(number, self._handle) for number in _SIGNALS}
+        self._before = {number: signal.signal(number, self._handle) for number in stop_signals.heeded()}
         return self
 
     def __exit__(

@@ -15,12 +15,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
-_SIGNALS = (
-    signal.SIGINT,
-    signal.SIGTERM,
-    signal.SIGHUP,
-    signal.SIGUSR1,
-)  # the last: of schedulers, before they preempt
+from transforms.datasets import stop_signals
+
 _GRACE_S = 10
 
 
@@ -53,9 +49,8 @@ def install(first: Callable[[], None], end: Callable[[int], object]) -> None:
 
     _state.first[:] = [first]
     if threading.current_thread() is threading.main_thread():
-        for number in _SIGNALS:
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
-                signal.signal(number, handle)
+        for number in stop_signals.heeded():
+            signal.signal(number, handle)
 
 
 def asked() -> int | None:
