@@ -34,11 +34,10 @@ def test_of_metrics(
 ) -> None:
     opened = RunLog.open
 
-    def then_full(self: RunLog, step: int) -> bool:
-        found = opened(self, step)
+    def then_full(self: RunLog, step: int, validated: int) -> None:
+        opened(self, step, validated)
         (tmp_path / "metrics.jsonl").unlink()
         (tmp_path / "metrics.jsonl").symlink_to("/dev/full")
-        return found
 
     monkeypatch.setattr(RunLog, "open", then_full)
     place = tmp_path / "metrics.jsonl"
@@ -51,12 +50,11 @@ def test_of_a_checkpoint(folder: Path, tmp_path: Path, capfd: pytest.CaptureFixt
     opened = RunLog.open
     with pytest.MonkeyPatch.context() as patch:
 
-        def then_limited(self: RunLog, step: int) -> bool:
-            found = opened(self, step)
+        def then_limited(self: RunLog, step: int, validated: int) -> None:
+            opened(self, step, validated)
             (tmp_path / "metrics.jsonl").unlink()
             (tmp_path / "metrics.jsonl").symlink_to("/dev/null")
             resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-            return found
 
         patch.setattr(RunLog, "open", then_limited)
         try:

@@ -41,7 +41,8 @@ ITEMS = [
 def _known(monkeypatch: pytest.MonkeyPatch) -> None:
     first = {village.NAME: village.SOURCE, **kinds.SOURCES}  # before JSON lines of any kind
     monkeypatch.setattr(kinds, "SOURCES", first)
-    for module in ("transforms.sources.inputs", "transforms.ingest.parse", "pipelines.ingest_plan"):
+    ours = ("transforms.sources.inputs", "transforms.ingest.parse", "pipelines.ingest_plan", "pipelines.ingest")
+    for module in (*ours, "pipelines.headless"):
         monkeypatch.setattr(f"{module}.SOURCES", first)
     monkeypatch.setattr("transforms.ingest.removal._FORUMS", [source.addresses for source in first.values()])
 

@@ -9,8 +9,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-# A tag, a marker, an instruction: <|im_end|>, <think>, </tool_call>, <s>, [INST], <｜tool▁call▁end｜>.
-_CONTROL_TEXT = re.compile(r"<\S*\w\S*>|\[\S*\w\S*\]")
+_WORD = re.compile(r"\w")
 
 
 def is_control(token: dict[str, Any]) -> bool:
@@ -19,7 +18,12 @@ def is_control(token: dict[str, Any]) -> bool:
     It is one that is marked special, or that stands in angle or square brackets, with a letter or digit and no white
     space in them. Other added tokens (runs of spaces, emoji, words) are ways to write a text.
     """
-    return bool(token["special"]) or _CONTROL_TEXT.fullmatch(token["content"]) is not None
+    return bool(token["special"]) or _is_bracketed(token["content"])
+
+
+def _is_bracketed(text: str) -> bool:
+    """A tag, a marker, an instruction: <|im_end|>, <think>, </tool_call>, <s>, [INST], <｜tool▁call▁end｜>."""
+    return text[:1] + text[-1:] in ("<>", "[]") and text.split() == [text] and _WORD.search(text) is not None
 
 
 def json_object(file: str, data: bytes, what: str = "tokenizer") -> dict[str, Any]:

@@ -12,6 +12,8 @@ from transforms.sources.rows.json_rows import check_head
 from transforms.sources.sites import SiteRule
 from transforms.sources.source import Found, InputFile, Source
 
+_COMMENTS = re.compile(r"(?<![A-Za-z])RC_")
+
 
 def _describe(found: Found) -> Sequence[InputFile]:
     SiteRule.IN_ROWS.check(found.site, found.place)
@@ -20,7 +22,7 @@ def _describe(found: Found) -> Sequence[InputFile]:
 
 def _submissions_of(file: str) -> str:
     """Reddit's own dumps are RC_ and RS_ of a month; others have the words in their names."""
-    name = re.sub(r"(?<![A-Za-z])RC_", "RS_", file).replace("comments", "submissions")
+    name = _COMMENTS.sub("RS_", file).replace("comments", "submissions")
     return f"the submissions of the same time{f', such as {shown.name(name)}' if name != file else ' (RS_…)'}"
 
 
