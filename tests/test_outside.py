@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from tests.conftest import ROOT
-from trainers import model, outside
-from trainers.configs import ModelShape
+from trainers import launch, model, outside, pretrain
+from trainers.configs import ModelShape, PretrainConfig
 
 SHAPE = ModelShape(hidden_size=32, layers=1, heads=2, kv_heads=1, head_dim=16, intermediate_size=64)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -136,6 +136,27 @@ def test_a_commit_on_the_hub_is_fetched_and_named(folder: Path, hub: str, tmp_pa
         assert refused.returncode == 1
         assert refused.stderr.startswith(f"init={wrong} could not be fetched from the hub: ")
         assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_tokenizer_that_a_server_keeps_is_refused_in_one_line(tmp_path: Path) -> None:
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Closed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_address[1]}/tokenizer"
+    config = PretrainConfig(data="data", tokenizer=place, output=str(tmp_path))
+    with pytest.raises(ValueError, match=rf"^tokenizer={place} cannot be read: ClientResponseError: 403[^\n]*$"):
+        launch.run(config, pretrain.make_job)
+    server.shutdown()
+    server.server_close()
 
 
 def test_a_model_is_named_by_its_bytes(folder: Path) -> None:
