@@ -141,6 +141,36 @@ def test_a_run_told_to_stop_while_it_validates_chooses_as_an_undisturbed_one(
     assert validations(tmp_path / "run") == validations(patient)
 
 
+def test_a_run_killed_while_it_saves_a_step_anew_goes_on_from_that_step(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Told to stop while it validates, it saves that step again when the validation has found the best. There may be no
+    other checkpoint: it is deleted last."""
+    evaluate, remove = preference.PreferenceTask.evaluate, checkpoint.shutil.rmtree
+
+    def stopped(*given: Any) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*given)
+
+    def dies_at(path: Path) -> None:
+        if path.name.startswith("saving-step"):
+            raise KeyboardInterrupt
+        remove(path)
+
+    given = arguments(folder, tmp_path / "run", "preference", **SETTINGS, keep_checkpoints=1, max_steps=8)
+    config = configs.load(PreferenceConfig, "preference", given)
+    monkeypatch.setattr(preference.PreferenceTask, "evaluate", stopped)
+    assert launch.run(config, preference.make_job) == stopping.PREEMPTED
+    monkeypatch.undo()
+    monkeypatch.setattr(checkpoint.shutil, "rmtree", dies_at)
+    with pytest.raises(KeyboardInterrupt):
+        launch.run(config, preference.make_job)
+    monkeypatch.undo()
+    capfd.readouterr()
+    assert launch.run(config, preference.make_job) == 0
+    assert "going on from step-00000004" in capfd.readouterr().err
+
+
 def test_a_run_ends_when_its_patience_does_and_is_finished(
     folder: Path, patient: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

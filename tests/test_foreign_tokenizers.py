@@ -116,6 +116,12 @@ def test_a_prefix_of_the_first_text_is_left_to_language_models(tmp_path: Path) -
     ).read_bytes()
 
 
+def test_a_language_model_s_text_begins_with_no_token_that_training_did_not_have(tmp_path: Path) -> None:
+    encoder = Encoder.load(str(write(KINDS["a token before every text"](), tmp_path / "tokenizer")))
+    theirs = export(encoder, tmp_path / "language", conversations=False)
+    assert theirs("water")["input_ids"] == encoder.encode_batch(["water"])[0]
+
+
 def test_an_answer_whose_white_space_joins_the_line_end_is_encoded_alone(tmp_path: Path) -> None:
     encoder = Encoder.load(str(write(KINDS["like Qwen"](), tmp_path)))
     text = "\n\n* one\n* two"

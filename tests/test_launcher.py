@@ -102,6 +102,16 @@ def test_ranks_that_take_too_long_are_killed(
     )
 
 
+@pytest.mark.parametrize("number", ["0", "-1", "x"])
+def test_a_number_of_ranks_is_at_least_one(
+    number: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", f"--nproc-per-node={number}", "pretrain", "x"])
+    with pytest.raises(SystemExit):
+        run.main()
+    assert f"must be a whole number of at least 1, got '{number}'" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("first", "status", "told"),
     [

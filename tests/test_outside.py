@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from tests.conftest import ROOT
-from trainers import model, outside
-from trainers.configs import ModelShape
+from trainers import launch, model, outside, pretrain
+from trainers.configs import ModelShape, PretrainConfig
 
 SHAPE = ModelShape(hidden_size=32, layers=1, heads=2, kv_heads=1, head_dim=16, intermediate_size=64)
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -137,6 +138,27 @@ def test_a_commit_on_the_hub_is_fetched_and_named(folder: Path, hub: str, tmp_pa
         assert len(refused.stderr.splitlines()) == 1
 
 
+def test_a_tokenizer_that_a_server_keeps_is_refused_in_one_line(tmp_path: Path) -> None:
+    class Closed(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(403)
+
+        def do_HEAD(self) -> None:
+            self.do_GET()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Closed)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{server.server_address[1]}/tokenizer"
+    config = PretrainConfig(data="data", tokenizer=place, output=str(tmp_path))
+    with pytest.raises(ValueError, match=rf"^tokenizer={place} cannot be read: ClientResponseError: 403[^\n]*$"):
+        launch.run(config, pretrain.make_job)
+    server.shutdown()
+    server.server_close()
+
+
 def test_a_model_is_named_by_its_bytes(folder: Path) -> None:
     before = outside.digest(str(folder), str(folder))
     assert outside.digest("", "") == ""
@@ -182,6 +204,44 @@ def test_a_bad_model_is_refused_in_one_line(folder: Path, spoil, message: str) -
     with pytest.raises(ValueError, match=rf"^[^\n]*{message}[^\n]*$") as refused:
         load(folder)
     assert str(folder) in str(refused.value)
+
+
+FOREIGN = {
+    "vocab_size": 320,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "pad_token_id": 0,
+    "bos_token_id": None,
+    "eos_token_id": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("mistral", {"sliding_window": 16}, "has sliding_attention layers; packed rows need full attention everywhere"),
+        ("granite", {"logits_scaling": 8.0}, "is a granite model, whose own class makes something else"),
+        ("cohere", {"logit_scale": 0.06}, "is a cohere model, whose own class makes something else"),
+        ("gpt2", {}, "is a gpt2 model, whose layers are not in one list"),
+        ("mistral", {"sliding_window": None}, ""),
+        ("gpt_neox", {}, ""),
+    ],
+)
+def test_a_model_that_would_be_trained_in_another_way_than_it_is_used_is_refused(
+    kind: str, settings: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    made = AutoModelForCausalLM.from_config(CONFIG_MAPPING[kind](**FOREIGN, **settings))
+    torch.nn.init.normal_(made.get_output_embeddings().weight)
+    made.save_pretrained(tmp_path)
+    if message:
+        with pytest.raises(ValueError, match=rf"^[^\n]*{message}[^\n]*$"):
+            model.language_model(SHAPE, 300, 0, 1, 0, str(tmp_path))
+    else:
+        assert model.language_model(SHAPE, 300, 0, 1, 0, str(tmp_path))
+        assert load(tmp_path)
 
 
 def test_weights_in_parts_are_read(folder: Path) -> None:

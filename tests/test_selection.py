@@ -44,6 +44,11 @@ def test_the_step_with_the_lowest_loss_is_exported_and_the_first_of_equals(losse
     assert not heard(losses, keeps_best=False).needs(exported)
 
 
+def test_validations_of_which_none_was_finite_are_told() -> None:
+    (said,) = heard([math.nan, math.inf, math.nan]).verdict(30)
+    assert said == "no validation loss was finite (3 validations): the model is not usable"
+
+
 @pytest.mark.parametrize(
     ("patience", "end"),
     [(0, 70), (1, 30), (2, 40), (3, 70), (9, 70)],

@@ -27,8 +27,9 @@ def files(encoder: Encoder, length: int, conversations: bool) -> dict[str, bytes
     if hashlib.sha256(data).hexdigest() != encoder.sha256:
         raise ValueError(f"{file} was replaced while the model was trained; put the tokenizer back, and run this again")
     content = json_object(file, data)
-    if conversations and (inside := _without_additions(inside_conversations(content))) != content:
-        data = _json_bytes(inside)
+    trained = _without_additions(inside_conversations(content) if conversations else content)
+    if trained != content:
+        data = _json_bytes(trained)
     tokens = {str(token["id"]): token for token in added_tokens(file, content)}
     special: dict[str, object] = {"eos_token": END_OF_TEXT, "pad_token": encoder.pad_token}
     unknown = json_object(f"{encoder.place}/{CONFIG_FILE}", read_file(encoder.place, CONFIG_FILE)).get("unk_token")
@@ -60,7 +61,8 @@ def files(encoder: Encoder, length: int, conversations: bool) -> dict[str, bytes
 
 
 def _without_additions(content: dict[str, Any]) -> dict[str, Any]:
-    """The same tokenizer, which puts no token of its own before or after a text: a conversation has all of them."""
+    """The same tokenizer, which puts no token of its own before or after a text: a conversation has all of them, and a
+    document was trained on without."""
     processor = content.get("post_processor")
     adds = isinstance(processor, dict) and processor.get("type") != "ByteLevel"  # which only moves offsets
     return {**content, "post_processor": None} if adds else content

@@ -87,15 +87,15 @@ def save(
         files = {name: record for share in shares for name, record in share.items()}
         _write(unfinished / STATE, checkpoint_state.text(state, step, files))
         _sync_folder(unfinished)
-        if final.exists():  # the same step of this run, saved before a restart
-            _discard(final)
+        # The same step of this run, saved before a restart: it may be the only one, so the other takes its place first.
+        replaced = [_out_of_sight(final)] if final.exists() else []
         os.replace(unfinished, final)
         _sync_folder(folder)
         kept = complete(output)[-keep:]
         exported = {name for path in kept for name in _exported_by(path)}
         older = [path for path in _numbered(output) if path < kept[0] and path.name not in exported]
-        for old in [*older, *folder.glob(_ASIDE)]:
-            _discard(old)
+        for doomed in [*replaced, *map(_out_of_sight, [*older, *folder.glob(_ASIDE)])]:
+            shutil.rmtree(doomed)
     ranks.wait()
     return final
 
@@ -108,11 +108,11 @@ def _exported_by(checkpoint: Path) -> list[str]:
         return []
 
 
-def _discard(checkpoint: Path) -> None:
-    """Out of sight first, so that a kill while deleting leaves nothing that looks complete."""
+def _out_of_sight(checkpoint: Path) -> Path:
+    """Renames what is to be deleted, so that a kill while deleting leaves nothing that looks complete."""
     doomed = checkpoint.with_name(f"saving-{checkpoint.name}")
     os.replace(checkpoint, doomed)
-    shutil.rmtree(doomed)
+    return doomed
 
 
 def newest_sound(
@@ -166,7 +166,7 @@ def _read(checkpoint: Path) -> tuple[State | None, str]:
 
 def _put_aside(checkpoint: Path, aside: Path) -> None:
     if aside.exists():  # damaged once before
-        _discard(aside)
+        shutil.rmtree(_out_of_sight(aside))
     os.replace(checkpoint, aside)
 
 

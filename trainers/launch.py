@@ -74,9 +74,10 @@ def _run(config: Config, make_job: MakeJob[Config, Micro], ranks: Ranks) -> int:
     if given:
         config = dataclasses.replace(config, init=outside.folder(given, "init"))
     tokenizer = outside.folder(config.tokenizer, "tokenizer") if config.tokenizer else config.init
-    for place in {tokenizer, config.init} - {""}:
-        check_folder(place)
-    encoder = Encoder.load(tokenizer)
+    with outside.reading(tokenizer, "tokenizer"):
+        for place in {tokenizer, config.init} - {""}:
+            check_folder(place)
+        encoder = Encoder.load(tokenizer)
     job = make_job(encoder, config)
     steps = min(config.max_steps or job.loader.steps, job.loader.steps)
     settings = {**configs.identity(config), "steps": steps}  # the schedule is over these

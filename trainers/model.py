@@ -27,6 +27,8 @@ logging.set_verbosity_error()  # its warning about the new score head is what we
 logging.disable_progress_bar()
 
 _VOCAB_MULTIPLE = 64  # matrix kernels like round sizes; the ids above the tokenizer's are never used
+_PROBE_TOKENS = 8  # on which a model from outside is compared with its own class
+_PROBE_NOISE = 1e-3
 
 
 class LanguageModel(nn.Module):
@@ -116,6 +118,7 @@ def language_model(
     if init:
         config = _config(init, vocab_size, pad, end_of_text)
         hf, _ = _pretrained(AutoModelForCausalLM, config, init)
+        _check_forward(LanguageModel(hf), init)
     else:
         config = fresh_config(shape, vocab_size, pad, end_of_text)
         hf = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="sdpa")
@@ -143,6 +146,8 @@ def reward_model(
         std = float(getattr(config, "initializer_range", 0.02))
         with torch.no_grad():
             hf.score.weight.copy_(torch.randn(hf.score.weight.shape, generator=generator) * std)
+    if init:
+        _check_forward(RewardModel(hf), init)
     return RewardModel(hf)
 
 
@@ -159,7 +164,8 @@ def _config(init: str, vocab_size: int, pad: int, end_of_text: int) -> PreTraine
             f"the tokenizer has {vocab_size} tokens, {init} only {getattr(config, 'vocab_size', 0)}: "
             "name the tokenizer that it was made with"
         )
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
+    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
+    kinds = set(getattr(config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
     if kinds != {"full_attention"}:
         raise ValueError(f"{init} has {', '.join(sorted(kinds))} layers; packed rows need full attention everywhere")
     config.pad_token_id = pad
@@ -188,6 +194,32 @@ def _pretrained(kind: type, config: PreTrainedConfig, init: str) -> tuple[PreTra
     if missing - {"score.weight"}:
         raise ValueError(f"{init} lacks weights of a {config.model_type} model, such as {sorted(missing)[0]}")
     return hf, missing
+
+
+def _check_forward(model: LanguageModel | RewardModel, init: str) -> None:
+    """Raises ValueError for a model that our modules run in another way than its own class does: its layers or its head
+    are elsewhere, or its class scales the logits."""
+    hf = model.hf
+    backbone = getattr(hf, hf.base_model_prefix, None)
+    kind = f"{init} is a {hf.config.model_type} model"
+    if not isinstance(getattr(backbone, "layers", None), nn.ModuleList):
+        raise ValueError(f"{kind}, whose layers are not in one list; name another model")
+    tokens_BT = torch.arange(_PROBE_TOKENS)[None]
+    tokens_BT[0, -1] = hf.config.eos_token_id
+    rows = (tokens_BT, torch.arange(_PROBE_TOKENS)[None], torch.zeros_like(tokens_BT), torch.zeros_like(tokens_BT))
+    with torch.no_grad():
+        own = hf(input_ids=tokens_BT, use_cache=False).logits
+        if isinstance(model, LanguageModel):
+            own = losses.token_cross_entropy(own[0, :-1], tokens_BT[0, 1:])
+            labels_BT = torch.cat([tokens_BT[:, 1:], torch.full((1, 1), -1)], dim=1)
+            ours = model(*rows, labels_BT)
+        else:
+            own, ours = own[:, 0], model(*rows, torch.tensor([_PROBE_TOKENS - 1]))
+    if not torch.allclose(ours, own, rtol=_PROBE_NOISE, atol=_PROBE_NOISE, equal_nan=True):
+        raise ValueError(
+            f"{kind}, whose own class makes something else of its layers' output than this trainer does (scaled "
+            "logits, say); name another model"
+        )
 
 
 def check_length(model: RewardModel, tokens: int) -> RewardModel:

@@ -7,7 +7,8 @@ so it needs the commit it means: Qwen/Qwen3-0.6B@ and its 40 hexadecimal digits.
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import snapshot_download
@@ -55,6 +56,17 @@ def folder(place: str, key: str) -> str:
         return snapshot_download(name, revision=commit, allow_patterns=list(_FETCHED))
     except Exception as error:  # the network's, and of whatever answers there
         raise ValueError(f"{key}={place} could not be fetched from the hub: {one_line(error)}") from error
+
+
+@contextmanager
+def reading(place: str, key: str) -> Iterator[None]:
+    """Raises ValueError, which names the place, for what a server or its library says of it in the block."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:  # of classes that depend on the kind of URL
+        raise ValueError(f"{key}={place} cannot be read: {one_line(error)}") from error
 
 
 def digest(place: str, fetched: str) -> str:

@@ -38,8 +38,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m trainers.run", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--nproc-per-node", "--nproc_per_node", type=int, default=1, help="ranks on each machine")
-    add("--nnodes", type=int, default=1, help="machines")
+    add("--nproc-per-node", "--nproc_per_node", type=_number, default=1, help="ranks on each machine")
+    add("--nnodes", type=_number, default=1, help="machines")
     add("--rdzv-endpoint", "--rdzv_endpoint", default="", help="HOST:PORT where the machines meet")
     add("--rdzv-id", "--rdzv_id", default="", help="names the run, the same on each machine")
     add("--rdzv-backend", "--rdzv_backend", default="", help="c10d (with an endpoint) or static (with the four below)")
@@ -50,6 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     add("trainer", choices=("pretrain", "preference"))
     add("arguments", nargs=argparse.REMAINDER, metavar="CONFIG key=value ...")
     return parser
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _meeting(arguments: argparse.Namespace) -> RendezvousParameters:

@@ -147,6 +147,8 @@ class Selection:
             lines.append(f"ended after step {self.end} of {self._steps}: {self._stale} validations found no lower loss")
         if not self._last:
             return [*lines, "nothing was validated: it is not known whether the model is overfitted"]
+        if not self._best:
+            return [*lines, f"no validation loss was finite ({self._number} validations): the model is not usable"]
         if self._overfitted is None:
             lines.append(f"one validation, {_numbers(self._last)}: evaluate_every=N makes more, which show overfitting")
         elif self._overfitted:
