@@ -92,6 +92,8 @@ def run(
         plan.parse.parse_cache.check()
 
     def write(begun: Build) -> Whole:
+        if not dry:
+            _forget(plan)
         ranges, reuse = _prepare(plan, begun)
         if settings.memory:
             memory.give_back_freed()
@@ -136,10 +138,14 @@ def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None
     cache, range_bytes = plan.parse.parse_cache, plan.within.range_bytes
     if not cache:
         return cut(plan.files, range_bytes), None
-    if plan.parse.withheld.remove_list:
-        cache.drop_others()
     reuse = parse_cache.reuse(cache, [file for file in plan.files if is_cached(file)])
     return cut(plan.files, range_bytes, reuse.parts), reuse
+
+
+def _forget(plan: IngestPlan) -> None:
+    """What a remove list names does not live on in rows that were parsed without it."""
+    if plan.parse.parse_cache and plan.parse.withheld.remove_list:
+        plan.parse.parse_cache.drop_others()
 
 
 def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:
