@@ -136,6 +136,16 @@ def test_settings_reach_the_trainer_as_they_were_written() -> None:
     assert (loaded.seed, loaded.optimizer.lr, loaded.model.tied, loaded.validation) == (7, 1e-5, True, "no")
     with pytest.raises(SettingError, match=r"set names optimizer.lr twice"):
         TrainRun("debug_cpu", set={"optimizer": {"lr": 1}, "optimizer.lr": 2})
+    with pytest.raises(SettingError, match=r"set.optimizer is empty; name one of its settings, or leave it out"):
+        TrainRun("debug_cpu", set={"optimizer": {}})
+    with pytest.raises(SettingError, match=r"set.tokenizer.path is what the build decides"):
+        TrainRun("debug_cpu", set={"tokenizer": {"path": "x"}})
+
+
+def test_any_character_of_a_setting_reaches_the_trainer() -> None:
+    run = TrainRun("debug_cpu", set={"validation": "d\u00e9\U0001f600\"\n"})
+    loaded = configs.load(PretrainConfig, "pretrain", [*run.arguments(), "data=d", "tokenizer=t", "output=o"])
+    assert loaded.validation == "d\u00e9\U0001f600\"\n"
 
 
 def test_a_section_of_set_leaves_its_other_keys_to_the_configuration() -> None:
