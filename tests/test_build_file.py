@@ -129,7 +129,8 @@ def test_two_models_to_start_from_and_one_that_is_none_are_refused(tmp_path: Pat
 
 def test_settings_reach_the_trainer_as_they_were_written() -> None:
     run = TrainRun("debug_cpu", set={"seed": 7, "optimizer": {"lr": 1e-5}, "model.tied": True, "validation": "no"})
-    assert not list(check.problems({"pretrain": run.arguments()}))
+    (missing,) = check.problems({"pretrain": run.arguments()})
+    assert missing.startswith("train.pretrain.set.validation: there is no dataset at no; name a curriculum")
     settings = ["model.tied=true", "optimizer.lr=1e-05", "seed=7", 'validation="no"']
     assert run.arguments() == ["debug_cpu", *settings]
     loaded = configs.load(PretrainConfig, "pretrain", [*run.arguments(), "data=d", "tokenizer=t", "output=o"])
@@ -143,9 +144,9 @@ def test_settings_reach_the_trainer_as_they_were_written() -> None:
 
 
 def test_any_character_of_a_setting_reaches_the_trainer() -> None:
-    run = TrainRun("debug_cpu", set={"validation": "d\u00e9\U0001f600\"\n"})
+    run = TrainRun("debug_cpu", set={"validation": 'd\u00e9\U0001f600"\n'})
     loaded = configs.load(PretrainConfig, "pretrain", [*run.arguments(), "data=d", "tokenizer=t", "output=o"])
-    assert loaded.validation == "d\u00e9\U0001f600\"\n"
+    assert loaded.validation == 'd\u00e9\U0001f600"\n'
 
 
 def test_a_section_of_set_leaves_its_other_keys_to_the_configuration() -> None:
