@@ -92,9 +92,7 @@ def run(
         plan.parse.parse_cache.check()
 
     def write(begun: Build) -> Whole:
-        if not dry:
-            _forget(plan)
-        ranges, reuse = _prepare(plan, begun)
+        ranges, reuse = _prepare(plan, begun, dry)
         if settings.memory:
             memory.give_back_freed()
         with beam_pipeline(plan.within.workers, beam_args) as p:
@@ -114,10 +112,12 @@ def _opened(inputs: Sequence[Input], output: str, settings: IngestSettings) -> l
     return [*(("INPUT", item.path) for item in inputs), ("--output", output), *named, ("--reuse", settings.reuse)]
 
 
-def _prepare(plan: IngestPlan, begun: Build) -> tuple[list[FileRange], parse_cache.Reuse | None]:
+def _prepare(plan: IngestPlan, begun: Build, dry: bool) -> tuple[list[FileRange], parse_cache.Reuse | None]:
     """Raises RefusedError for a run that cannot be made."""
     try:
         memory.check_disk(begun.work, plan.scratch_bytes)
+        if not dry:
+            _forget(plan)
         return _ranges(plan)
     except (ValueError, OSError) as error:
         raise RefusedError(str(error)) from error

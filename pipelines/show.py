@@ -110,7 +110,9 @@ def _documents(place: str, manifest: Manifest, documents: str | None) -> Dataset
         if found.digest != wanted:
             raise ValueError(f"{place} does not describe the documents at {documents}, but others; name those")
         return found
-    guess = places.join(place.rstrip("/").rpartition("/")[0] or ".", "..", "documents")
+    layers = place.rstrip("/").rpartition("/")[0] or "."
+    build = places.join(layers, "..") if places.is_local(place) else layers.rpartition("/")[0]
+    guess = places.join(build, "documents")
     try:
         found = Dataset.open(guess, "documents")
     except (ValueError, OSError):
@@ -197,7 +199,7 @@ def command(
                 print(json.dumps(row, ensure_ascii=False, default=str))
             else:
                 print(f"{'' if number == 1 else chr(10)}# {path}", *lines_of(row), sep="\n")
-        sys.stdout.flush()
+        print(end="", flush=True)  # there may be no standard output
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not number:

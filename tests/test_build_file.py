@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from benchmarks.try_build_file import keys
 from pipelines import build
@@ -178,3 +179,15 @@ def test_the_page_about_build_files_names_every_key_and_no_other() -> None:
     of_trainers = "train.MODEL.set."
     leaves = {key for key in known if not any(other.startswith((f"{key}.", f"{key}[")) for other in known)}
     assert sorted(named) == sorted({key.removeprefix(of_trainers) for key in leaves | {"train.MODEL.set"}})
+
+
+@pytest.mark.parametrize(("key", "value"), [("memory", "50MB"), ("reuse", "{folder}/build.yaml")])
+def test_a_setting_that_a_step_refuses_is_told_by_its_key(
+    key: str, value: str, tmp_path: Path, lid_model: Path
+) -> None:
+    ingest = {key: value.format(folder=tmp_path)}
+    (tmp_path / "build.yaml").touch()
+    with pytest.raises(ValueError, match=rf"^ingest\.{key} "):
+        build.run(
+            strict_yaml.convert(BuildFile, values(tmp_path, lid_model, ingest=ingest), "b.yaml"), Console(quiet=True)
+        )

@@ -201,3 +201,18 @@ def test_a_dry_run_of_a_step_that_stands_does_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotRunError):
         ingest.run([Input(str(dump), site="other.example")], str(tmp_path / "none"), beam_args=["--dry_run=true"])
     assert not (tmp_path / "none").exists()
+
+
+def test_a_dry_run_leaves_the_parsed_rows_of_other_settings(tmp_path: Path) -> None:
+    """A run with a remove list ends them: what it names must not live on there."""
+    dump = write_posts(tmp_path / "Posts.xml", forum_rows(3))
+    inputs, cache = [Input(str(dump), site="tiny.example")], str(tmp_path / "cache")
+    ingest.run(inputs, str(tmp_path / "docs"), IngestSettings(reuse=cache))
+    parsed = places.list_files(cache)
+    (tmp_path / "list").write_text("1\n")
+    settings = IngestSettings(reuse=cache, remove_list=str(tmp_path / "list"), max_drop_rate=1)
+    with pytest.raises(NotRunError):
+        ingest.run(inputs, str(tmp_path / "none"), settings, beam_args=["--dry_run=true"])
+    assert places.list_files(cache) == parsed != []
+    ingest.run(inputs, str(tmp_path / "none"), settings)
+    assert not set(places.list_files(cache)) & set(parsed)
