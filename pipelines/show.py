@@ -160,19 +160,20 @@ def _lines(head: str, value: object) -> Iterator[str]:
         if len(value) > _MOST_ITEMS:
             yield f"  … ({len(value):,} in all)"
     elif isinstance(value, list):
-        items = ", ".join(shown.name(str(item)) for item in value[:_MOST_ITEMS])
+        items = ", ".join(shown.name(_cut(str(item))) for item in value[:_MOST_ITEMS])
         more = f", … ({len(value):,} in all)" if len(value) > _MOST_ITEMS else ""
         yield f"{head} [{items}{more}]"
     else:
-        text = str(value)
-        cut = text[:_LONGEST_TEXT]
-        end = f" … ({len(text):,} characters)" if len(cut) < len(text) else ""
-        first, *rest = shown.message(cut).split("\n")
+        first, *rest = shown.message(_cut(str(value))).split("\n")
         if rest:
             yield f"{head} |"
-            yield from (f"  {line}" for line in [first, *rest[:-1], rest[-1] + end])
+            yield from (f"  {line}" for line in [first, *rest])
         else:
-            yield f"{head} {first}{end}"
+            yield f"{head} {first}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} … ({len(text):,} characters)"
 
 
 def command(
