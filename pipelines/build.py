@@ -30,6 +30,7 @@ from transforms.datasets import places, strict_json, strict_yaml
 from transforms.datasets.ids import fingerprint
 from transforms.datasets.manifest import UnreadableError, load_manifest
 from transforms.datasets.names import MANIFEST
+from transforms.datasets.settings import SettingError
 from transforms.datasets.standing import Existing, damage
 from transforms.datasets.step import EVALUATION, MODEL
 
@@ -221,6 +222,8 @@ def run(build: BuildFile, console: Console, workers: int = 1, existing: Existing
             else:
                 with progress(console, step.name, *step.outputs.values()):
                     step.run()
+        except SettingError as error:  # of the settings of the section that the step goes by
+            raise ValueError(f"{step.name}.{error}") from error
         except (ValueError, OSError) as error:
             error.add_note(f"in the step {step.name!r}")
             raise

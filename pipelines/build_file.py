@@ -54,18 +54,20 @@ class TrainRun:
         if self.processes < 1:
             raise SettingError("processes", f"must be at least 1, got {self.processes}")
         keys = [key for key, _ in _flat(self.set)]
+        if empty := [key for key, value in _flat(self.set) if value == {}]:
+            raise SettingError(f"set.{empty[0]}", "is empty; name one of its settings, or leave it out")
         if twice := [key for key in keys if keys.count(key) > 1]:
             raise SettingError("set", f"names {twice[0]} twice; leave one of them out")
         for key in keys:
-            if key in _OF_THE_BUILD:
+            if key.partition(".")[0] in _OF_THE_BUILD:
                 raise SettingError(f"set.{key}", "is what the build decides, from its own sections; leave it out")
-            if key == "init":
+            if key.partition(".")[0] == "init":
                 raise SettingError("set.init", "has a key of its own: write init beside config")
 
     def arguments(self) -> list[str]:
         """What a trainer is told: the configuration and the settings, as key=value with the value as JSON."""
-        settings = sorted(_flat(self.set))
-        return [self.config, *(f"{key}={json.dumps(value, default=str)}" for key, value in settings)]
+        values = [(key, json.dumps(value, default=str, ensure_ascii=False)) for key, value in sorted(_flat(self.set))]
+        return [self.config, *(f"{key}={value}" for key, value in values)]
 
 
 def _flat(values: Mapping[str, object], above: str = "") -> Iterator[tuple[str, object]]:

@@ -177,6 +177,7 @@ def stopping() -> Iterator[None]:
     try:
         yield
     finally:
+        stops.over()
         if (number := stops.asked()) is not None:
             _stopped(number)
 

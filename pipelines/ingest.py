@@ -92,7 +92,7 @@ def run(
         plan.parse.parse_cache.check()
 
     def write(begun: Build) -> Whole:
-        ranges, reuse = _prepare(plan, begun)
+        ranges, reuse = _prepare(plan, begun, dry)
         if settings.memory:
             memory.give_back_freed()
         with beam_pipeline(plan.within.workers, beam_args) as p:
@@ -112,10 +112,12 @@ def _opened(inputs: Sequence[Input], output: str, settings: IngestSettings) -> l
     return [*(("INPUT", item.path) for item in inputs), ("--output", output), *named, ("--reuse", settings.reuse)]
 
 
-def _prepare(plan: IngestPlan, begun: Build) -> tuple[list[FileRange], parse_cache.Reuse | None]:
+def _prepare(plan: IngestPlan, begun: Build, dry: bool) -> tuple[list[FileRange], parse_cache.Reuse | None]:
     """Raises RefusedError for a run that cannot be made."""
     try:
         memory.check_disk(begun.work, plan.scratch_bytes)
+        if not dry:
+            _forget(plan)
         return _ranges(plan)
     except (ValueError, OSError) as error:
         raise RefusedError(str(error)) from error
@@ -136,10 +138,14 @@ def _ranges(plan: IngestPlan) -> tuple[list[FileRange], parse_cache.Reuse | None
     cache, range_bytes = plan.parse.parse_cache, plan.within.range_bytes
     if not cache:
         return cut(plan.files, range_bytes), None
-    if plan.parse.withheld.remove_list:
-        cache.drop_others()
     reuse = parse_cache.reuse(cache, [file for file in plan.files if is_cached(file)])
     return cut(plan.files, range_bytes, reuse.parts), reuse
+
+
+def _forget(plan: IngestPlan) -> None:
+    """What a remove list names does not live on in rows that were parsed without it."""
+    if plan.parse.parse_cache and plan.parse.withheld.remove_list:
+        plan.parse.parse_cache.drop_others()
 
 
 def _keep_parsed(plan: IngestPlan, reuse: parse_cache.Reuse | None) -> None:

@@ -46,14 +46,17 @@ def begin(folder: str) -> None:
     if not any(isinstance(handler, _Records) for handler in logging.getLogger().handlers):
         logging.getLogger().addHandler(_Records())
     write(f"begins: Agora {ours}, Python {platform.python_version()}, process {os.getpid()} on {platform.node()}")
-    write(f"command: {' '.join(sys.argv)} (in {os.getcwd()})")
+    write(f"command: {' '.join(map(shown.name, sys.argv))} (in {shown.name(os.getcwd())})")
 
 
 class _Records(logging.Handler):
     """Of libraries."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        write(self.format(record))
+        try:
+            write(self.format(record))
+        except Exception:  # as of any handler: a record that cannot be told ends nothing
+            self.handleError(record)
 
 
 def place() -> str | None:

@@ -110,7 +110,9 @@ def _documents(place: str, manifest: Manifest, documents: str | None) -> Dataset
         if found.digest != wanted:
             raise ValueError(f"{place} does not describe the documents at {documents}, but others; name those")
         return found
-    guess = places.join(place.rstrip("/").rpartition("/")[0] or ".", "..", "documents")
+    layers = place.rstrip("/").rpartition("/")[0] or "."
+    build = places.join(layers, "..") if places.is_local(place) else layers.rpartition("/")[0]
+    guess = places.join(build, "documents")
     try:
         found = Dataset.open(guess, "documents")
     except (ValueError, OSError):
@@ -158,19 +160,20 @@ def _lines(head: str, value: object) -> Iterator[str]:
         if len(value) > _MOST_ITEMS:
             yield f"  … ({len(value):,} in all)"
     elif isinstance(value, list):
-        items = ", ".join(shown.name(str(item)) for item in value[:_MOST_ITEMS])
+        items = ", ".join(shown.name(_cut(str(item))) for item in value[:_MOST_ITEMS])
         more = f", … ({len(value):,} in all)" if len(value) > _MOST_ITEMS else ""
         yield f"{head} [{items}{more}]"
     else:
-        text = str(value)
-        cut = text[:_LONGEST_TEXT]
-        end = f" … ({len(text):,} characters)" if len(cut) < len(text) else ""
-        first, *rest = shown.message(cut).split("\n")
+        first, *rest = shown.message(_cut(str(value))).split("\n")
         if rest:
             yield f"{head} |"
-            yield from (f"  {line}" for line in [first, *rest[:-1], rest[-1] + end])
+            yield from (f"  {line}" for line in [first, *rest])
         else:
-            yield f"{head} {first}{end}"
+            yield f"{head} {first}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]} … ({len(text):,} characters)"
 
 
 def command(
@@ -197,7 +200,7 @@ def command(
                 print(json.dumps(row, ensure_ascii=False, default=str))
             else:
                 print(f"{'' if number == 1 else chr(10)}# {path}", *lines_of(row), sep="\n")
-        sys.stdout.flush()
+        print(end="", flush=True)  # there may be no standard output
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not number:

@@ -14,7 +14,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import Keep, Replace, Told, Trust
+from pipelines.command import Keep, Replace, Told, Trust, console
+from pipelines.local import stops
 from transforms.datasets import parent, stop_signals
 from transforms.datasets.manifest import load_manifest
 from transforms.datasets.standing import Existing
@@ -44,6 +45,8 @@ def launch(name: str, arguments: Sequence[str], processes: int = 1, stop_timeout
     if status == _PREEMPTED:
         raise Told(status)
     if signals:
+        if status < 0:  # it was still importing, or Ctrl-C came twice: it has said nothing
+            console.print(stops.told(signals[0]), soft_wrap=True)
         raise Told(128 + signals[0])
     if status < 0:
         raise ValueError(f"the step {name} was ended by {signal.Signals(-status).name}: run the same command again")

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from benchmarks.try_build_file import keys
 from pipelines import build
@@ -129,13 +130,24 @@ def test_two_models_to_start_from_and_one_that_is_none_are_refused(tmp_path: Pat
 
 def test_settings_reach_the_trainer_as_they_were_written() -> None:
     run = TrainRun("debug_cpu", set={"seed": 7, "optimizer": {"lr": 1e-5}, "model.tied": True, "validation": "no"})
-    assert not list(check.problems({"pretrain": run.arguments()}))
+    (missing,) = check.problems({"pretrain": run.arguments()})
+    assert missing.startswith("train.pretrain.set.validation: there is no dataset at no; name a curriculum")
     settings = ["model.tied=true", "optimizer.lr=1e-05", "seed=7", 'validation="no"']
     assert run.arguments() == ["debug_cpu", *settings]
     loaded = configs.load(PretrainConfig, "pretrain", [*run.arguments(), "data=d", "tokenizer=t", "output=o"])
     assert (loaded.seed, loaded.optimizer.lr, loaded.model.tied, loaded.validation) == (7, 1e-5, True, "no")
     with pytest.raises(SettingError, match=r"set names optimizer.lr twice"):
         TrainRun("debug_cpu", set={"optimizer": {"lr": 1}, "optimizer.lr": 2})
+    with pytest.raises(SettingError, match=r"set.optimizer is empty; name one of its settings, or leave it out"):
+        TrainRun("debug_cpu", set={"optimizer": {}})
+    with pytest.raises(SettingError, match=r"set.tokenizer.path is what the build decides"):
+        TrainRun("debug_cpu", set={"tokenizer": {"path": "x"}})
+
+
+def test_any_character_of_a_setting_reaches_the_trainer() -> None:
+    run = TrainRun("debug_cpu", set={"validation": 'd\u00e9\U0001f600"\n'})
+    loaded = configs.load(PretrainConfig, "pretrain", [*run.arguments(), "data=d", "tokenizer=t", "output=o"])
+    assert loaded.validation == 'd\u00e9\U0001f600"\n'
 
 
 def test_a_section_of_set_leaves_its_other_keys_to_the_configuration() -> None:
@@ -167,3 +179,15 @@ def test_the_page_about_build_files_names_every_key_and_no_other() -> None:
     of_trainers = "train.MODEL.set."
     leaves = {key for key in known if not any(other.startswith((f"{key}.", f"{key}[")) for other in known)}
     assert sorted(named) == sorted({key.removeprefix(of_trainers) for key in leaves | {"train.MODEL.set"}})
+
+
+@pytest.mark.parametrize(("key", "value"), [("memory", "50MB"), ("reuse", "{folder}/build.yaml")])
+def test_a_setting_that_a_step_refuses_is_told_by_its_key(
+    key: str, value: str, tmp_path: Path, lid_model: Path
+) -> None:
+    ingest = {key: value.format(folder=tmp_path)}
+    (tmp_path / "build.yaml").touch()
+    with pytest.raises(ValueError, match=rf"^ingest\.{key} "):
+        build.run(
+            strict_yaml.convert(BuildFile, values(tmp_path, lid_model, ingest=ingest), "b.yaml"), Console(quiet=True)
+        )

@@ -92,6 +92,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
         ([SENT, f"--requirements_file={ROOT}/setup.py"], None),  # it has the word gcsfs
         ([f"--extra_package={ROOT}/setup.py"], "workers have no gcsfs"),
         (["--sdk_container_image=us/agora:1"], None),
+        (["--worker_harness_container_image=us/agora:1"], None),
         (["--environment_type=DOCKER", "--environment_config=us/agora:1"], None),
     ],
 )
@@ -99,6 +100,12 @@ def test_workers_must_get_our_code_and_what_opens_the_stores(flags: list[str], m
     lines = refusal(*FLINK, *flags, opened=[("--output", "gs://b/o")])
     assert len(lines) == (message is not None)
     assert not message or lines[0].startswith(message)
+
+
+@pytest.mark.parametrize(("scheme", "library"), [("gs", "gcsfs"), ("gcs", "gcsfs"), ("s3", "s3fs"), ("s3a", "s3fs")])
+def test_every_name_of_a_store_needs_its_library(scheme: str, library: str) -> None:
+    (line,) = refusal(*FLINK, SENT, opened=[("--output", f"{scheme}://b/o")])
+    assert line.startswith(f"workers have no {library}, which opens {scheme}://")
 
 
 def test_a_disk_that_all_workers_mount_is_taken_but_not_on_dataflow() -> None:
@@ -111,8 +118,16 @@ def test_a_disk_that_all_workers_mount_is_taken_but_not_on_dataflow() -> None:
     assert not refusal(opened=local)
 
 
-def test_a_template_is_refused_on_every_runner() -> None:
-    assert refusal("--template_location=gs://b/t")[0].startswith("--template_location gs://b/t makes a job that is")
+@pytest.mark.parametrize("flag", ["--template_location", "--output_executable_path"])
+def test_a_job_for_later_is_refused_on_every_runner(flag: str) -> None:
+    for runner in ("--runner=FnApiRunner", "--runner=FlinkRunner"):
+        (line,) = refusal(runner, f"{flag}=gs://b/t")
+        assert line.startswith(f"{flag} gs://b/t makes a job that is started later")
+
+
+def test_a_pool_whose_configuration_is_no_json_is_refused_by_its_flag() -> None:
+    with pytest.raises(ValueError, match=r"^--environment_config {bad is no JSON: "):
+        check_run(1, ["--runner=portable", "--environment_type=EXTERNAL", "--environment_config={bad"], [])
 
 
 def test_a_mapping_is_sent_and_may_be_local() -> None:
@@ -186,3 +201,18 @@ def test_a_dry_run_of_a_step_that_stands_does_nothing(tmp_path: Path) -> None:
     with pytest.raises(NotRunError):
         ingest.run([Input(str(dump), site="other.example")], str(tmp_path / "none"), beam_args=["--dry_run=true"])
     assert not (tmp_path / "none").exists()
+
+
+def test_a_dry_run_leaves_the_parsed_rows_of_other_settings(tmp_path: Path) -> None:
+    """A run with a remove list ends them: what it names must not live on there."""
+    dump = write_posts(tmp_path / "Posts.xml", forum_rows(3))
+    inputs, cache = [Input(str(dump), site="tiny.example")], str(tmp_path / "cache")
+    ingest.run(inputs, str(tmp_path / "docs"), IngestSettings(reuse=cache))
+    parsed = places.list_files(cache)
+    (tmp_path / "list").write_text("1\n")
+    settings = IngestSettings(reuse=cache, remove_list=str(tmp_path / "list"), max_drop_rate=1)
+    with pytest.raises(NotRunError):
+        ingest.run(inputs, str(tmp_path / "none"), settings, beam_args=["--dry_run=true"])
+    assert places.list_files(cache) == parsed != []
+    ingest.run(inputs, str(tmp_path / "none"), settings)
+    assert not set(places.list_files(cache)) & set(parsed)

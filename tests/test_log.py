@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import re
@@ -133,3 +134,16 @@ def test_a_build_logs_its_steps_and_its_errors_and_a_rerun_changes_only_the_log(
     logged = (tmp_path / "out" / log.LOG).read_text()
     assert re.search(r" error: .*already holds a duplicates dataset", logged)
     assert "in the step 'annotate'" in logged
+
+
+def test_a_name_on_the_command_line_begins_no_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["agora", "build", "a\nerror: forged.yaml"])
+    log.begin(str(tmp_path))
+    (line,) = [line for line in (tmp_path / "build.log").read_text().splitlines() if "forged" in line]
+    assert "command: agora build a\\nerror: forged.yaml (in " in line
+
+
+def test_a_record_that_cannot_be_told_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.begin(str(tmp_path))
+    log._Records().emit(logging.LogRecord("a library", logging.ERROR, "f.py", 1, "%d rows", ("no number",), None))
+    assert "no number" not in (tmp_path / "build.log").read_text()

@@ -222,3 +222,8 @@ def test_every_source_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
     assert [name for name, _, _ in lines] == list(SOURCES)
     assert all(Path(place).is_file() for _, place, _ in lines)
+
+
+def test_long_texts_in_a_list_are_cut_as_well() -> None:
+    (line,) = lines_of({"tags": ["x" * 1000, "y"]})
+    assert line == f"tags: [{'x' * 400} … (1,000 characters), y]"

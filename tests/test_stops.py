@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -131,6 +132,26 @@ def test_a_stop_waits_for_what_must_be_whole(tmp_path: Path) -> None:
     assert (driver.returncode, said) == (128 + signal.SIGTERM, "whole\n")
 
 
+LATE = """
+import atexit, os, signal, sys
+from pipelines.command import stopping
+late = lambda: (os.kill(os.getpid(), signal.SIGTERM), print("not reached", flush=True))
+if {at_exit}:
+    atexit.register(late)
+with stopping():
+    pass
+if not {at_exit}:
+    late()
+"""
+
+
+@pytest.mark.parametrize("at_exit", [True, False])
+def test_a_stop_on_the_way_out_leaves_no_trace(at_exit: bool, tmp_path: Path) -> None:
+    driver = start(tmp_path, code=LATE.format(at_exit=at_exit))
+    told = driver.communicate(timeout=SECONDS)
+    assert (driver.returncode, told) == (128 + signal.SIGTERM, ("", f"{stops.told(signal.SIGTERM)}\n"))
+
+
 @pytest.mark.parametrize("ignored", [True, False])
 def test_nohup_goes_on_without_its_terminal(ignored: bool, tmp_path: Path) -> None:
     code = (
@@ -210,5 +231,39 @@ def test_folders_of_killed_processes_are_swept_and_of_living_ones_are_not(tmp_pa
 def test_a_link_is_nobody_s_folder(tmp_path: Path) -> None:
     (tmp_path / "theirs").mkdir()
     (tmp_path / "agora-run-1").symlink_to(tmp_path / "theirs")
-    assert not held.is_left(str(tmp_path / "agora-run-1"))
-    assert held.is_left(str(tmp_path / "theirs"))
+    taken: list[str] = []
+    for name in ("agora-run-1", "theirs", "none"):
+        held.remove_left(str(tmp_path / name), taken.append)
+    assert taken == [str(tmp_path / "theirs")]
+
+
+@pytest.mark.parametrize("what", ["folder", "file"])
+def test_what_is_just_being_made_outlives_a_sweep(what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its maker comes to hold it when another process has looked, and is about to remove it."""
+    hold, swept = held.hold, list[str]()
+
+    def sweep_first(descriptor: int) -> None:
+        maker = threading.Thread(target=hold, args=[descriptor])
+
+        def remove(path: str) -> None:
+            swept.append(path)
+            maker.start()
+            maker.join(0.2)
+            assert maker.is_alive(), "it would be held, and removed all the same"
+            os.rmdir(path) if what == "folder" else os.unlink(path)
+
+        if swept:
+            hold(descriptor)
+        else:
+            held.remove_left(str(*tmp_path.iterdir()), remove)
+            maker.join()
+
+    monkeypatch.setattr(held, "hold", sweep_first)
+    if what == "folder":
+        made = Path(temporary.make("agora-run-", str(tmp_path)))
+        assert made.is_dir()
+        temporary.remove(str(made))
+    else:
+        places.write_atomically(str(tmp_path / "file"), b"whole")
+        assert (tmp_path / "file").read_bytes() == b"whole"
+    assert not os.path.exists(swept[0])

@@ -37,6 +37,7 @@ print(os.getpid(), flush=True)
 time.sleep({seconds})
 """
 STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+STOPPED = "stopped by {}; run the same command again to go on\n".format
 
 
 @pytest.mark.parametrize(
@@ -47,11 +48,11 @@ STUBBORN = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
         ("ends_with(75)", [signal.SIGINT], 75, ""),
         ("ends_with(75)", [signal.SIGHUP], 75, ""),
         ("ends_with(0)", [signal.SIGTERM], 143, ""),  # done all the same: nothing more is begun
-        ("pass", [signal.SIGTERM], 143, ""),
-        ("pass", [signal.SIGINT], 130, ""),
+        ("pass", [signal.SIGTERM], 143, STOPPED("SIGTERM")),  # it says nothing itself
+        ("pass", [signal.SIGINT], 130, STOPPED("SIGINT")),
         ("sys.exit(3)", [], 3, ""),
         ("os.kill(os.getpid(), 9)", [], 1, "the step stand_in was ended by SIGKILL: run the same command again\n"),
-        (STUBBORN, [signal.SIGINT, signal.SIGINT], 130, ""),
+        (STUBBORN, [signal.SIGINT, signal.SIGINT], 130, STOPPED("SIGINT")),
         (
             STUBBORN,
             [signal.SIGTERM],
@@ -92,6 +93,6 @@ def test_told_before_there_is_anything_to_save_it_ends_at_once(tmp_path: Path, p
     child = int(children.read_text())
     driver.terminate()
     _, told = driver.communicate(timeout=SECONDS)
-    assert (driver.returncode, told) == (143, "")
+    assert (driver.returncode, told) == (143, STOPPED("SIGTERM"))
     assert not running(child)
     assert not (tmp_path / "run").exists()

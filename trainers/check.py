@@ -15,7 +15,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from trainers.configs import SHIPPED, PreferenceConfig, PretrainConfig
-from transforms.datasets import shown, strict_yaml
+from transforms.datasets import places, shown, strict_yaml
+from transforms.datasets.names import MANIFEST
 
 _KINDS: Mapping[str, type[Any]] = {"pretrain": PretrainConfig, "preference": PreferenceConfig}
 _PLACES = {name: name for name in ("data", "tokenizer", "output")}  # the build gives them
@@ -33,7 +34,7 @@ def problems(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"train.{name}.config: {error}"
             continue
         try:
-            _convert(name, text, settings, "", f"train.{name}.set")
+            yield from _missing(name, _convert(name, text, settings, "", f"train.{name}.set"))
         except ValueError as error:
             try:
                 _convert(name, text, (), place, "")
@@ -43,14 +44,21 @@ def problems(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
                 yield str(error)
 
 
-def _convert(name: str, text: str, settings: Sequence[str], file: str, path: str) -> None:
+def _convert(name: str, text: str, settings: Sequence[str], file: str, path: str) -> Any:
     values: dict[str, Any] = strict_yaml.read(text, file) or {}
     for item in settings:
         try:
             strict_yaml.override(values, item)
         except ValueError as error:
             raise ValueError(f"{path}.{error}") from error
-    strict_yaml.convert(_KINDS[name], {**values, **_PLACES}, file, path)
+    return strict_yaml.convert(_KINDS[name], {**values, **_PLACES}, file, path)
+
+
+def _missing(name: str, config: Any) -> Iterator[str]:
+    """The place that a configuration names by itself."""
+    place = getattr(config, "validation", "")
+    if place and not places.exists(places.join(place, MANIFEST)):
+        yield f"train.{name}.set.validation: there is no dataset at {place}; name a curriculum of held-out documents"
 
 
 def main() -> int:

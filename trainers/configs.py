@@ -51,6 +51,10 @@ class ModelShape:
             _at_least(name, getattr(self, name), 1)
         if self.heads % self.kv_heads:
             raise SettingError("heads", f"{self.heads} is no multiple of kv_heads {self.kv_heads}: change one")
+        if self.head_dim % 2:
+            raise SettingError("head_dim", f"must be even (positions turn pairs of numbers), got {self.head_dim}")
+        if not self.rope_theta > 0:
+            raise SettingError("rope_theta", f"must be above 0, got {self.rope_theta}")
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,11 @@ class Optimizer:
         for name in ("lr", "eps", "clip"):
             if not getattr(self, name) > 0:
                 raise SettingError(name, f"must be above 0, got {getattr(self, name)}")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(name, f"must be at least 0 and below 1, got {getattr(self, name)}")
+        if not self.weight_decay >= 0:
+            raise SettingError("weight_decay", f"must be at least 0, got {self.weight_decay}")
 
 
 @dataclass(frozen=True)

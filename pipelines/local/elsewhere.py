@@ -22,7 +22,7 @@ from transforms.datasets import places, stores
 _DATAFLOW, _FLINK, _PORTABLE = "dataflow", "flink", "portable"
 _THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 _STARTED_HERE = ("[local]", "[auto]", "embed")  # by Beam, as a process of ours
-_LIBRARIES = {"gs": "gcsfs", "s3": "s3fs"}
+_LIBRARIES = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs"}
 
 Opened = Iterable[tuple[str, str | None]]  # how the command line calls a place that workers open, and the place
 
@@ -52,8 +52,11 @@ def is_elsewhere(options: PipelineOptions) -> bool:
 
 
 def _url(config: str) -> str:
-    """Of a pool of workers: the configuration is it, or JSON that names it."""
-    return str(json.loads(config).get("url", "")) if config.startswith("{") else config
+    """Of a pool of workers: the configuration is it, or JSON that names it. Raises ValueError for what is no JSON."""
+    try:
+        return str(json.loads(config).get("url", "")) if config.startswith("{") else config
+    except ValueError as error:
+        raise ValueError(f"--environment_config {config} is no JSON: {error}") from None
 
 
 def _is_this_machine(address: str) -> bool:
@@ -84,8 +87,9 @@ def _without_us(options: PipelineOptions, opened: Sequence[str]) -> Iterator[str
     files = [(flag, file) for flag, file in (*sent, ("--requirements_file", setup.requirements_file)) if file]
     absent = [f"{flag} {file} is not there" for flag, file in files if not places.exists(file)]
     yield from absent
-    image = options.view_as(WorkerOptions).sdk_container_image
-    if absent or any((image, portable.environment_config, portable.environment_options)):
+    workers = options.view_as(WorkerOptions)
+    images = (workers.sdk_container_image, workers.worker_harness_container_image)  # the latter: its older name
+    if absent or any((*images, portable.environment_config, portable.environment_options)):
         return
     if not any(file for _, file in sent):
         yield (

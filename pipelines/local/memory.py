@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from pipelines.progress import human_bytes
 from transforms.datasets import places
+from transforms.datasets.settings import SettingError
 
 # A process with Python, Beam, Arrow and the parsers, before it has read a byte: 290 MB of resident memory measured.
 _PROCESS_BYTES = 300_000_000
@@ -85,9 +86,10 @@ def plan_memory(
         if each >= _LEAST_BYTES:
             return _within(each, number, range_bytes, num_shards, unpacked_bytes)
     window = f", and unpacking an input {human_bytes(window_bytes)} (its window)" if window_bytes else ""
-    raise ValueError(
-        f"--memory {memory} is too little: Python, Beam and Arrow take {human_bytes(_PROCESS_BYTES)} before a row is "
-        f"read{window}; give at least {human_bytes(_PROCESS_BYTES + _LEAST_BYTES + window_bytes)}"
+    raise SettingError(
+        "memory",
+        f"{memory} is too little: Python, Beam and Arrow take {human_bytes(_PROCESS_BYTES)} before a row is "
+        f"read{window}; give at least {human_bytes(_PROCESS_BYTES + _LEAST_BYTES + window_bytes)}",
     )
 
 
@@ -95,10 +97,11 @@ def _within(each: int, workers: int, range_bytes: int, num_shards: int, unpacked
     bucket_bytes = each // _TIMES
     num_parts = _num_parts(bucket_bytes, num_shards, unpacked_bytes)
     if num_parts > _MAX_PARTS:
-        raise ValueError(
-            f"--memory leaves {human_bytes(bucket_bytes)} to a worker for sorting, and a shard of about "
+        raise SettingError(
+            "memory",
+            f"leaves {human_bytes(bucket_bytes)} to a worker for sorting, and a shard of about "
             f"{human_bytes(unpacked_bytes * _SPILLED_PER_INPUT / num_shards)} would be merged from more than "
-            f"{_MAX_PARTS} parts; give more memory, or --num-shards {num_shards * num_parts // _MAX_PARTS}"
+            f"{_MAX_PARTS} parts; give more memory, or {num_shards * num_parts // _MAX_PARTS} shards",
         )
     return MemoryPlan(
         workers=workers,

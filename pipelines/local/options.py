@@ -15,6 +15,7 @@ from apache_beam.options.pipeline_options import (
     DirectOptions,
     GoogleCloudOptions,
     PipelineOptions,
+    PortableOptions,
     StandardOptions,
     TestOptions,
 )
@@ -49,11 +50,15 @@ def check_run(workers: int, beam_args: Sequence[str], opened: elsewhere.Opened) 
 
 def _unattended(options: PipelineOptions) -> Iterator[str]:
     """A step's own process writes the manifest when the graph has run."""
-    if template := options.view_as(GoogleCloudOptions).template_location:
-        yield (
-            f"--template_location {template} makes a job that is started later, when nobody waits to make a dataset of "
-            "what it wrote; --dry_run=true builds the graph alone"
-        )
+    for flag, place in (
+        ("--template_location", options.view_as(GoogleCloudOptions).template_location),
+        ("--output_executable_path", options.view_as(PortableOptions).output_executable_path),
+    ):
+        if place:
+            yield (
+                f"{flag} {place} makes a job that is started later, when nobody waits to make a dataset of what it "
+                "wrote; --dry_run=true builds the graph alone"
+            )
     if options.view_as(StandardOptions).no_wait_until_finish:
         yield "--no_wait_until_finish leaves nobody to make a dataset of what the job wrote; leave it out"
 

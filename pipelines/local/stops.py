@@ -29,6 +29,7 @@ class _State:
     asked: int | None = None  # by which signal
     depth: int = 0  # of blocks that hold stops back
     raised: bool = False
+    over: bool = False  # nothing is left to unwind
     first: list[Callable[[], None]] = field(default_factory=list)
 
 
@@ -43,11 +44,15 @@ def install(first: Callable[[], None], end: Callable[[int], object]) -> None:
         if _state.asked is not None:  # it is on its way
             return
         _state.asked = number
+        if _state.over:
+            _state.raised = True  # nothing unwinds any more
+            end(number)
         threading.Thread(target=_end_if_stuck, args=[end, number], daemon=True).start()
         if not _state.depth:
             _raise()
 
     _state.first[:] = [first]
+    _state.over = False
     if threading.current_thread() is threading.main_thread():
         for number in stop_signals.heeded():
             signal.signal(number, handle)
@@ -56,6 +61,11 @@ def install(first: Callable[[], None], end: Callable[[int], object]) -> None:
 def asked() -> int | None:
     """The signal by which this process was asked to stop, if it was."""
     return _state.asked
+
+
+def over() -> None:
+    """From now on a request to stop ends the process where it is: it says its last words, or exits."""
+    _state.over = True
 
 
 def told(number: int) -> str:

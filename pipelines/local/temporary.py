@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 from contextlib import suppress
+from functools import partial
 
 from pipelines.local.stops import held_back
 from transforms.datasets import held
@@ -21,8 +22,8 @@ _made: dict[str, int] = {}  # descriptors by folder
 def make(prefix: str, place: str) -> str:
     """A new folder in `place`, for this user alone; those that killed processes left there are removed."""
     for name in os.listdir(place):
-        if name.startswith(prefix) and held.is_left(path := os.path.join(place, name)):
-            shutil.rmtree(path, ignore_errors=True)
+        if name.startswith(prefix):
+            held.remove_left(os.path.join(place, name), partial(shutil.rmtree, ignore_errors=True))
     with held_back():
         while True:
             folder = tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place)

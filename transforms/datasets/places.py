@@ -215,10 +215,15 @@ class _Replacing:
         self._filesystem, self._path = filesystem, path
         folder, file_name = posixpath.split(path)
         filesystem.makedirs(folder, exist_ok=True)
-        self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
-        self._file = filesystem.open(self._temporary, "wb")
-        if isinstance(filesystem, LocalFileSystem):
+        while True:
+            self._temporary = posixpath.join(folder, f"{TEMPORARY}{uuid.uuid4().hex}-{file_name}")
+            self._file = filesystem.open(self._temporary, "wb")
+            if not isinstance(filesystem, LocalFileSystem):
+                return
             held.hold(self._file.fileno())
+            if os.fstat(self._file.fileno()).st_nlink:  # nobody took it for left behind before it was held
+                return
+            self._file.close()
 
     def write(self, view: memoryview) -> None:
         self._file.write(view)
@@ -318,8 +323,8 @@ def write_alone(place: str, data: bytes) -> None:
     folder, file_name = posixpath.split(path)
     if isinstance(filesystem, LocalFileSystem) and os.path.isdir(folder):
         for other in os.listdir(folder):
-            if _WRITER.fullmatch(other.removesuffix(file_name)) and held.is_left(posixpath.join(folder, other)):
-                os.unlink(posixpath.join(folder, other))
+            if _WRITER.fullmatch(other.removesuffix(file_name)):
+                held.remove_left(posixpath.join(folder, other), os.unlink)
     write_atomically(place, data)
 
 

@@ -25,6 +25,7 @@ import pyarrow as pa
 
 from transforms.datasets import places, strict_json
 from transforms.datasets.ids import fingerprint
+from transforms.datasets.settings import SettingError
 from transforms.datasets.verify import verify_file
 from transforms.ingest.accounts import Account
 from transforms.sources.records import PARSED, placed
@@ -130,12 +131,13 @@ class ParseCache:
     def check(self) -> None:
         """Raises ValueError when the place is not a folder that is empty, missing or a cache."""
         if places.exists(self.place) and not places.is_folder(self.place):
-            raise ValueError(f"--reuse {self.place} is a file; name a new folder, which will keep parsed rows")
+            raise SettingError("reuse", f"{self.place} is a file; name a new folder, which will keep parsed rows")
         foreign = [name for name in places.list_files(self.place) if not _OURS.fullmatch(name)]
         if foreign:
-            raise ValueError(
-                f"--reuse {self.place} is not a folder of parsed rows: it holds {foreign[:3]}, which might "
-                "be removed; name an empty or new folder"
+            raise SettingError(
+                "reuse",
+                f"{self.place} is not a folder of parsed rows: it holds {foreign[:3]}, which might be removed; name an "
+                "empty or new folder",
             )
 
     def drop_others(self) -> int:

@@ -103,7 +103,7 @@ def load(place: str, content: bytes) -> RemoveList:
         raise ValueError(f"the remove list {place} is not UTF-8 at byte {error.start}; save it as UTF-8") from None
     entries = parse(text.splitlines())
     if not entries.num_entries:
-        raise ValueError(f"the remove list {place} has no entries; give one a line, or leave --remove-list out")
+        raise ValueError(f"the remove list {place} has no entries; give one a line, or leave the list out")
     return entries
 
 
