@@ -101,7 +101,8 @@ def _check_training(build: BuildFile) -> None:
     if not build.train.runs:
         return
     arguments = {name: run.arguments() for name, run in build.train.runs.items()}
-    command = [sys.executable, "-m", "trainers.check", json.dumps(arguments)]
+    processes = {name: run.processes for name, run in build.train.runs.items()}
+    command = [sys.executable, "-m", "trainers.check", json.dumps(arguments), json.dumps(processes)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         said = (done.stdout or done.stderr).strip()

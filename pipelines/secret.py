@@ -19,7 +19,10 @@ _OWNER_ALONE = 0o600
 
 
 def run(place: str) -> None:
-    """Writes a new secret, 43 characters and a line end. Raises ValueError where a file stands already."""
+    """Writes a new secret, 43 characters and a line end. Raises ValueError where a file stands already, or no place is
+    named."""
+    if not place:
+        raise ValueError("FILE is empty text; check the variable that it comes from")
     content = f"{secrets.token_urlsafe(_RANDOM_BYTES)}\n".encode()
     # A store may say no of what it has just written, when its answer was lost.
     if not places.create(place, content, _OWNER_ALONE) and not _is(place, content):

@@ -130,7 +130,7 @@ def test_two_models_to_start_from_and_one_that_is_none_are_refused(tmp_path: Pat
 
 def test_settings_reach_the_trainer_as_they_were_written() -> None:
     run = TrainRun("debug_cpu", set={"seed": 7, "optimizer": {"lr": 1e-5}, "model.tied": True, "validation": "no"})
-    (missing,) = check.problems({"pretrain": run.arguments()})
+    (missing,) = check.problems({"pretrain": run.arguments()}, {})
     assert missing.startswith("train.pretrain.set.validation: there is no dataset at no; name a curriculum")
     settings = ["model.tied=true", "optimizer.lr=1e-05", "seed=7", 'validation="no"']
     assert run.arguments() == ["debug_cpu", *settings]
@@ -159,12 +159,19 @@ def test_a_section_of_set_leaves_its_other_keys_to_the_configuration() -> None:
 def test_a_wrong_value_of_the_configuration_s_own_file_is_told_by_that_file(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text("seed: one\n")
-    (told,) = check.problems({"pretrain": [str(own), "threads=1"]})
+    (told,) = check.problems({"pretrain": [str(own), "threads=1"]}, {})
     assert told.startswith(f"train.pretrain.config: {own}: at seed: got 'one'")
     own.write_text("row_tokens: 8\n")
-    assert not list(check.problems({"preference": [str(own), "row_tokens=2048"]})), "set mends it"
-    (told,) = check.problems({"preference": [str(own), "row_tokens=9"]})
+    assert not list(check.problems({"preference": [str(own), "row_tokens=2048"]}, {})), "set mends it"
+    (told,) = check.problems({"preference": [str(own), "row_tokens=9"]}, {})
     assert told.startswith(f"train.preference.config: {own}: row_tokens 8 is below")
+
+
+def test_copies_of_the_model_must_divide_the_processes() -> None:
+    run = {"pretrain": ["debug_cpu", "parallel.replicate=3"]}
+    assert not list(check.problems(run, {"pretrain": 6}))
+    (told,) = check.problems(run, {"pretrain": 2})
+    assert told.startswith("train.pretrain.processes: parallel.replicate 3 does not divide 2")
 
 
 def test_the_trainers_settings_are_checked_without_torch() -> None:

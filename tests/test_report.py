@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -48,9 +49,13 @@ def test_the_exported_step_is_named_and_marked_where_it_is_not_the_last(tmp_path
     for name in ("pretrain", "preference_model"):
         shutil.rmtree(tmp_path / name / "export")
         dataset(tmp_path / name / "export", "model", counts, {})
+        if exported:
+            said = {"told": ["no better than chance <b>"]}
+            (tmp_path / name / "export" / "training.json").write_text(json.dumps(said))
         with (tmp_path / name / "metrics.jsonl").open("a") as log:
             log.write('{"kind": "validation", "step": 2, "loss": 0.8, "accuracy": 0.75}\n')
     page = render(tmp_path)
+    assert page.count("no better than chance &lt;b&gt;") == (2 if exported else 0)
     told = "The model is that of step 2, when the validation loss was lowest."
     assert Page(page).text.count(told) == (2 if exported == 2 else 0)
     for step, loss in ((2, "0.80"), (3, "0.90")):

@@ -65,6 +65,8 @@ class RankAgent(SimpleElasticAgent):
 
     def _unfailed(self) -> tuple[int, str]:
         statuses = [rank.process.returncode for rank in self._ranks]
+        if not statuses:
+            return 1, f"{self._worker_group.spec.role}: the other machines have ended without this one"
         if set(statuses) <= {0, PREEMPTED}:
             return max(statuses), ""
         if self._signals.count(signal.SIGINT) > 1:

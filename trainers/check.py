@@ -1,9 +1,10 @@
 """Checks the section `train` of a build file, without torch, so that a build is refused before its first step.
 
-    python -m trainers.check '{"pretrain": ["debug_cpu", "optimizer.lr=0.001"], "preference": ["debug_cpu"]}'
+    python -m trainers.check '{"pretrain": ["debug_cpu", "optimizer.lr=0.001"], "preference": ["debug_cpu"]}' \\
+        '{"pretrain": 2}'
 
-The arguments are those that each trainer will get, but for the places. What is wrong is printed, a line each, with the
-build file's key before it; the status is then 1.
+The arguments are those that each trainer will get, but for the places; then the number of its processes. What is wrong
+is printed, a line each, with the build file's key before it; the status is then 1.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ _KINDS: Mapping[str, type[Any]] = {"pretrain": PretrainConfig, "preference": Pre
 _PLACES = {name: name for name in ("data", "tokenizer", "output")}  # the build gives them
 
 
-def problems(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """What is wrong with each run. A value of the configuration's own file is told by that file."""
+def problems(runs: Mapping[str, Sequence[str]], processes: Mapping[str, int]) -> Iterator[str]:
+    """What is wrong with each run, of so many processes. A value of the configuration's file is told by that file."""
     for name, (config, *settings) in runs.items():
         try:
             place = strict_yaml.place_of(config, SHIPPED / name)
@@ -34,7 +35,13 @@ def problems(runs: Mapping[str, Sequence[str]]) -> Iterator[str]:
             yield f"train.{name}.config: {error}"
             continue
         try:
-            yield from _missing(name, _convert(name, text, settings, "", f"train.{name}.set"))
+            made = _convert(name, text, settings, "", f"train.{name}.set")
+            yield from _missing(name, made)
+            if processes.get(name, 1) % made.parallel.replicate:
+                yield (
+                    f"train.{name}.processes: parallel.replicate {made.parallel.replicate} does not divide "
+                    f"{processes.get(name, 1)} processes: change one"
+                )
         except ValueError as error:
             try:
                 _convert(name, text, (), place, "")
@@ -62,7 +69,7 @@ def _missing(name: str, config: Any) -> Iterator[str]:
 
 
 def main() -> int:
-    found = list(problems(json.loads(sys.argv[1])))
+    found = list(problems(*map(json.loads, sys.argv[1:3])))
     if find_spec("torch") is None:
         found.append("train: the trainers need torch, which is not installed: pip install 'agora-forum[train]'")
     for problem in found:

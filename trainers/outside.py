@@ -24,6 +24,7 @@ from transforms.datasets.step import MODEL
 _HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _FETCHED = ("*.json", "*.safetensors", "*.jinja", "README.md")
+_FETCHED_TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
 _LONGEST = 400  # characters of what another library says
 _CONFIG = "config.json"
 _WEIGHTS = "model.safetensors"
@@ -53,7 +54,8 @@ def folder(place: str, key: str) -> str:
             f"so name the 40 hexadecimal digits of one, {key}={name}@COMMIT (its page shows them: Files, History)"
         )
     try:
-        return snapshot_download(name, revision=commit, allow_patterns=list(_FETCHED))
+        files = _FETCHED_TOKENIZER if key == "tokenizer" else _FETCHED
+        return snapshot_download(name, revision=commit, allow_patterns=list(files))
     except Exception as error:  # the network's, and of whatever answers there
         raise ValueError(f"{key}={place} could not be fetched from the hub: {one_line(error)}") from error
 

@@ -129,7 +129,7 @@ class Selection:
         """What the export says of it, when its weights are those of the step `exported`."""
         validations = {"best": self._best or None, "last": self._last or None, "validations": self._number}
         of = next((found for found in (self._best, self._last) if found.get("step") == exported), None)
-        judged = {"validation": of, "overfitted": self._overfitted}
+        judged = {"validation": of, "overfitted": self._overfitted, "told": self.verdict(exported)}
         return {"exported_step": exported, "steps_taken": self.end, "steps": self._steps, **judged, **validations}
 
     @property
@@ -177,9 +177,9 @@ class Selection:
         best, last = self._best, self._last
         if self._is_best(last["step"]):
             return f"not overfitted: the validation loss is lowest at the end, {best['loss']:.4f}"
-        error = f" (standard error {best['error']:.4f})" if "error" in best else ""
-        lowest = f"{best['loss']:.4f}{error} at its lowest, after step {best['step']}"
-        return f"not overfitted: the validation loss is {_loss(last):.4f} at the end, and was {lowest}"
+        error = f", standard error {best['error']:.4f}" if "error" in best else ""
+        lowest = f"its lowest, {best['loss']:.4f} after step {best['step']}{error}"
+        return f"not overfitted: the validation loss is {_loss(last):.4f} at the end, within chance or 1% of {lowest}"
 
 
 def _validation(step: int, found: Mapping[str, Any]) -> Validation:

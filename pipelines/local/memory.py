@@ -74,7 +74,7 @@ def plan_memory(
     """How to stay within `memory` in all processes together; without a bound, as fast as it goes.
 
     window_bytes: the largest of the input files' decoders. Fewer workers than asked for are planned where the bound
-    does not hold them all. Raises ValueError when it does not hold one.
+    does not hold them all. Raises SettingError when it does not hold one.
     """
     if memory is None:
         num_parts = min(_MAX_PARTS, _num_parts(_USUAL_BUCKET_BYTES, num_shards, unpacked_bytes))

@@ -177,6 +177,7 @@ class BuildFolder:
     stages: Sequence[str] = ()  # of the curriculum, in their order
     pretrain: Sequence[Line] = ()
     preference: Sequence[Line] = ()
+    verdicts: Mapping[str, Sequence[str]] = field(default_factory=dict)  # of models by role, a line each
     evaluation: Evaluation | None = None
     times: Sequence[tuple[float, float]] = ()  # when steps began and ended, in seconds since 1970
     contents: Contents = field(default_factory=Contents)

@@ -57,6 +57,8 @@ _UNITS = {"space": "word", "char": "character"}  # what a language's word_split 
 _LOGGED = ("loss", "accuracy", "tokens", "pairs")
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999: no clock shows a later one
 
+_MODELS = ("pretrained model", "preference model")
+
 Troubles = list[Trouble]
 
 
@@ -94,6 +96,7 @@ def read_build(folder: str) -> BuildFolder:
         stages=[stage["name"].text() for stage in curriculum["recipe"]["stages"].entries()] if curriculum else (),
         pretrain=_log(folder, "pretrain/metrics.jsonl", troubles),
         preference=_log(folder, "preference_model/metrics.jsonl", troubles),
+        verdicts={role: _told(folder, role, troubles) for role in _MODELS if role in datasets},
         evaluation=evaluation,
         contents=read_contents(
             folder,
@@ -256,6 +259,12 @@ def _fits(card: Found) -> dict[str, Fit]:
         if size is not None and fertility is not None and exact is not None:
             fits[code] = Fit(found["texts"].count(), size, fertility, _UNITS.get(unit, unit), exact)
     return fits
+
+
+def _told(folder: str, role: str, troubles: Troubles) -> list[str]:
+    """What a training run said of its model."""
+    found = _json(folder, f"{_DATASETS[role][0]}/training.json", troubles, needed=False)
+    return [line.text() for line in found["told"].entries()] if found.value else []
 
 
 def _log(folder: str, name: str, troubles: Troubles) -> list[Line]:

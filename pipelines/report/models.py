@@ -19,7 +19,8 @@ def pretrain_view(build: BuildFolder) -> View | None:
         return None
     exported = build.count("pretrained model", "steps").get("exported", 0)
     chart = line_chart("Loss, nats per token", _series(rows, "loss", exported), "step", "{:.2f}".format)
-    return _view(rows, "tokens", [chart], exported) | {"passes": None, "pairs": 0, "cuts": []}
+    told = build.verdicts.get("pretrained model", [])
+    return _view(rows, "tokens", [chart], exported) | {"passes": None, "pairs": 0, "cuts": [], "told": told}
 
 
 def preference_view(build: BuildFolder) -> View | None:
@@ -35,6 +36,7 @@ def preference_view(build: BuildFolder) -> View | None:
         "passes": _trained(rows, "pairs") / train if train else None,  # over 1: some were seen again
         "pairs": train,
         "cuts": [f"{number(count)} {name}" for name, count in cuts.items()],
+        "told": build.verdicts.get("preference model", []),
     }
 
 

@@ -146,7 +146,10 @@ class Total(beam.CombineFn):
 _WANTED = frozenset({Reason.NOT_A_POST, Reason.QUESTION_REMOVED, *WITHDRAWN})
 _WORST_FILES = 5
 _MOST_ORPHANS = 0.5  # of votes and links
-_KEEP = "keep answers without one with --headless-threads keep (they give no pairs)"
+_KEEP = (
+    "keep answers without one with --headless-threads keep (in a build file ingest.headless_threads: keep; "
+    "they give no pairs)"
+)
 
 
 def check_dumps(account: Account, files: Sequence[InputFile]) -> None:

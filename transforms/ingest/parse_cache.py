@@ -129,7 +129,7 @@ class ParseCache:
             places.remove(places.join(folder, name))
 
     def check(self) -> None:
-        """Raises ValueError when the place is not a folder that is empty, missing or a cache."""
+        """Raises SettingError when the place is not a folder that is empty, missing or a cache."""
         if places.exists(self.place) and not places.is_folder(self.place):
             raise SettingError("reuse", f"{self.place} is a file; name a new folder, which will keep parsed rows")
         foreign = [name for name in places.list_files(self.place) if not _OURS.fullmatch(name)]

@@ -30,10 +30,10 @@ class SiteRule(Enum):
         if self is SiteRule.HOST and site is None:
             raise ValueError(
                 f"{file} does not name its site; give the host of its forum: --site forum.example.com, or with several "
-                "inputs --input PATH=forum.example.com"
+                "inputs --input PATH=forum.example.com (in a build file its input's site: forum.example.com)"
             )
         if self is SiteRule.HOST and site is not None and not _HOST.fullmatch(site):
             raise ValueError(
-                f"the --site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
+                f"the site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
                 "such as forum.example.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
             )
