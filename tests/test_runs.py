@@ -77,7 +77,7 @@ def test_plans() -> None:
         memory.plan_memory("100MB", 1, 1, 1, 1)
     assert memory.plan_memory("400MB", 1, 1, 32, 2 * 10**9).num_parts == 8
     assert memory.plan_memory("400MB", 1, 1, 512, 20 * 10**9).num_parts == 8  # the shards are smaller, too
-    with pytest.raises(ValueError, match="more than 512 parts; give more memory, or --num-shards 32"):
+    with pytest.raises(ValueError, match="more than 512 parts; give more memory, or 32 shards"):
         memory.plan_memory("400MB", 1, 1, 16, 10**11)
     assert memory.plan_memory("400MB", 1, 1, 32, 10**11).num_parts == 512
 

@@ -34,6 +34,7 @@ class SiteRule(Enum):
             )
         if self is SiteRule.HOST and site is not None and not _HOST.fullmatch(site):
             raise ValueError(
-                f"the site of {file} is {site!r}; want its host: letters, digits and hyphens with dots between them, "
-                "such as forum.example.com, without https:// and path; one beyond ASCII as its DNS name (xn--…)"
+                f"the --site of {file} (in a build file its input's site) is {site!r}; want its host: letters, digits "
+                "and hyphens with dots between them, such as forum.example.com, without https:// and path; one beyond "
+                "ASCII as its DNS name (xn--…)"
             )
