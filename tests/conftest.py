@@ -15,6 +15,12 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 LID_MODEL = ROOT / "models" / "lid.176.ftz"
 
 
+@pytest.fixture(autouse=True)
+def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log of a build that one test runs in this process is not the next one's."""
+    monkeypatch.setattr("pipelines.log._open", [])
+
+
 @pytest.fixture(scope="session")
 def lid_model() -> Path:
     """The fastText model lid.176.ftz, which `make test` fetches."""
