@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -34,6 +35,16 @@ class Result:
 def wrong(detail: str) -> Result:
     """What passed in silence."""
     return Result(Outcome.WRONG, detail)
+
+
+def end_of(process: subprocess.Popen[str], seconds: float) -> tuple[int | None, str]:
+    """(status, what it said); None for one that has not ended after so many seconds, which is killed."""
+    try:
+        _, said = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None, process.communicate()[1]
+    return process.returncode, said
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.harness import ROOT
-from benchmarks.try_forum import STEPS, Forum, Outcome, Result, Tries, Try, emptied, last_line, wrong
+from benchmarks.try_forum import STEPS, Forum, Outcome, Result, Tries, Try, emptied, end_of, last_line, wrong
 from tests import laws
 from tests.conftest import LID_MODEL
 from transforms.datasets.building import Build
@@ -28,6 +28,7 @@ from transforms.datasets.standing import Existing
 from transforms.datasets.verify import find_problems
 
 _HUNG_S = 120.0
+_ended = partial(end_of, seconds=_HUNG_S)
 
 
 def _command(forum: Forum, step: str, into: Path, *more: str) -> list[str]:
@@ -48,16 +49,6 @@ def _start(
         preexec_fn=limit,
         env=environment,
     )
-
-
-def _ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
-    """(status, what it said); None for one that hung."""
-    try:
-        _, said = process.communicate(timeout=_HUNG_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return None, process.communicate()[1]
-    return process.returncode, said
 
 
 # ------------------------------------------------------------------------------------- kills

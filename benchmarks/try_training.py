@@ -18,11 +18,12 @@ from itertools import product
 from pathlib import Path
 
 from benchmarks.harness import ROOT
-from benchmarks.try_forum import Forum, Outcome, Result, Tries, Try, last_line, wrong
+from benchmarks.try_forum import Forum, Outcome, Result, Tries, Try, end_of, last_line, wrong
 from tests.training_data import arguments, write_all
 
 _KINDS = ("pretrain", "preference")
 _HUNG_S = 180.0
+_ended = partial(end_of, seconds=_HUNG_S)
 _END_S = 5.0  # in which the last process is gone after its driver
 _PREEMPTED = 75
 _BUSY = "gloo"  # in the last line of a run whose connections failed, as they may on a busy machine
@@ -76,15 +77,6 @@ class Run:
         whole = path.read_text().rpartition("\n")[0].splitlines() if path.exists() else []
         records = [json.loads(line) for line in whole]
         return [(record["kind"], record["step"]) for record in records if record["kind"] != "resumed"]
-
-
-def _ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
-    try:
-        _, said = process.communicate(timeout=_HUNG_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        return None, process.communicate()[1]
-    return process.returncode, said
 
 
 def undisturbed(forum: Forum, kind: str, ranks: int) -> Run:

@@ -20,7 +20,8 @@ from rich.markup import escape
 from pipelines import annotate, curriculum, headless, ingest, log, pairs, tokenize, tokenizer
 from pipelines.build_check import check
 from pipelines.build_file import BuildFile, TrainRun
-from pipelines.command import Keep, Replace, Trust, Workers, console, run_command
+from pipelines.command import Keep, Replace, Told, Trust, Workers, console, run_command
+from pipelines.local import stops
 from pipelines.progress import Runs, progress, summary
 from pipelines.report import page as report
 from pipelines.tokenizer import TokenizerSettings
@@ -163,9 +164,12 @@ def _process(
         if _is_done(stamp, wanted, shown):
             return
         arguments = [*settings["arguments"], *(f"{role}={place}" for role, place in reads.items()), f"output={output}"]
-        launch(name, arguments + told(existing), step.processes if step else 1)
+        stopped_by = launch(name, arguments + told(existing), step.processes if step else 1)
         done = {"fingerprint": wanted, "digest": load_manifest(shown).digest}
         places.write_alone(stamp, json.dumps(done, sort_keys=True).encode())
+        if stopped_by:
+            console.print(stops.told(stopped_by), soft_wrap=True)
+            raise Told(128 + stopped_by)
 
     return BuildStep(name, {name: shown}, run, speaks=True)
 

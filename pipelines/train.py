@@ -28,11 +28,12 @@ _CHECK_S = 0.1
 _LONGER_S = 10  # than the ranks' own launcher, which says so
 
 
-def launch(name: str, arguments: Sequence[str], processes: int = 1, stop_timeout: float = _STOP_TIMEOUT_S) -> None:
+def launch(name: str, arguments: Sequence[str], processes: int = 1, stop_timeout: float = _STOP_TIMEOUT_S) -> int:
     """Runs a trainer as a process, or as that many, and hands on the signals that this process gets: the trainer saves
     and ends, and a second Ctrl-C ends it at once.
 
-    stop_timeout: seconds that it may take to save. Raises Told when it failed, was told to stop, or saved because it
+    stop_timeout: seconds that it may take to save. Returns the signal that came while it ended all the same, or 0, so
+    that who would go on with something else does not. Raises Told when it failed, was told to stop, or saved because it
     was, with the status for this process; the trainer has said why. Raises ValueError when something killed it.
     """
     module = [f"trainers.{name}"]
@@ -44,14 +45,15 @@ def launch(name: str, arguments: Sequence[str], processes: int = 1, stop_timeout
         status = _wait(trainer, signals, stop_timeout)
     if status == _PREEMPTED:
         raise Told(status)
+    if status == 0:
+        return signals[0] if signals else 0
     if signals:
         if status < 0:  # it was still importing, or Ctrl-C came twice: it has said nothing
             console.print(stops.told(signals[0]), soft_wrap=True)
         raise Told(128 + signals[0])
     if status < 0:
         raise ValueError(f"the step {name} was ended by {signal.Signals(-status).name}: run the same command again")
-    if status:
-        raise Told(status)
+    raise Told(status)
 
 
 @contextmanager

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -143,6 +144,13 @@ rank = f"import os; print(*(os.environ[name] for name in {names}), flush=True)"
 run.RankAgent = lambda spec, _, seconds: RankAgent(spec, [sys.executable, "-c", rank], seconds)
 sys.exit(run.main())
 """
+
+
+def test_a_machine_that_comes_too_late_says_so() -> None:
+    """The agent ends without ranks when the others' rendezvous is closed."""
+    spec = SimpleNamespace(role="pretrain", rdzv_handler=None, local_world_size=1, max_restarts=0, monitor_interval=1)
+    agent = RankAgent(spec, ["true"], 1.0)  # type: ignore[arg-type]
+    assert agent.outcome() == (1, "pretrain: the other machines have ended without this one")
 
 
 @pytest.mark.parametrize("how", ["endpoint", "numbered"])

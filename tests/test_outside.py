@@ -105,11 +105,11 @@ def hub(folder: Path) -> Iterator[str]:
     server.server_close()
 
 
-def fetched(endpoint: str, cache: Path, place: str) -> subprocess.CompletedProcess[str]:
+def fetched(endpoint: str, cache: Path, place: str, key: str = "init") -> subprocess.CompletedProcess[str]:
     """The folder and the digest of a place, by a process that takes a server for the hub."""
     program = (
         "import sys\nfrom trainers import outside\n"
-        f"try:\n    found = outside.folder({place!r}, 'init')\n"
+        f"try:\n    found = outside.folder({place!r}, {key!r})\n"
         "except ValueError as error:\n    sys.exit(str(error))\n"
         f"print(found, outside.digest({place!r}, found))"
     )
@@ -125,6 +125,8 @@ def test_a_commit_on_the_hub_is_fetched_and_named(folder: Path, hub: str, tmp_pa
     done = fetched(hub, tmp_path / "cache", f"{NAME}@{COMMIT}")
     assert done.returncode == 0, done.stderr
     place, digest = done.stdout.split()
+    words = fetched(hub, tmp_path / "words", f"{NAME}@{COMMIT}", "tokenizer")
+    assert not list(Path(words.stdout.split()[0]).glob("*.safetensors")), "a tokenizer needs no weights"
     names = {path.name for path in Path(place).iterdir()}
     assert names == {"config.json", "generation_config.json", "model.safetensors"}, "neither code nor pickled weights"
     assert all(COMMIT in path for path in _Hub.asked if NAME in path)

@@ -21,7 +21,8 @@ from pipelines import train
 from pipelines.command import Told
 train._LONGER_S = 0
 try:
-    train.launch("stand_in", [], stop_timeout=0.5)
+    stopped_by = train.launch("stand_in", [], stop_timeout=0.5)
+    sys.exit(f"ended in spite of {stopped_by}" if stopped_by else 0)
 except Told as told:
     sys.exit(told.status)
 except ValueError as error:
@@ -47,7 +48,7 @@ STOPPED = "stopped by {}; run the same command again to go on\n".format
         ("ends_with(74)", [signal.SIGUSR1], 75, ""),
         ("ends_with(75)", [signal.SIGINT], 75, ""),
         ("ends_with(75)", [signal.SIGHUP], 75, ""),
-        ("ends_with(0)", [signal.SIGTERM], 143, ""),  # done all the same: nothing more is begun
+        ("ends_with(0)", [signal.SIGTERM], 1, "ended in spite of 15\n"),  # done: a build begins nothing more
         ("pass", [signal.SIGTERM], 143, STOPPED("SIGTERM")),  # it says nothing itself
         ("pass", [signal.SIGINT], 130, STOPPED("SIGINT")),
         ("sys.exit(3)", [], 3, ""),

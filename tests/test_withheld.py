@@ -191,6 +191,8 @@ def test_agora_secret_makes_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(ValueError, match="authors0 is there already and stays"):
         secret.run(f"{place}0")
     assert places.read_bytes(f"{place}0") == before
+    with pytest.raises(ValueError, match="FILE is empty text"):
+        secret.run("")
     if places.is_local(place):
         assert stat.S_IMODE(os.stat(f"{place}0").st_mode) == 0o600
 
