@@ -10,7 +10,8 @@ import typer
 
 from pipelines.command import run_app
 from transforms.datasets import places, shown
-from transforms.layers.langid import ModelHandle
+from transforms.langid.detect import Detector
+from transforms.langid.model import ModelHandle
 
 _LINES = 1000  # read and identified at a time
 
@@ -28,7 +29,7 @@ def predict(
     file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
 ) -> None:
     """Print language code, confidence and text for every line."""
-    detector = ModelHandle.of(model).load()
+    detector = Detector(ModelHandle.of(model).load())
     with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
         while batch := list(islice(lines, _LINES)):
             texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]

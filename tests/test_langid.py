@@ -10,10 +10,20 @@ import pytest
 
 from tokenizer.languages import LANGUAGES
 from transforms.datasets.fates import Reason
-from transforms.layers.langid import Detector, ModelHandle, choose, codes_of, readable
+from transforms.langid import verdict
+from transforms.langid.detect import Detector
+from transforms.langid.labels import codes_of, guess
+from transforms.langid.model import FastTextModel, ModelHandle
+from transforms.langid.readable import readable
+from transforms.langid.verdict import Detected
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
 LID176 = Path(__file__).parents[1] / "models" / "lid.176.ftz"
+
+
+def choose(code_of: dict[str, str], labels: list[str], probabilities: list[float], line: str) -> Detected:
+    return verdict.choose(guess(code_of, labels, probabilities, line), FastTextModel.thresholds)
+
 
 SENTENCES = {
     "en": ["the cat sat on the mat", "where is the house of my friend", "this is the answer to that question"],
@@ -40,7 +50,7 @@ def train(folder: Path, labels: dict[str, str]) -> Path:
 @pytest.fixture(scope="module")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Detector:
     folder = tmp_path_factory.mktemp("tiny")
-    return ModelHandle.of(str(train(folder, {key: key for key in SENTENCES}))).load()
+    return Detector(ModelHandle.of(str(train(folder, {key: key for key in SENTENCES}))).load())
 
 
 def test_lid176_labels_go_through_the_table() -> None:
@@ -100,7 +110,6 @@ def test_unlisted_unsure_and_empty_are_dropped_with_a_reason() -> None:
     assert unlisted == (None, 0.8, "eng_Latn", 0.1, Reason.LANGUAGE_UNLISTED)
     low = LANGUAGES["eng_Latn"].lid_threshold - 0.01
     assert choose(codes, ["__label__en"], [low], "text") == ("eng_Latn", low, None, 0.0, Reason.LANGUAGE_UNSURE)
-    assert choose(codes, ["__label__en"], [1.0], "") == (None, 0.0, None, 0.0, Reason.LANGUAGE_UNSURE)
     assert choose(codes, [], [], "text") == (None, 0.0, None, 0.0, Reason.LANGUAGE_UNSURE)
     assert choose(codes, ["__label__en"], [1.00001], "text").confidence == 1.0
 
@@ -183,7 +192,7 @@ def test_lid176_on_flores() -> None:
         pytest.skip("models/lid.176.ftz is not here; the Makefile fetches it")
     if not FLORES.exists():
         pytest.skip("the shared FLORES sentences are not here")
-    detector = ModelHandle.of(str(LID176)).load()
+    detector = Detector(ModelHandle.of(str(LID176)).load())
     accuracy: dict[str, float] = {}
     answers: dict[str, Counter[str | None]] = {}
     for code, language in LANGUAGES.items():
@@ -222,7 +231,7 @@ def test_lines_that_are_mostly_capitals_are_read_in_small_letters(text: str, rea
 
 
 def test_capitals_are_read_as_the_same_language(lid_model: Path) -> None:
-    detector = ModelHandle.of(str(lid_model)).load()
+    detector = Detector(ModelHandle.of(str(lid_model)).load())
     texts = [
         "How do I stop my bike chain from rusting in winter? Please help, it is new",
         "Как да спра ръждата по веригата на колелото през зимата",

@@ -27,7 +27,8 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "layers": ({"datasets", "io", "shuffle", "text"}, {"read"}),
+    "langid": ({"datasets"}, {"detect", "labels", "model", "verdict"}),
+    "layers": ({"datasets", "io", "shuffle", "text", "langid"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),
     "curriculum": ({"datasets", "io", "shuffle", "layers"}, set()),
@@ -35,7 +36,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
-    "fasttext": {"transforms/layers/langid.py"},
+    "fasttext": {"transforms/langid/model.py"},
     "sentencepiece": {"tokenizer/spm.py"},
     "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},

@@ -24,7 +24,7 @@ import pytest
 
 from tests.test_layout import PACKAGES, ROOT, sources
 from transforms.ingest.removal import normal_urls, parse
-from transforms.layers.langid import readable
+from transforms.langid.readable import readable
 from transforms.layers.shingles import normalised
 from transforms.sources.reddit.posts import _text
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row, without_illegal

@@ -13,7 +13,10 @@ from transforms.datasets.schema import required
 from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
-from transforms.layers.langid import TABLE_FINGERPRINT, Detected, Detector, ModelHandle
+from transforms.langid.detect import Detector
+from transforms.langid.labels import TABLE_FINGERPRINT
+from transforms.langid.model import ModelHandle
+from transforms.langid.verdict import Detected
 from transforms.layers.layer import Batches, CountGroup, Keep, Layer
 
 SCHEMA = pa.schema(
@@ -52,7 +55,7 @@ def identity(settings: LanguageSettings) -> Mapping[str, object]:
 
 def load(settings: LanguageSettings, identity: Mapping[str, object]) -> Detector:
     """Raises ValueError when the model is another one than the identity says."""
-    return ModelHandle(settings.model, str(identity["model"])).load()
+    return Detector(ModelHandle(settings.model, str(identity["model"])).load())
 
 
 def rows(batches: Batches, detector: Detector) -> tuple[pa.Table, Tally]:
