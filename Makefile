@@ -11,7 +11,7 @@ demo: .venv/installed $(LID)
 	$(BIN)/agora demo
 
 test: .venv/installed $(LID) lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
 	$(BIN)/ruff check .

@@ -12,7 +12,14 @@ from tests.emulators import Emulator, emulator
 
 ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
+# Modules whose few tests take longest: they go first, so that no core waits for another at the end.
+LONG = ("test_demo", "test_tries", "test_told_builds", "test_end_to_end", "test_elsewhere")
 LID_MODEL = ROOT / "models" / "lid.176.ftz"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the LONG modules first; all else stays in order."""
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 @pytest.fixture(autouse=True)
