@@ -24,6 +24,11 @@ class Model(Protocol):
     """A loaded model."""
 
     @property
+    def labels(self) -> Sequence[str]:
+        """What it calls languages, without fastText's prefix."""
+        ...
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
         """The least confidence to accept, by code of the table, every code."""
         ...
@@ -90,8 +95,8 @@ class FastTextModel:
 
     def __init__(self, model: Any) -> None:
         try:
-            labels = [label.removeprefix(PREFIX) for label in model.get_labels()]
-            self._code_of = codes_of(labels)
+            self.labels: Sequence[str] = [label.removeprefix(PREFIX) for label in model.get_labels()]
+            self._code_of = codes_of(self.labels)
             model.f.multilinePredict(["\n"], 1, 0.0, "strict")
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"this fastText model does not identify languages: {error}") from error
