@@ -20,6 +20,7 @@ from transforms.quality.train import train as train_classifier
 
 _CARD = ".json"  # behind the model's name
 _TEXTS = 1000  # scored at a time
+_DIGITS = 6  # of a score; it is compared as it is printed
 
 app = typer.Typer(help="Quality of texts: classifiers of one's own.", no_args_is_help=True)
 
@@ -48,16 +49,20 @@ def train(
 ) -> None:
     """Train a fastText classifier on positive and negative examples, and judge it on a tenth of them."""
     settings = TrainSettings(seed, ngram, epochs, most)
-    if not output:
-        raise ValueError("--output is empty text; check the variable that it comes from")
-    if places.exists(output) and not replace:
-        raise ValueError(f"{output} is there already; name another --output, or give --replace")
+    _check_output(output, replace)
     trained = train_classifier(positive, negative, settings)
     places.write_alone(output, trained.model)
     places.write_alone(f"{output}{_CARD}", json.dumps(trained.card, indent=2).encode() + b"\n")
     for line in _told(trained):
         console.print(line, soft_wrap=True)
     console.print(f"quality: wrote {output} ({len(trained.model) / 1e6:.1f} MB) and {output}{_CARD}", soft_wrap=True)
+
+
+def _check_output(place: str, replace: bool) -> None:
+    if not place:
+        raise ValueError("--output is empty text; check the variable that it comes from")
+    if places.exists(place) and not replace:
+        raise ValueError(f"{place} is there already; name another --output, or give --replace")
 
 
 def _told(trained: Trained) -> Iterator[str]:
@@ -87,9 +92,10 @@ def score(
     try:
         while batch := list(islice(rows, _TEXTS)):
             scores = classifier.score([text for text, _ in batch]).tolist()
-            for (_, row), found in zip(batch, scores, strict=True):
+            for (_, row), exact in zip(batch, scores, strict=True):
+                found = round(exact, _DIGITS)
                 if (at_least is None or found >= at_least) and (below is None or found < below):
-                    print(json.dumps({**row, "score": round(found, 6)}, ensure_ascii=False))
+                    print(json.dumps({**row, "score": found}, ensure_ascii=False))
         print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

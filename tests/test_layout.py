@@ -27,9 +27,9 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "models": ({"datasets"}, {"fasttext_file"}),
-    "langid": ({"datasets", "models"}, {"detect", "labels", "model", "verdict"}),
-    "quality": ({"datasets", "models"}, set()),
+    "classifiers": ({"datasets"}, {"fasttext_file"}),
+    "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "verdict"}),
+    "quality": ({"datasets", "classifiers"}, set()),
     "layers": ({"datasets", "io", "shuffle", "text", "langid"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),
@@ -38,7 +38,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
-    "fasttext": {"transforms/models/fasttext_file.py"},
+    "fasttext": {"transforms/classifiers/fasttext_file.py"},
     "sentencepiece": {"tokenizer/spm.py"},
     "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tokenizer.languages import LANGUAGES
+from transforms.classifiers import fasttext_file
 from transforms.datasets import places
 from transforms.langid.labels import PREFIX, Guess, codes_of, guess
-from transforms.models import fasttext_file
 
 _TOP_LABELS = 5  # labels asked of the model; those below _LEAST_PROBABILITY are left out, which halves its work
 _LEAST_PROBABILITY = 0.01

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from transforms.classifiers import fasttext_file
+from transforms.classifiers.fasttext_file import LABEL
 from transforms.datasets import places
-from transforms.models import fasttext_file
-from transforms.models.fasttext_file import LABEL
 
 Scores = npt.NDArray[np.float32]
 
@@ -22,16 +22,17 @@ _READ_CHARS = 4_000  # of a text: what it is like shows in these
 # Words of their own: punctuation, and each character of the scripts that are written without spaces (Thai, Lao,
 # Tibetan, Burmese, Khmer, kana, Han). So n-grams are of characters there, and no text can hold fastText's own "</s>"
 # and "__label__".
-_ALONE = re.compile(
-    r"[!-/:-@\[-`{-~¡§«¶·»¿،؛؟।॥\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2010-\u2027\u2030-\u205e\u3001-\u303f"
-    r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\U00020000-\U0003ffff]"
+_ALONE = (
+    r"!-/:-@\[-`{-~¡§«¶·»¿،؛؟।॥\u0e00-\u0fff\u1000-\u109f\u1780-\u17ff\u2010-\u2027\u2030-\u205e\u3001-\u303f"
+    r"\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\uff01-\uff0f\uff1a-\uff20\U00020000-\U0003ffff"
 )
+_WORD = re.compile(rf"[{_ALONE}]|[^{_ALONE}\s]+")
 
 
 def readable(text: str) -> str:
     """What a classifier reads of a text: its first 4,000 characters on one line, in small letters, words and
     punctuation apart. Code and URLs are read too: they say what a text is like."""
-    return " ".join(_ALONE.sub(r" \g<0> ", text[:_READ_CHARS].lower()).split())
+    return " ".join(_WORD.findall(text[:_READ_CHARS].lower()))
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import NamedTuple
 
+from transforms.classifiers import fasttext_file
+from transforms.classifiers.fasttext_file import LABEL
 from transforms.datasets.settings import SettingError
-from transforms.models import fasttext_file
-from transforms.models.fasttext_file import LABEL
 from transforms.quality import inputs
 from transforms.quality.classifier import NEGATIVE, POSITIVE, QualityModel
 from transforms.quality.examples import choose
