@@ -16,6 +16,7 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
     package_data={
         "tokenizer": ["*.tsv"],
+        "transforms": ["quality/*.tsv", "quality/*.txt", "quality/presets/*.yaml"],
         "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css", "report/templates/*.html"],
         "trainers": ["configs/*/*.yaml"],
     },

@@ -105,7 +105,8 @@ def write_dataset(found: Sequence[tuple[str, str]], place: str, num_shards: int)
 
     def write(build: Build) -> None:
         for path, part in zip(paths, parts, strict=True):
-            same = dict.fromkeys(DOCUMENTS.names) | {"kind": "document", "tags": [], "source": "bench", "site": "post"}
+            same = {field.name: None if field.nullable else [] for field in DOCUMENTS}
+            same |= {"kind": "document", "source": "bench", "site": "post"}
             rows = [same | {"doc_id": doc_id, "thread_id": doc_id, "text": text} for doc_id, text in part]
             shards.write_shard(build, path, DOCUMENTS, [pa.Table.from_pylist(rows, schema=DOCUMENTS)], "doc_id")
 

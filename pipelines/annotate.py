@@ -1,16 +1,17 @@
 """Annotate: documents to attribute layers that stand beside them, file for file and row for row.
 
-    documents ──┬── language    which language each text is in, and how sure that is
-                ├── duplicates  which cluster of near-duplicates it belongs to, and whether it stands for it
-                └── split       train, validation or holdout, by thread
+    documents ──┬── language ── quality  which language each text is in, and how sure that is; what the text is like
+                ├── duplicates           which cluster of near-duplicates it belongs to, and whether it stands for it
+                └── split                train, validation or holdout, by thread
 
-Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. What a layer is, its
-own file says (transforms/layers); here it gets the transform that makes it.
+Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. A layer that needs
+another is made when that stands, in a pipeline of its own. What a layer is, its own file says (transforms/layers); here
+it gets the transform that makes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -35,16 +36,19 @@ from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import Layer
+from transforms.layers.read import Beside, find_layers
 
 
 @dataclass(frozen=True)
 class Branch:
-    """One layer to be built: where it goes, its transform, and the documents' shards that go through that."""
+    """One layer to be built: where it goes, its transform, the documents' shards that go through that, and the layers
+    beside them that it needs."""
 
     layer: Layer[Any, Any]
     begun: Build
     transform: beam.PTransform
     paths: Sequence[str]
+    beside: Beside
 
 
 def build(p: beam.Pipeline, documents: Dataset, branches: Sequence[Branch]) -> None:
@@ -53,7 +57,7 @@ def build(p: beam.Pipeline, documents: Dataset, branches: Sequence[Branch]) -> N
         name = branch.layer.name.capitalize()
         (
             p
-            | f"DocumentsFor{name}" >> ReadShards(documents, branch.paths)
+            | f"DocumentsFor{name}" >> ReadShards(documents, branch.paths, branch.beside.layers)
             | name >> branch.transform
             | f"Write{name}" >> WriteShards(branch.begun, branch.layer.schema, "doc_id", beside=documents)
         )
@@ -70,41 +74,64 @@ def run(
     """Builds layers at output/<layer>/, skipping those that are up to date; returns their manifests.
 
     settings: by layer (kinds.settings_of); the layers that are named are built. Raises ValueError for settings that
-    cannot be used, and for documents that are not there.
+    cannot be used, for documents that are not there, and for a layer that another needs and that is neither named nor
+    at the output.
     """
     models = [(f"--set {name}", place) for name in settings for place in LAYERS[name].opens(settings[name])]
     dry = check_run(workers, beam_args, [("DOCS", documents), ("--output", output), *models])
     described = Dataset.open(documents, "documents")
-    layers = [layer for name, layer in LAYERS.items() if name in settings]
+    for name in settings:
+        for note in LAYERS[name].notes(settings[name]):
+            console.print(f"{name}: {note}", soft_wrap=True)
+    made: dict[str, Manifest] = {}
+    for layers in _rounds(settings):
+        beside = {layer.name: find_layers(described.manifest, output, list(layer.needs), False) for layer in layers}
 
-    def write(begun: Sequence[Build]) -> None:
-        branches = [_branch(LAYERS[each.kind], settings[each.kind], described, each) for each in begun]
-        if branches := [branch for branch in branches if branch.paths]:
-            with beam_pipeline(workers, beam_args) as p:
-                build(p, described, branches)
+        def write(begun: Sequence[Build], beside: Mapping[str, Beside] = beside) -> None:
+            branches = [
+                _branch(LAYERS[each.kind], settings[each.kind], described, beside[each.kind], each) for each in begun
+            ]
+            if branches := [branch for branch in branches if branch.paths]:
+                with beam_pipeline(workers, beam_args) as p:
+                    build(p, described, branches)
 
-    wanted = [_wanted(layer, settings[layer.name], described, places.join(output, layer.name)) for layer in layers]
-    return {manifest.kind: manifest for manifest in make(wanted, existing, write, dry)}
+        wanted = [
+            _wanted(layer, settings[layer.name], described, beside[layer.name], places.join(output, layer.name))
+            for layer in layers
+        ]
+        made |= {manifest.kind: manifest for manifest in make(wanted, existing, write, dry)}
+    return {name: made[name] for name in LAYERS if name in made}
 
 
-def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, place: str) -> Wanted:
+def _rounds(names: Collection[str]) -> list[list[Layer[Any, Any]]]:
+    """The layers that are built together, one round after the other: those that a layer needs are made before it."""
+    rounds: list[list[Layer[Any, Any]]] = []
+    left = [layer for name, layer in LAYERS.items() if name in names]
+    while left:
+        waiting = {layer.name for layer in left}
+        rounds.append([layer for layer in left if not waiting & layer.needs.keys()])
+        left = [layer for layer in left if waiting & layer.needs.keys()]
+    return rounds
+
+
+def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, beside: Beside, place: str) -> Wanted:
     """The layer's dataset. Places of models are no part of what it is made from: their digests are."""
-    spec = layer.step.spec(layer.identity(settings), {"documents": documents.digest})
+    spec = layer.step.spec(layer.identity(settings), {"documents": documents.digest, **beside.parents})
 
     def check(manifest: Manifest) -> None:
         check_aligned(documents.manifest, manifest, layer.name)
 
-    return Wanted(place, spec, documents.paths, [documents.place], check)
+    return Wanted(place, spec, documents.paths, [documents.place, *beside.places], check)
 
 
-def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, begun: Build) -> Branch:
+def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, beside: Beside, begun: Build) -> Branch:
     """The layer's transform, and what goes through it: shards that an interrupted run has not finished, or all of them
     where all documents are needed for any."""
     missing = unfinished(begun, documents.paths)
     if layer.rows is not None:
-        return Branch(layer, begun, Annotate(layer, settings), missing)
+        return Branch(layer, begun, Annotate(layer, settings), missing, beside)
     transform = WHOLE[layer.name](settings, documents, begun, missing)
-    return Branch(layer, begun, transform, documents.paths if missing else [])
+    return Branch(layer, begun, transform, documents.paths if missing else [], beside)
 
 
 def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: Sequence[str]) -> beam.PTransform:

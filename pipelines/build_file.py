@@ -113,10 +113,12 @@ class BuildFile:
         if not self.inputs:
             raise SettingError("inputs", "is empty: name at least one dump")
         layers = self.layers
-        for name in _NEEDED if self.pairs or self.tokenizer else ():
+        needed = [("pairs and tokens are", name) for name in _NEEDED if self.pairs or self.tokenizer]
+        needed += [(f"the {layer} layer is", name) for layer in layers for name in LAYERS[layer].needs]
+        for what, name in needed:
             if name not in layers:
                 how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"
-                problem = f"is missing: pairs and tokens are made with the {name} layer; {how}. {LAYERS[name].hint}"
+                problem = f"is missing: {what} made with the {name} layer; {how}. {LAYERS[name].hint}"
                 raise SettingError(f"annotate.{name}", problem.rstrip())
         for name in ("curriculum", "train"):
             if getattr(self, name) not in (None, TrainSection()) and self.tokenizer is None:

@@ -24,11 +24,13 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs"}),
     "io": ({"datasets"}, {"shard", "counts"}),
-    "text": (set(), {"clean", "markup", "stream_safe"}),
+    "text": (set(), {"clean", "markup", "math_spans", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "langid": ({"datasets"}, {"detect", "labels", "model", "verdict"}),
-    "layers": ({"datasets", "io", "shuffle", "text", "langid"}, {"read"}),
+    "classifiers": ({"datasets"}, {"fasttext_file"}),
+    "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "verdict"}),
+    "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
+    "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),
     "curriculum": ({"datasets", "io", "shuffle", "layers"}, set()),
@@ -36,7 +38,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
-    "fasttext": {"transforms/langid/model.py"},
+    "fasttext": {"transforms/classifiers/fasttext_file.py"},
     "sentencepiece": {"tokenizer/spm.py"},
     "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},

@@ -46,6 +46,14 @@ class Reason(StrEnum):
     # a document, in a layer
     LANGUAGE_UNSURE = "language-unsure"  # confidence below the language's threshold
     LANGUAGE_UNLISTED = "language-unlisted"  # a language outside the table of 119
+    QUALITY_LENGTH = "quality-length"  # too short or too long
+    QUALITY_SCRIPT = "quality-script"  # written in another script than its language is
+    QUALITY_SYMBOLS = "quality-symbols"  # symbols, digits or URLs more than words
+    QUALITY_ENCODED = "quality-encoded"  # base64, hexadecimal numbers, keys
+    QUALITY_REPETITION = "quality-repetition"  # the same lines or words again and again
+    QUALITY_BOILERPLATE = "quality-boilerplate"  # menus, footers, banners, placeholder text
+    QUALITY_WORDS = "quality-words"  # words that are no running text: lists of keywords
+    QUALITY_LINES = "quality-lines"  # lines that do not end as sentences do
     DUPLICATE = "duplicate"  # same text, after normalisation, as its cluster's representative
     NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
     # a candidate pair
@@ -53,6 +61,7 @@ class Reason(StrEnum):
     OVER_ANSWER_CAP = "over-answer-cap"  # of a thread with more answers than the rule looks at
     OVER_CAP = "over-cap"  # beyond the rule's number of pairs per thread
     DUPLICATE_ANSWER = "duplicate-answer"  # one of the answers is a duplicate
+    LOW_QUALITY = "low-quality"  # one of the answers is not kept by the quality layer
     MISSING_SCORE = "missing-score"  # one of the answers has no score
     NO_PROMPT = "no-prompt"  # the question is not among the documents
     # a document, when a curriculum is made

@@ -1,18 +1,13 @@
-"""Files of models that identify languages: any fastText classifier whose labels the table knows.
-
-The only importer of fastText.
-"""
+"""Files of models that identify languages: any fastText classifier whose labels the table knows."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import fasttext
-
 from tokenizer.languages import LANGUAGES
+from transforms.classifiers import fasttext_file
 from transforms.datasets import places
 from transforms.langid.labels import PREFIX, Guess, codes_of, guess
 
@@ -22,6 +17,11 @@ _LEAST_PROBABILITY = 0.01
 
 class Model(Protocol):
     """A loaded model."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What it calls languages, without fastText's prefix."""
+        ...
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -62,25 +62,7 @@ class ModelHandle:
 
     def load(self) -> Model:
         """Raises ValueError when the file is not the one the handle was made of, or no fastText model."""
-        found = places.sha256(self.place)
-        if found != self.sha256:
-            raise ValueError(
-                f"the language model {self.place} changed: SHA-256 {found[:16]}, wanted {self.sha256[:16]}; "
-                "annotate again with the model you mean"
-            )
-        if places.is_local(self.place):
-            return FastTextModel(_load(places.local_path(self.place), self.place))
-        with tempfile.NamedTemporaryFile(suffix=".bin") as copy:  # fastText reads local files only
-            copy.write(places.read_bytes(self.place))
-            copy.flush()
-            return FastTextModel(_load(copy.name, self.place))
-
-
-def _load(path: str, place: str) -> Any:
-    try:
-        return fasttext.load_model(path)
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"{place} is no fastText model: {error}") from error
+        return FastTextModel(fasttext_file.load(self.place, self.sha256, "language model", "annotate"))
 
 
 class FastTextModel:
@@ -90,8 +72,8 @@ class FastTextModel:
 
     def __init__(self, model: Any) -> None:
         try:
-            labels = [label.removeprefix(PREFIX) for label in model.get_labels()]
-            self._code_of = codes_of(labels)
+            self.labels: Sequence[str] = [label.removeprefix(PREFIX) for label in model.get_labels()]
+            self._code_of = codes_of(self.labels)
             model.f.multilinePredict(["\n"], 1, 0.0, "strict")
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"this fastText model does not identify languages: {error}") from error

@@ -18,15 +18,32 @@ from transforms.layers.layer import Batches, Layer, M, S
 def annotate(documents: Shard, layer: Layer[S, M], means: M) -> Shard:
     """The layer's rows of one shard of documents, with their counts. means: what `layer.open` gave.
 
-    Memory: one batch of text, and the layer's rows. Raises ValueError when the rows or ids are not those of the
-    documents, a document is neither kept nor dropped for a reason, or the layer needs all documents at once.
+    Memory: one batch of text, the layer's rows, and the columns it needs of other layers. Raises ValueError when the
+    rows or ids are not those of the documents, a document is neither kept nor dropped for a reason, a layer that it
+    needs is not beside them, or it needs all documents at once.
     """
     if layer.rows is None:
         raise ValueError(f"the {layer.name} layer is not made shard by shard: it needs all documents at once")
     ids: list[pa.Array] = []
-    rows, counts = layer.rows(keeping_ids(documents.batches(layer.columns), ids), means)
+    rows, counts = layer.rows(keeping_ids(_batches(documents, layer), ids), means)
     check_rows_aligned(pa.table({"doc_id": pa.chunked_array(ids, pa.string())}), {layer.name: rows})
     return described(documents.path, rows, counts)
+
+
+def _batches(documents: Shard, layer: Layer[S, M]) -> Iterator[pa.RecordBatch]:
+    """The columns that the layer reads: of the documents, and of the layers it needs."""
+    tables = {name: documents.read_layer(name, ["doc_id", *columns]) for name, columns in layer.needs.items()}
+    if tables:
+        check_rows_aligned(documents.read(["doc_id"]), tables)
+    needed = {
+        f"{name}.{column}": tables[name].column(column) for name, columns in layer.needs.items() for column in columns
+    }
+    start = 0
+    for batch in documents.batches(layer.columns):
+        for name, column in needed.items():
+            batch = batch.append_column(name, column.slice(start, batch.num_rows).combine_chunks())
+        start += batch.num_rows
+        yield batch
 
 
 def keeping_ids(batches: Batches, ids: list[pa.Array]) -> Iterator[pa.RecordBatch]:
@@ -62,7 +79,8 @@ def _count_fates(rows: pa.Table, counts: Tally) -> None:
 
 
 class Annotate(beam.PTransform, Generic[S, M]):
-    """Shards of documents (Shard) to those of a layer (Shard of layer.schema), one by one.
+    """Shards of documents (Shard), with the layers beside them that this one needs, to those of a layer (Shard of
+    layer.schema), one by one.
 
     Raises ValueError for settings that cannot be used, before the pipeline runs, and as `annotate` does.
     """

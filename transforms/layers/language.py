@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -14,7 +14,7 @@ from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
 from transforms.langid.detect import Detector
-from transforms.langid.labels import TABLE_FINGERPRINT
+from transforms.langid.labels import TABLE_FINGERPRINT, unknown
 from transforms.langid.model import ModelHandle
 from transforms.langid.verdict import Detected
 from transforms.layers.layer import Batches, CountGroup, Keep, Layer
@@ -53,6 +53,11 @@ def identity(settings: LanguageSettings) -> Mapping[str, object]:
     return {"model": handle.sha256, "languages": TABLE_FINGERPRINT}
 
 
+def notes(settings: LanguageSettings) -> Iterator[str]:
+    """Labels of the model that the table does not know."""
+    return unknown(ModelHandle.of(settings.model).load().labels)
+
+
 def load(settings: LanguageSettings, identity: Mapping[str, object]) -> Detector:
     """Raises ValueError when the model is another one than the identity says."""
     return Detector(ModelHandle(settings.model, str(identity["model"])).load())
@@ -85,6 +90,7 @@ LAYER = Layer(
     columns=TEXT_COLUMNS,
     hint="`make models` fetches models/lid.176.ftz.",
     identity=identity,
+    notes=notes,
     opens=lambda settings: [settings.model],
     open=load,
     rows=rows,

@@ -7,7 +7,7 @@ reads layers, draws them or writes a build file reads it. `kinds` lists the laye
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -58,6 +58,10 @@ def _no_places(settings: Any) -> Sequence[str]:
     return ()
 
 
+def _no_notes(settings: Any) -> Iterable[str]:
+    return ()
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -71,9 +75,11 @@ class Layer(Generic[S, M]):
     alone.
 
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
-    as digests of what is there; raises ValueError for settings that cannot be used. open: loads in each process what
-    `rows` needs. opens: the places that it reads. rows: batches of the documents' `columns` to the layer's rows and
-    counts; None for a layer that needs all documents at once, for which annotate has a transform.
+    as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
+    can, a line each. open: loads in each process what `rows` needs. opens: the places that it reads. needs: the layers
+    that it is made from, which come before it in `kinds`, and their columns. rows: batches of the documents' `columns`,
+    and of those of the layers it needs as "layer.column", to the layer's rows and counts; None for a layer that needs
+    all documents at once, for which annotate has a transform.
     """
 
     title: str
@@ -84,8 +90,10 @@ class Layer(Generic[S, M]):
     keep: Keep | None = None
     groups: Sequence[CountGroup] = ()
     columns: Sequence[str] = ("doc_id",)
+    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
+    notes: Callable[[S], Iterable[str]] = _no_notes
     opens: Callable[[S], Sequence[str]] = _no_places
     open: Callable[[S, Mapping[str, object]], M] = _settings_alone
     rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None

@@ -39,7 +39,8 @@ class Beside:
 def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
     """The layers at a place: those that are needed, and with `others` every other one that is there.
 
-    Raises ValueError for one that is needed and missing, or that describes other documents.
+    Raises ValueError for one that is needed and missing, that describes other documents, or that was made from another
+    layer than the one that is found beside it.
     """
     found = {}
     for name in LAYERS:
@@ -51,7 +52,15 @@ def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bo
             raise ValueError(f"no {name} layer at {place}; make it with agora annotate --layers {','.join(needed)}")
     for name, layer_dataset in found.items():
         check_aligned(dataset, layer_dataset.manifest, name)
-    return Beside(found)
+    beside = Beside(found)
+    for name, layer_dataset in found.items():
+        made_from = layer_dataset.manifest.parents
+        if other := [role for role, digest in beside.parents.items() if made_from.get(role, digest) != digest]:
+            raise ValueError(
+                f"the {name} layer at {place} was made from another {other[0].removeprefix(_ROLE)} layer than the one "
+                f"beside it; make it anew with agora annotate --layers {name} --replace"
+            )
+    return beside
 
 
 def read_layers(shard: Shard, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:

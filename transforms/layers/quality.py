@@ -1,0 +1,150 @@
+"""The quality layer: what each document is like, in numbers, and whether it is kept by the rules of a preset.
+
+Nothing is lost here: the signals of every document are stored, so that other rules can be tried on them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tokenizer.languages import LANGUAGES, language_name
+from transforms.datasets import places, strict_yaml
+from transforms.datasets.fates import Reason, Tally
+from transforms.datasets.ids import fingerprint
+from transforms.datasets.schema import required
+from transforms.datasets.settings import SettingError
+from transforms.datasets.step import Step
+from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
+from transforms.layers.layer import Batches, CountGroup, Keep, Layer
+from transforms.quality.lexicon import BOILERPLATE, Lexicon
+from transforms.quality.presets import Preset
+from transforms.quality.signals import SIGNALS, signals
+from transforms.quality.thresholds import SHIPPED, Thresholds, load
+
+_COUNTED = ("characters", "prose", "words")  # signals that are numbers of something; the others are shares
+
+SCHEMA = pa.schema(
+    [
+        required("doc_id", pa.string()),
+        *(pa.field(name, pa.int32() if name in _COUNTED else pa.float32()) for name in SIGNALS),
+        required("keep", pa.bool_()),
+        pa.field("reason", pa.string()),
+    ]
+)
+_LANGUAGE = "language.language"
+
+# Names what the language table says that signals depend on.
+_TABLE = fingerprint([[row.code, row.script, row.word_split, row.sentence_enders] for row in LANGUAGES.values()])
+
+
+@dataclass(frozen=True)
+class QualitySettings:
+    """preset: rules by the name of those shipped, or a YAML file. thresholds: a file of `agora quality thresholds`."""
+
+    preset: str = "forum"
+    thresholds: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.preset:
+            raise SettingError("preset", "is empty text; name a preset, such as forum, or a YAML file")
+
+    @property
+    def thresholds_place(self) -> str:
+        """Of the file of thresholds: one's own, or the one that is shipped."""
+        return self.thresholds or str(SHIPPED)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What a process judges by."""
+
+    preset: Preset
+    thresholds: Thresholds
+    lexicon: Lexicon
+
+
+def identity(settings: QualitySettings) -> Mapping[str, object]:
+    """The rules as they are, and the files by their bytes.
+
+    Raises ValueError for a preset or a file of thresholds that is not there, or is none.
+    """
+    preset = Preset.load(settings.preset)
+    load(settings.thresholds_place)
+    return {
+        "rules": preset.plain(),
+        "thresholds": places.sha256(settings.thresholds_place),
+        "boilerplate": places.sha256(str(BOILERPLATE)),
+        "languages": _TABLE,
+    }
+
+
+def open_judge(settings: QualitySettings, identity: Mapping[str, object]) -> Judge:
+    """Raises ValueError when the thresholds are others than the identity says."""
+    place = settings.thresholds_place
+    if places.sha256(place) != identity["thresholds"]:
+        raise ValueError(f"the thresholds {place} changed while they were used; annotate again with those you mean")
+    thresholds = load(place)
+    preset = strict_yaml.convert(Preset, {"rules": identity["rules"]}, settings.preset)
+    stop_words = {code: usual.stop_words for code, usual in thresholds.items() if usual.stop_words}
+    return Judge(preset, thresholds, Lexicon(stop_words))
+
+
+def rows(batches: Batches, judge: Judge) -> tuple[pa.Table, Tally]:
+    """Rows of SCHEMA, and of each language the documents that are not kept. Memory: about a million characters of text,
+    and the rows."""
+    counts = Tally()
+    parts = [_judged(ids, texts, languages, judge, counts) for ids, texts, languages in _texts(batches)]
+    return pa.concat_tables([SCHEMA.empty_table(), *parts]), counts
+
+
+def _texts(batches: Batches) -> Iterator[tuple[list[str], list[str], list[str | None]]]:
+    for batch in batches:
+        languages, start = batch.column(_LANGUAGE).to_pylist(), 0
+        for ids, texts in iter_texts([batch.select(TEXT_COLUMNS)]):
+            yield ids, texts, languages[start : start + len(ids)]
+            start += len(ids)
+
+
+def _judged(
+    ids: Sequence[str], texts: Sequence[str], languages: Sequence[str | None], judge: Judge, counts: Tally
+) -> pa.Table:
+    found = signals(texts, languages, judge.lexicon)
+    reasons = judge.preset.judge(found, languages, judge.thresholds)
+    for code, reason in zip(languages, reasons, strict=True):
+        if reason:
+            counts.add("marked", f"{code or 'unknown'}/{reason}")
+    columns = [_column(found[name], SCHEMA.field(name).type) for name in SIGNALS]
+    keep = [reason is None for reason in reasons]
+    return pa.table([ids, *columns, keep, pa.array(reasons, pa.string())], schema=SCHEMA)
+
+
+def _column(values: npt.NDArray[np.float64], kind: pa.DataType) -> pa.Array:
+    return pa.array(values, mask=np.isnan(values)).cast(kind)
+
+
+def _label(name: str) -> str:
+    """ "eng_Latn/quality-words" for people."""
+    code, _, reason = name.partition("/")
+    return f"{language_name(code)}: {reason}"
+
+
+LAYER = Layer(
+    title="Quality",
+    says="What texts are like, measured for their language, and which of them are no writing by a preset of rules.",
+    step=Step("quality", version=1),
+    schema=SCHEMA,
+    settings=QualitySettings,
+    keep=Keep("writing by the preset's rules", unpaired=Reason.LOW_QUALITY),
+    groups=(CountGroup("marked", "language and reason", "documents not kept", label=_label),),
+    columns=TEXT_COLUMNS,
+    needs={"language": ("language",)},
+    identity=identity,
+    opens=lambda settings: [settings.thresholds] if settings.thresholds else [],
+    open=open_judge,
+    rows=rows,
+)
