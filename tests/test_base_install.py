@@ -52,6 +52,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"verify {folder}/shards",
         f"reblock {folder}/lines.jsonl --output {folder}/blocks",
         f"langid predict --model {lid_model} {folder}/lines.jsonl",
+        f"langid evaluate {folder}/texts --model {lid_model} --output {folder}/languages.html",
         f"build {folder}/build.yaml",
         f"show {docs}",
         f"secret {folder}/secret",
@@ -77,6 +78,8 @@ def test_every_command_but_training_runs_in_the_base_install(site: Path, tmp_pat
     assert {line.split()[0] for line in driven} == set(COMMANDS) - _TRAINERS, "a command that is not driven here"
     write_posts(tmp_path / "dump" / "Posts.xml", forum_rows(40))
     (tmp_path / "lines.jsonl").write_text('{"text": "The bread rises slowly in a cold kitchen."}\n')
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "eng_Latn.txt").write_text("The bread rises slowly in a cold kitchen.\n")
     build_file(tmp_path, tmp_path / "build", [tmp_path / "dump"], lid_model)
     done = subprocess.run(
         [sys.executable, "-c", _RUN_COMMANDS, str(site), *driven],

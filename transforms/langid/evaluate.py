@@ -29,7 +29,8 @@ GROUPS: Mapping[str, Sequence[str]] = {
 }
 
 WHOLE = "whole texts"
-_FIRST = (40, 20)  # characters of a text, which is then identified by them alone
+_BEGINNINGS = {f"first {characters} characters": characters for characters in (40, 20)}  # all that is read of a text
+FIRST = tuple(_BEGINNINGS)
 _LENGTHS = (20, 40, 80, 160)  # the longest texts of classes, in characters; the last class has the longer ones
 
 _COLUMNS: Mapping[str | None, int] = {code: place for place, code in enumerate((*LANGUAGES, None))}  # None: no language
@@ -97,6 +98,14 @@ class Scores:
         column = _COLUMNS[code]
         row = self._row(code)
         return Score(int(row.sum()), int(self._rows(self.languages)[:, column].sum()), int(row[column]))
+
+    def texts(self, label: str) -> int:
+        """The texts of a label."""
+        return int(self._row(label).sum())
+
+    def told(self, label: str, code: str | None) -> int:
+        """The texts of a label of which this was told."""
+        return int(self._row(label)[_COLUMNS[code]])
 
     def sure(self, label: str) -> float | None:
         """The share of a label's texts for which a language was told, right or wrong; None without texts."""
@@ -186,12 +195,12 @@ def measure(
 
     Memory: a batch, and the counts. Raises ValueError when there are no texts.
     """
-    found: dict[str, list[Measured]] = {name: [] for name in _parts()}
+    found: dict[str, list[Measured]] = {name: [] for name in (WHOLE, *FIRST, *_classes())}
     for label, texts in batches:
         whole = detect(texts)
         found[WHOLE].append(_measured(label, whole))
-        for most in _FIRST:
-            found[_first(most)].append(_measured(label, detect([text[:most] for text in texts])))
+        for name, most in _BEGINNINGS.items():
+            found[name].append(_measured(label, detect([text[:most] for text in texts])))
         classes = np.searchsorted(_LENGTHS, [len(text) for text in texts])
         for place, name in enumerate(_classes()):
             found[name].append(_measured(label, [row for row, its in zip(whole, classes, strict=True) if its == place]))
@@ -200,14 +209,6 @@ def measure(
     if not found[WHOLE]:
         raise ValueError("there are no texts to measure a model on")
     return {name: parts[0] for name, parts in found.items() if parts[0].best.labels}
-
-
-def _parts() -> list[str]:
-    return [WHOLE, *map(_first, _FIRST), *_classes()]
-
-
-def _first(characters: int) -> str:
-    return f"first {characters} characters"
 
 
 def _classes() -> list[str]:
