@@ -114,7 +114,7 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Spark:
-    """A cell: how values spread over bins of one width, from left to right, each bar a share of the highest."""
+    """A cell: how many values lie in bins of one width, from left to right; a bar is seen, however few there are."""
 
     counts: Sequence[int]
 
@@ -123,7 +123,7 @@ class Spark:
         """The bars, in a frame of 100 by 100."""
         wide, most = 100 / len(self.counts), max(self.counts)
         boxes = (
-            (place * wide, (place + 1) * wide, 100 - 100 * count / most)
+            (place * wide, (place + 1) * wide, 100 - max(5, 100 * count / most))
             for place, count in enumerate(self.counts)
             if count
         )
