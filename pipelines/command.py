@@ -182,6 +182,17 @@ def stopping() -> Iterator[None]:
             _stopped(number)
 
 
+@contextmanager
+def printing() -> Iterator[None]:
+    """A block that prints to standard output, which all reaches; its reader may go before the end: `| head` has seen
+    enough."""
+    try:
+        yield
+        print(end="", flush=True)  # there may be no standard output
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def _stopped(number: int) -> NoReturn:
     console.show_cursor(True)
     console.print(stops.told(number), soft_wrap=True)

@@ -1,22 +1,39 @@
-"""Language identification of lines of text, from the command line."""
+"""Language identification from the command line: what lines of text are written in, and how right a model is."""
 
 from __future__ import annotations
 
+import io
+import json
 import sys
-from itertools import islice
-from typing import Annotated
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Annotated
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from pipelines.command import console, run_app
+from pipelines.command import console, printing, run_app
+from pipelines.lines import Lines
+from pipelines.report import html, identification
+from pipelines.report.identification import Judged
+from tokenizer.languages import LANGUAGES, closest
 from transforms.datasets import places, shown
+from transforms.datasets.settings import SettingError
 from transforms.langid.detect import Detector
+from transforms.langid.evaluate import measure
 from transforms.langid.labels import unknown
 from transforms.langid.model import ModelHandle
+from transforms.langid.verdict import Detected
 
-_LINES = 1000  # read and identified at a time
+_WIDTH = 120  # of tables that no terminal shows
 
 app = typer.Typer(help="Language identification.", no_args_is_help=True)
+
+Model = Annotated[
+    str,
+    typer.Option(help="`default`, the model that is shipped, or the place of a fastText model, such as lid.176.ftz."),
+]
 
 
 @app.callback()
@@ -26,19 +43,121 @@ def langid() -> None:
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Option(help="A fastText model file, such as models/lid.176.ftz.")],
-    file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
+    file: Annotated[str, typer.Argument(help="A text file, a text a line; - is standard input.")] = "-",
+    model: Model = "default",
+    text: Annotated[bool, typer.Option("--text", help="Give each line's text as well.")] = False,
 ) -> None:
-    """Print language code, confidence and text for every line."""
-    loaded = ModelHandle.of(model).load()
+    """Print a line of JSON for every line of text: its language (null: none that is listed), how sure that is, the
+    runner-up, and the reason why annotate would drop it (null: it would not)."""
+    detector = _load(model)
+    with _open(file) as stream:
+        lines = Lines(stream)
+        with printing():
+            for texts in lines.batches():
+                for line, found in zip(texts, detector.detect(texts), strict=True):
+                    print(shown.json_line(_row(found) | ({"text": line} if text else {})))
+                print(end="", flush=True)  # whoever reads a pipe waits for it
+    for trouble in lines.troubles():
+        console.print(f"note: {trouble}", soft_wrap=True)
+
+
+def _open(file: str) -> IO[bytes]:
+    if file != "-":
+        return places.open_input(file)
+    if sys.stdin is None:
+        raise ValueError("there is no standard input to read; name a file")
+    return sys.stdin.buffer
+
+
+def _row(found: Detected) -> dict[str, object]:
+    return {name: round(value, 4) if isinstance(value, float) else value for name, value in found._asdict().items()}
+
+
+def _load(place: str) -> Detector:
+    """The model at work; labels that the table does not know are named."""
+    loaded = ModelHandle.of(place).load()
     for note in unknown(loaded.labels):
         console.print(note, soft_wrap=True)
-    detector = Detector(loaded)
-    with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
-        while batch := list(islice(lines, _LINES)):
-            texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]
-            for text, found in zip(texts, detector.detect(texts), strict=True):
-                typer.echo(f"{found.language or 'und'}\t{found.confidence:.3f}\t{shown.message(text)}")
+    return Detector(loaded)
+
+
+@app.command()
+def evaluate(
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="A folder of CODE.txt files, a text a line.")],
+    model: Model = "default",
+    beside: Annotated[list[str], typer.Option(help="A model to stand beside it, such as models/lid.176.ftz.")] = [],  # noqa: B006
+    output: Annotated[str, typer.Option("--output", "-o", help="A page (.html) or all figures (.json) to write.")] = "",
+) -> None:
+    """Measure a model on texts of known languages.
+
+    DIR holds a file for each, such as swh_Latn.txt. Files that are named by no code of the table hold texts in other
+    languages, which should be told to be in none.
+    """
+    _check_output(output)
+    files = _find_texts(folder)
+    models = [_judge(place, folder, files) for place in (model, *beside)]
+    if output.endswith(".html"):
+        places.write_alone(output, identification.page(models).encode())
+    elif output:
+        places.write_alone(output, f"{json.dumps(identification.numbers(models), indent=1)}\n".encode())
+    with printing():
+        for title, table in identification.tables(models):
+            if table.rows:
+                print(_drawn(title, table))
+
+
+def _check_output(output: str) -> None:
+    if output and not output.endswith((".html", ".json")):
+        raise SettingError("output", f"must end with .html or .json, got {output}")
+
+
+def _find_texts(folder: str) -> Mapping[str, str]:
+    """The files by label. Raises ValueError when none is of a language of the table."""
+    files = {name.removesuffix(".txt"): name for name in places.list_files(folder) if name.endswith(".txt")}
+    if not files:
+        raise ValueError(f"{folder} holds no CODE.txt files, such as eng_Latn.txt, with a text a line")
+    others = [label for label in files if label not in LANGUAGES]
+    if len(others) == len(files):
+        raise ValueError(
+            f"none of the files in {folder} ({', '.join(others[:5])} …) is named by a code of the language table; for "
+            f"{others[0]} it may be one of {', '.join(closest(others[0]))}"
+        )
+    if others:
+        console.print(
+            f"note: texts in other languages, since their files are named by no code of the table: {', '.join(others)}",
+            soft_wrap=True,
+        )
+    return files
+
+
+def _judge(place: str, folder: str, files: Mapping[str, str]) -> Judged:
+    detector = _load(place)
+    return Judged(places.name(place), measure(detector.detect, _texts(folder, files)))
+
+
+def _texts(folder: str, files: Mapping[str, str]) -> Iterator[tuple[str, Sequence[str]]]:
+    """Labels with their texts, in batches. What is empty is no text."""
+    for label, name in files.items():
+        with places.open_input(places.join(folder, name)) as stream:
+            lines = Lines(stream)
+            for batch in lines.batches():
+                if texts := [line for line in batch if line.strip()]:
+                    yield label, texts
+        for trouble in lines.troubles():
+            console.print(f"note: {name}: {trouble}", soft_wrap=True)
+
+
+def _drawn(title: str, table: html.Table) -> str:
+    """A table for a terminal, below its title."""
+    drawn = Table(box=None, pad_edge=False)
+    for column in table.columns:
+        drawn.add_column(column.title, justify="right" if column.kind == "number" else "left", overflow="fold")
+    for row in table.rows:
+        drawn.add_row(*(Text(shown.name(str(cell))) for cell in row))
+    screen = io.StringIO()
+    width = None if sys.stdout and sys.stdout.isatty() else _WIDTH
+    Console(file=screen, width=width, force_terminal=False).print(drawn)
+    return "\n".join([*(["", title] if title else []), *(line.rstrip() for line in screen.getvalue().splitlines())])
 
 
 if __name__ == "__main__":

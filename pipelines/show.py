@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import typer
 
-from pipelines.command import Trust, run_command
+from pipelines.command import Trust, printing, run_command
 from transforms.datasets import places, shown
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest, load_manifest
@@ -193,16 +190,13 @@ def command(
     """Show rows of a dataset, or with --reason those that were dropped for it."""
     chosen = Chosen(reason, split, [name.strip() for name in columns.split(",") if name.strip()])
     found = islice(find_rows(place, chosen, documents), limit)
-    try:
-        number = 0
+    number = 0
+    with printing():
         for number, (path, row) in enumerate(found, 1):
             if as_json:
-                print(json.dumps(row, ensure_ascii=False, default=str))
+                print(shown.json_line(row))
             else:
                 print(f"{'' if number == 1 else chr(10)}# {path}", *lines_of(row), sep="\n")
-        print(end="", flush=True)  # there may be no standard output
-    except BrokenPipeError:  # `| head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if not number:
         raise ValueError(f"{place} holds no such rows; {load_manifest(place).rows:,} rows in all")
 

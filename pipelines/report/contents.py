@@ -10,6 +10,7 @@ import pyarrow as pa
 from pipelines.report.calibration import Calibration, read_calibration
 from pipelines.report.cuts import Cuts, read_cuts
 from pipelines.report.examples import Dropped, Rejected, read_dropped, read_rejects
+from pipelines.report.languages import Languages, read_languages
 from pipelines.report.looking import Look
 from pipelines.report.paired import Pairs, read_pairs
 from pipelines.report.posts import Posts, read_posts
@@ -29,6 +30,7 @@ class Contents:
     """Figures and examples; None or empty where a dataset is absent or holds none."""
 
     posts: Posts | None = None
+    languages: Languages | None = None
     pairs: Pairs | None = None
     cuts: Cuts | None = None
     calibration: Calibration | None = None
@@ -73,9 +75,11 @@ def read_contents(
         if documents
         for example in read_dropped(role, layer, documents, counts[role].get("drop", {}))
     ]
+    language = layers.get("language")
     reasons = counts.get("pairs", {}).get("candidates", {}).keys() - {KEPT}
     return Contents(
         posts=read_posts(documents) if documents else None,
+        languages=read_languages(language, documents) if language and documents else None,
         pairs=read_pairs(pairs) if pairs else None,
         cuts=read_cuts(preference, lengths) if preference else None,
         calibration=read_calibration(scores, preference, evaluated) if scores and preference and evaluated else None,

@@ -11,10 +11,12 @@ from pipelines.report.cuts import cuts_table
 from pipelines.report.data import BuildFolder, InputAccount, StepAccount, View
 from pipelines.report.examples import dropped_table, rejects_table
 from pipelines.report.html import Bar, Column, Table, counted, number, percent, share
+from pipelines.report.languages import CLOSE, languages_table, left_out_table
 from pipelines.report.paired import bias_table, pairs_figures
 from pipelines.report.posts import posts_figures
 from pipelines.report.replay import unpaired_table
 from tokenizer.languages import language_name
+from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import CountGroup, Layer
 
 _MOST_NAMES = 200  # of sites, in a table; the others are added up
@@ -121,6 +123,23 @@ def layer_view(layer: Layer[Any, Any], build: BuildFolder) -> View | None:
         "kept": fates.get("kept", 0),
         "came_in": fates.get("in", 0),
         "groups": [_count_group(group, layer, build) for group in layer.groups],
+    }
+
+
+def languages_view(build: BuildFolder) -> View | None:
+    """The language layer with a table of its languages in place of their counts, where its shards can be read."""
+    layer = LAYERS["language"]
+    view, found = layer_view(layer, build), build.contents.languages
+    if view is None or found is None or not found.of:
+        return view and {**view, "languages": None}
+    groups = [_count_group(group, layer, build) for group in layer.groups if group.name != "language"]
+    return {
+        **view,
+        "groups": groups,
+        "languages": languages_table(found),
+        "close": CLOSE,
+        "looked": found.looked.says("the language layer"),
+        "left_out": left_out_table(found),
     }
 
 

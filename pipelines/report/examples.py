@@ -77,7 +77,7 @@ def read_dropped(layer: str, look: Look, documents: Look, reasons: Collection[st
             missing -= places.keys()
             if not missing:
                 break
-    texts = _beginnings(documents, places.values())
+    texts = beginnings(documents, places.values())
     return [Dropped(layer, reason, doc_id, texts.get(doc_id, "")) for reason, (_, doc_id) in sorted(places.items())]
 
 
@@ -87,7 +87,7 @@ def _of(batch: pa.RecordBatch, reasons: Collection[str]) -> list[dict[str, Any]]
     return [batch.slice(row, 1).to_pylist()[0] for row in rows if row >= 0]
 
 
-def _beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[str, str]:
+def beginnings(documents: Look, places: Collection[tuple[str, str]]) -> dict[str, str]:
     """How the texts of documents begin, by id. places: shard and id of each."""
     found: dict[str, str] = {}
     for path in sorted({path for path, _ in places}):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -112,6 +112,26 @@ class Whisker:
     tone: Literal["main", "grey"] = "main"
 
 
+@dataclass(frozen=True)
+class Spark:
+    """A cell: how many values lie in bins of one width, from left to right; a bar is seen, however few there are."""
+
+    counts: Sequence[int]
+
+    @property
+    def path(self) -> str:
+        """The bars, in a frame of 100 by 100."""
+        wide, most = 100 / len(self.counts), max(self.counts)
+        boxes = (
+            (place * wide, (place + 1) * wide, 100 - max(5, 100 * count / most))
+            for place, count in enumerate(self.counts)
+            if count
+        )
+        return "".join(
+            f"M{left:.2f},100L{left:.2f},{top:.2f}L{right:.2f},{top:.2f}L{right:.2f},100Z" for left, right, top in boxes
+        )
+
+
 class Few(tuple[object, ...]):
     """The cells of a row that rests on few observations: it is drawn grey."""
 
@@ -142,6 +162,43 @@ class Table:
     def rest(self) -> Sequence[Sequence[object]]:
         """Those that are."""
         return self.rows[_SHOWN_ROWS:]
+
+
+@dataclass(frozen=True)
+class Sortable(Table):
+    """A table whose reader sorts its rows by any column that has keys; until then they stand as they are given.
+
+    name: of the table, unlike all others of the page. keys: by place of the column, a key a row: texts are sorted as
+    texts, numbers the largest first, None comes last. by: the column by which the rows stand, in that order or turned.
+
+    It is done by the style sheet: a page that shows what is in dumps has no script.
+    """
+
+    name: str
+    keys: Mapping[int, Sequence[str | float | None]]
+    by: int
+    turned: bool = False
+
+    @property
+    def orders(self) -> list[str]:
+        """Of each row its rank by each column that has keys, for the style sheet."""
+        ranks = {column: _ranks(keys, self.turned) for column, keys in self.keys.items()}
+        return [
+            ";".join(f"--s{column + 1}:{places[row]}" for column, places in ranks.items())
+            for row in range(len(self.rows))
+        ]
+
+
+def _ranks(keys: Sequence[str | float | None], turned: bool) -> list[int]:
+    """The rank of each key; equal ones stand in their order."""
+
+    def rank(row: int) -> tuple[bool, str | float]:
+        key = keys[row]
+        return (key is None, key if isinstance(key, str) else -(key or 0))
+
+    rows = range(len(keys))
+    places = {row: place for place, row in enumerate(sorted(reversed(rows) if turned else rows, key=rank))}
+    return [places[row] for row in rows]
 
 
 def fill(template: str, **values: object) -> str:
@@ -185,4 +242,5 @@ environment.filters |= {
 environment.tests |= {
     "few": lambda row: isinstance(row, Few),
     "whisker": lambda cell: isinstance(cell, Whisker),
+    "spark": lambda cell: isinstance(cell, Spark),
 }

@@ -16,7 +16,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.command import console, run_command
-from pipelines.report.corpus import documents_view, funnel_view, layer_view, pairs_view
+from pipelines.report.corpus import documents_view, funnel_view, languages_view, layer_view, pairs_view
 from pipelines.report.data import BuildFolder, View, rows_of
 from pipelines.report.evaluation import evaluation_view
 from pipelines.report.folder import read_build
@@ -31,7 +31,12 @@ from transforms.layers.kinds import LAYERS
 SECTIONS: Sequence[tuple[str, str, str, Callable[[BuildFolder], View | None]]] = (
     ("funnel", "What became of every record", "funnel.html", funnel_view),
     ("posts", "Posts", "posts.html", documents_view),
-    *((name, layer.title, "layer.html", partial(layer_view, layer)) for name, layer in LAYERS.items()),
+    *(
+        ("language", layer.title, "languages.html", languages_view)
+        if name == "language"
+        else (name, layer.title, "layer.html", partial(layer_view, layer))
+        for name, layer in LAYERS.items()
+    ),
     ("pairs", "Preference pairs", "pairs.html", pairs_view),
     ("tokenizer", "Tokenizer", "tokenizer.html", tokenizer_view),
     ("curriculum", "Curriculum", "curriculum.html", curriculum_view),

@@ -5,6 +5,7 @@ Names of files, ids and keys are somebody else's, and messages are full of them.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 
@@ -20,6 +21,15 @@ def message(text: str) -> str:
 def name(text: str) -> str:
     """A name within a message: on one line, whatever it holds."""
     return message(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def json_line(value: object) -> str:
+    """A value as JSON on one line. What steers a terminal stands in it as JSON escapes it, so that it means the same.
+
+    Other values than JSON has are written as texts.
+    """
+    told = json.dumps(value, ensure_ascii=False, default=str)
+    return _UNSEEN.sub(lambda found: f"\\u{ord(found[0]):04x}", told)
 
 
 class Formatter(logging.Formatter):

@@ -1,0 +1,163 @@
+"""The languages of a build: by language what is kept, how sure it is, what it is mistaken for; and texts left out."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.report.counting import Numbers
+from pipelines.report.examples import beginnings
+from pipelines.report.html import Column, Sortable, Spark, Table, number, percent, share
+from pipelines.report.looking import Look, Looked
+from tokenizer.languages import language_name
+from transforms.datasets.ids import keyed_hash
+
+CLOSE = 0.3  # a text whose runner-up is less than that below the best guess shows what its language is mistaken for
+_BINS = 10  # of confidence, from 0 to 1
+_EXAMPLES = 3  # of each reason
+_COLUMNS = ("doc_id", "language", "confidence", "runner_up", "runner_up_confidence", "reason")
+_NONE = "not a listed language"
+
+
+@dataclass
+class OfLanguage:
+    """Counts of the documents whose best guess is one language, or none that is listed.
+
+    reasons: of those that are not kept. confidence: documents in each of _BINS. runners_up: of those that are close.
+    """
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    confidence: Numbers = field(default_factory=lambda: np.zeros(_BINS, np.int64))
+    total_confidence: float = 0.0
+    runners_up: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def documents(self) -> int:
+        """All of them."""
+        return int(self.confidence.sum())
+
+    @property
+    def kept(self) -> int:
+        """Those without a reason."""
+        return self.documents - self.reasons.total()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text that is not kept, and how it begins. language, runner_up: codes, or "" for none."""
+
+    reason: str
+    language: str
+    confidence: float
+    runner_up: str
+    doc_id: str
+    excerpt: str
+
+
+@dataclass
+class Languages:
+    """Counts by code, "" for no listed language; and examples of each reason, drawn by a keyed hash of their ids."""
+
+    looked: Looked
+    of: dict[str, OfLanguage] = field(default_factory=dict)
+    examples: Sequence[Example] = ()
+
+
+def read_languages(look: Look, documents: Look) -> Languages:
+    """One pass over the language layer, a batch in memory, and the texts of the examples."""
+    paths = look.drawn
+    found = Languages(look.looked(paths))
+    drawn: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}  # by reason: keyed hash, shard and row
+    for path in paths:
+        for batch in look.batches(path, _COLUMNS):
+            _add(batch, found.of)
+            for row in batch.filter(pc.is_valid(batch.column("reason"))).to_pylist():
+                drawn.setdefault(row["reason"], []).append((keyed_hash("report-languages", row["doc_id"]), path, row))
+            for entries in drawn.values():
+                entries[:] = heapq.nsmallest(_EXAMPLES, entries, key=lambda entry: entry[0])
+    chosen = [(path, row) for _, entries in sorted(drawn.items()) for _, path, row in entries]
+    texts = beginnings(documents, [(path, row["doc_id"]) for path, row in chosen])
+    found.examples = [_example(row, texts.get(row["doc_id"], "")) for _, row in chosen]
+    return found
+
+
+def _add(batch: pa.RecordBatch, of: dict[str, OfLanguage]) -> None:
+    languages, reasons = batch.column("language").fill_null(""), batch.column("reason")
+    confidence = np.nan_to_num(batch.column("confidence").to_numpy())
+    bins = np.clip((confidence * _BINS).astype(np.int64), 0, _BINS - 1)
+    codes = languages.dictionary_encode()
+    places = codes.indices.to_numpy()
+    counts = np.bincount(places * _BINS + bins, minlength=len(codes.dictionary) * _BINS).reshape(-1, _BINS)
+    sums = np.bincount(places, confidence, minlength=len(codes.dictionary))
+    for code, histogram, total in zip(codes.dictionary.to_pylist(), counts, sums, strict=True):
+        found = of.setdefault(code, OfLanguage())
+        found.confidence += histogram
+        found.total_confidence += float(total)
+    for code, reason in _both(languages, reasons, pc.is_valid(reasons)):
+        of[code].reasons[reason] += 1
+    margin = pc.subtract(batch.column("confidence"), batch.column("runner_up_confidence"))
+    runners_up = batch.column("runner_up")
+    for code, other in _both(languages, runners_up, pc.and_(pc.less(margin, CLOSE), pc.is_valid(runners_up))):
+        of[code].runners_up[other] += 1
+
+
+def _both(first: pa.Array, second: pa.Array, rows: pa.Array) -> list[tuple[str, str]]:
+    return list(zip(first.filter(rows).to_pylist(), second.filter(rows).to_pylist(), strict=True))
+
+
+def _example(row: dict[str, Any], excerpt: str) -> Example:
+    language, runner_up = (row[name] or "" for name in ("language", "runner_up"))
+    return Example(row["reason"], language, row["confidence"], runner_up, row["doc_id"], excerpt)
+
+
+def languages_table(found: Languages) -> Sortable:
+    """A row a language, those of most documents first, and a column a reason."""
+    codes = sorted(found.of, key=lambda code: (-found.of[code].documents, code))
+    reasons = sorted({reason for counts in found.of.values() for reason in counts.reasons})
+    columns = [
+        Column("language", "name"), Column("code", "code"), Column("documents"), Column("kept"),
+        *(Column(reason.removeprefix("language-")) for reason in reasons), Column("mean confidence"),
+        Column("confidence", "bar"), Column("nearest confusion", "text"),
+    ]  # fmt: skip
+    rows, keys = [], []
+    for code in codes:
+        counts = found.of[code]
+        mean = share(counts.total_confidence, counts.documents)
+        name, nearest = language_name(code) if code else _NONE, _nearest(counts)
+        by_reason = [counts.reasons[reason] for reason in reasons]
+        rows.append(
+            (
+                name, code, number(counts.documents), number(counts.kept), *map(number, by_reason),
+                percent(mean), Spark(counts.confidence.tolist()), nearest,
+            )
+        )  # fmt: skip
+        keys.append((name, code, counts.documents, counts.kept, *by_reason, mean, None, nearest or None))
+    by_column = dict(enumerate(zip(*keys, strict=True)))
+    by_column.pop(len(columns) - 2, None)  # no order of histograms
+    return Sortable(columns, rows, "languages", by_column, by=2)
+
+
+def _nearest(counts: OfLanguage) -> str:
+    """The most frequent runner-up of what is close, and of how many of those."""
+    if not counts.runners_up:
+        return ""
+    code, texts = min(counts.runners_up.items(), key=lambda item: (-item[1], item[0]))
+    return f"{language_name(code)} ({number(texts)} of {number(counts.runners_up.total())})"
+
+
+def left_out_table(found: Languages) -> Table:
+    """The examples by reason."""
+    columns = [Column("reason", "reason"), Column("guess", "name"), Column("document", "code"), Column("text", "text")]
+    return Table(columns, [(row.reason, _guess(row), row.doc_id, row.excerpt) for row in found.examples])
+
+
+def _guess(row: Example) -> str:
+    best = f"{language_name(row.language) if row.language else _NONE} {percent(row.confidence)}"
+    return f"{best}, then {language_name(row.runner_up)}" if row.runner_up else best
