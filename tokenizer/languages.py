@@ -256,7 +256,8 @@ def from_tag(tag: str) -> Language | None:
     return rows[0] if rows and sure else None
 
 
-def leaves_open(tag: str) -> bool:
-    """Whether a tag that names no row may mean one all the same, as zh, sr and ar-EG do: a model, or the text, says."""
+def may_mean(tag: str) -> list[Language]:
+    """Rows that a tag may mean which leaves open which it does, as zh, sr and ar-EG do: the text has to say. None for a
+    tag that names a row, or a language that is not listed."""
     rows, sure = _read_tag(tag)
-    return bool(rows) and not sure
+    return [] if sure else rows
