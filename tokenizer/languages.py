@@ -217,9 +217,7 @@ def _by_subtag() -> Mapping[str, tuple[Language, ...]]:
     """Language subtag -> rows, by their BCP-47 tags and ISO 639-3 codes."""
     found: dict[str, tuple[Language, ...]] = {}
     for row in LANGUAGES.values():
-        language, _, rest = row.bcp47.partition("-")
-        of_region = len(rest) == 2  # fa-AF is not what fa means
-        for subtag in dict.fromkeys((row.iso,) if of_region else (language, row.iso)):
+        for subtag in dict.fromkeys((row.bcp47.partition("-")[0], row.iso)):
             found[subtag] = (*found.get(subtag, ()), row)
     return MappingProxyType(found)
 
