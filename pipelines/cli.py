@@ -110,6 +110,11 @@ COMMANDS = {
     "sources": Command(
         "pipelines.shipped", "sources", "List the forum formats and corpora that are read, and where each is written."
     ),
+    "languages": Command(
+        "pipelines.shipped",
+        "languages",
+        "List the languages that are known, with the labels that models have for them.",
+    ),
     "langid": Command("pipelines.langid", "app", "Language identification."),
     "quality": Command("pipelines.quality", "app", "Quality of texts: classifiers of one's own."),
 }

@@ -1,12 +1,18 @@
-"""What Agora is shipped with, each with its place and a line on it: pair rules, recipes, configurations, sources."""
+"""What Agora is shipped with, a line each: pair rules, recipes, configurations, sources, by place; languages."""
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
+from typing import Annotated
 
+import typer
+
+from tokenizer.languages import LANGUAGES, Language, closest, from_tag, may_mean
 from transforms.sources.kinds import SOURCES
 
 _HERE = Path(__file__).parent
@@ -19,12 +25,12 @@ def says(file: Path) -> str:
     return " ".join(line.lstrip("# ") for line in lines)
 
 
-def _tell(rows: Iterable[tuple[str, str, str]]) -> None:
-    """name, place, what it is: a line each."""
+def _tell(rows: Iterable[Sequence[str]]) -> None:
+    """A line each, in columns: name, place, what it is."""
     listed = list(rows)
-    widths = [max(map(len, column)) for column in list(zip(*listed, strict=True))[:2]]
-    for name, place, what in listed:
-        print(f"{name:<{widths[0]}}  {place:<{widths[1]}}  {what}")
+    widths = [max(map(len, column)) for column in zip(*listed, strict=True)]
+    for row in listed:
+        print("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 def _files(folder: Path, prefix: str = "") -> list[tuple[str, str, str]]:
@@ -56,3 +62,33 @@ def sources() -> None:
 
 def _mapped(mapped: bool) -> str:
     return "; takes a mapping that says what the fields of its rows are" if mapped else ""
+
+
+def languages(
+    tags: Annotated[
+        list[str] | None, typer.Argument(metavar="[TAG]...", help="Only what these name: swh_Latn, pt-BR, zh-Hant.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every column.")] = False,
+) -> None:
+    """List the languages that are known, with the labels that models have for them."""
+    chosen = [_named(tag) for tag in tags] if tags else list(LANGUAGES.values())
+    if as_json:
+        for row in chosen:
+            print(json.dumps(asdict(row), ensure_ascii=False))
+        return
+    heads = ("code", "name", "tag", "lid.176", "least", "Qwen2.5", "PolyLM", "GlotLID")
+    _tell([heads, *(_columns(row) for row in chosen)])
+
+
+def _columns(row: Language) -> Sequence[str]:
+    sets = ("yes" if known else "-" for known in (row.qwen25, row.polylm))
+    labels = " ".join(row.glotlid) or "-"
+    return (row.code, row.name, row.bcp47, row.lid176 or "-", f"{row.lid_threshold:.2f}", *sets, labels)
+
+
+def _named(tag: str) -> Language:
+    if (row := from_tag(tag)) is not None:
+        return row
+    if rows := may_mean(tag):
+        raise ValueError(f"{tag!r} leaves open what is meant; it may be {', '.join(row.code for row in rows)}")
+    raise ValueError(f"{tag!r} names no language of the table; nearest: {', '.join(closest(tag))}")

@@ -58,7 +58,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"build {folder}/build.yaml",
         f"show {docs}",
         f"secret {folder}/secret",
-        *("rules", "recipes", "configs", "sources"),
+        *("rules", "recipes", "configs", "sources", "languages"),
     ]
 
 

@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.curriculum import RECIPES
 from tokenizer import languages
 from tokenizer.languages import LABELS, LANGUAGES, Language, closest, language
+from transforms.curriculum.mix import Recipe
+from transforms.datasets import strict_yaml
 
 DATA = Path(__file__).parents[2] / "shared" / "data"
 MODEL = Path(__file__).parents[1] / "models" / "lid.176.ftz"
@@ -143,6 +146,13 @@ def test_unknown_code_names_the_nearest() -> None:
     assert closest("Swahili")[0] == "swh_Latn"
     assert closest("zh-Hans")[0] == "zho_Hans"
     assert closest("")
+
+
+def test_the_recipe_of_a_paper_names_its_languages_alone() -> None:
+    recipe = strict_yaml.load_named(Recipe, "polylm", RECIPES)
+    named = {code for stage in recipe.stages for code in stage.shares} - {"rest"}
+    assert named
+    assert all(LANGUAGES[code].polylm for code in named)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from pipelines.show import Chosen, find_rows, lines_of
 from tests.conftest import ROOT
 from tests.small_build import whole_build
 from tests.small_dataset import dataset_of, read_file
+from tokenizer.languages import LANGUAGES
 from transforms.datasets.manifest import DatasetSpec, load_manifest
 from transforms.datasets.schema import DOCUMENTS, REJECTS
 from transforms.sources.kinds import SOURCES
@@ -222,6 +223,21 @@ def test_every_source_is_listed(capsys: pytest.CaptureFixture[str]) -> None:
     lines = [re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines()]
     assert [name for name, _, _ in lines] == list(SOURCES)
     assert all(Path(place).is_file() for _, place, _ in lines)
+
+
+def test_every_language_is_listed_and_tags_choose(capsys: pytest.CaptureFixture[str]) -> None:
+    shipped.languages()
+    heads, *lines = (re.split(r" {2,}", line) for line in capsys.readouterr().out.splitlines())
+    assert [line[0] for line in lines] == list(LANGUAGES)
+    assert {len(line) for line in lines} == {len(heads)} == {8}
+    shipped.languages(["pt-BR", "SWH_Latn"], as_json=True)
+    chosen = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["code"] for row in chosen] == ["por_Latn", "swh_Latn"]
+    assert chosen[1]["glotlid"] == ["swh_Latn", "swa_Latn"]
+    with pytest.raises(ValueError, match="'zh' leaves open what is meant; it may be zho_Hans, zho_Hant"):
+        shipped.languages(["zh"])
+    with pytest.raises(ValueError, match="'gsw' names no language of the table; nearest: "):
+        shipped.languages(["gsw"])
 
 
 def test_long_texts_in_a_list_are_cut_as_well() -> None:

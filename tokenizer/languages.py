@@ -217,9 +217,7 @@ def _by_subtag() -> Mapping[str, tuple[Language, ...]]:
     """Language subtag -> rows, by their BCP-47 tags and ISO 639-3 codes."""
     found: dict[str, tuple[Language, ...]] = {}
     for row in LANGUAGES.values():
-        language, _, rest = row.bcp47.partition("-")
-        of_region = len(rest) == 2  # fa-AF is not what fa means
-        for subtag in dict.fromkeys((row.iso,) if of_region else (language, row.iso)):
+        for subtag in dict.fromkeys((row.bcp47.partition("-")[0], row.iso)):
             found[subtag] = (*found.get(subtag, ()), row)
     return MappingProxyType(found)
 
@@ -256,7 +254,8 @@ def from_tag(tag: str) -> Language | None:
     return rows[0] if rows and sure else None
 
 
-def leaves_open(tag: str) -> bool:
-    """Whether a tag that names no row may mean one all the same, as zh, sr and ar-EG do: a model, or the text, says."""
+def may_mean(tag: str) -> list[Language]:
+    """Rows that a tag may mean which leaves open which it does, as zh, sr and ar-EG do: the text has to say. None for a
+    tag that names a row, or a language that is not listed."""
     rows, sure = _read_tag(tag)
-    return bool(rows) and not sure
+    return [] if sure else rows
