@@ -111,7 +111,7 @@ COMMANDS = {
         "pipelines.shipped", "sources", "List the forum formats and corpora that are read, and where each is written."
     ),
     "langid": Command("pipelines.langid", "app", "Language identification."),
-    "quality": Command("pipelines.quality", "app", "Quality of texts: classifiers of one's own."),
+    "quality": Command("pipelines.quality", "app", "Quality of texts: thresholds and classifiers of one's own."),
 }
 
 

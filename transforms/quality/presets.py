@@ -17,7 +17,7 @@ import numpy.typing as npt
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Reason
 from transforms.datasets.settings import SettingError
-from transforms.quality.signals import MEASURED, SIGNALS, Signals
+from transforms.quality.signals import MEASURED, SCORE, SIGNALS, Signals
 from transforms.quality.thresholds import TAILS, Thresholds
 
 FOLDER = Path(__file__).with_name("presets")
@@ -40,8 +40,8 @@ class Rule:
     from_characters: int = 0
 
     def __post_init__(self) -> None:
-        if self.signal not in SIGNALS:
-            raise SettingError("signal", f"is no signal: {self.signal!r}; one of {', '.join(SIGNALS)}")
+        if self.signal not in (*SIGNALS, SCORE):
+            raise SettingError("signal", f"is no signal: {self.signal!r}; one of {', '.join((*SIGNALS, SCORE))}")
         if self.reason not in REASONS:
             raise SettingError("reason", f"must be one of {', '.join(REASONS)}; got {self.reason}")
         if self.least is None and self.most is None:

@@ -46,6 +46,9 @@ SIGNALS = (
     "boilerplate_share",  # n-grams that are phrases of menus and footers, of all; 0 when fewer than three differ
 )
 
+SCORE = "score"
+"""What a classifier adds to the signals."""
+
 MEASURED = (
     "letter_share", "script_share", "symbol_share", "mean_word_length", "top_ngram_share", "duplicate_ngram_share",
     "stop_word_share",
