@@ -116,7 +116,7 @@ COMMANDS = {
         "List the languages that are known, with the labels that models have for them.",
     ),
     "langid": Command("pipelines.langid", "app", "Language identification."),
-    "quality": Command("pipelines.quality", "app", "Quality of texts: classifiers of one's own."),
+    "quality": Command("pipelines.quality", "app", "Quality of texts: thresholds and classifiers of one's own."),
 }
 
 

@@ -1,4 +1,4 @@
-"""Quality of texts: a classifier of one's own, trained on good and bad examples, and its scores."""
+"""Quality of texts: thresholds of what is usual in a language; a classifier of one's own, and its scores."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from pipelines.command import Trust, console, run_app
 from transforms.datasets import places
 from transforms.quality import inputs
 from transforms.quality.classifier import QualityHandle
+from transforms.quality.thresholds import make, read_texts, to_tsv
 from transforms.quality.train import Trained, TrainSettings
 from transforms.quality.train import train as train_classifier
 
@@ -22,14 +23,30 @@ _CARD = ".json"  # behind the model's name
 _TEXTS = 1000  # scored at a time
 _DIGITS = 6  # of a score; it is compared as it is printed
 
-app = typer.Typer(help="Quality of texts: classifiers of one's own.", no_args_is_help=True)
+app = typer.Typer(help="Quality of texts: thresholds and classifiers of one's own.", no_args_is_help=True)
 
 _DEFAULTS = TrainSettings()
 
 
 @app.callback()
 def quality() -> None:
-    """Quality of texts: classifiers of one's own."""
+    """Quality of texts: thresholds and classifiers of one's own."""
+
+
+@app.command()
+def thresholds(
+    data: Annotated[
+        str, typer.Option(help="Folder of clean text, CODE.txt or SOURCE/CODE.txt: a sentence or paragraph a line.")
+    ],
+    output: Annotated[str, typer.Option("--output", "-o", help="The file to write: a table with a row a language.")],
+    replace: Annotated[bool, typer.Option("--replace", help="Write over a file that stands there.")] = False,
+) -> None:
+    """Measure what is usual in clean text of each language: percentiles of signals, and frequent words."""
+    _check_output(output, replace)
+    found = make(read_texts(data))
+    places.write_alone(output, to_tsv(found).encode())
+    told = f"{len(found)} languages, {sum(usual.texts for usual in found.values()):,} texts"
+    console.print(f"quality: wrote {output}: {told}", soft_wrap=True)
 
 
 @app.command()

@@ -21,9 +21,10 @@ from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
 from transforms.layers.layer import Batches, CountGroup, Keep, Layer
+from transforms.quality.classifier import QualityHandle, QualityModel
 from transforms.quality.lexicon import BOILERPLATE, Lexicon
-from transforms.quality.presets import Preset
-from transforms.quality.signals import SIGNALS, signals
+from transforms.quality.presets import Preset, Rule
+from transforms.quality.signals import SCORE, SIGNALS, signals
 from transforms.quality.thresholds import SHIPPED, Thresholds, load
 
 _COUNTED = ("characters", "prose", "words")  # signals that are numbers of something; the others are shares
@@ -31,7 +32,7 @@ _COUNTED = ("characters", "prose", "words")  # signals that are numbers of somet
 SCHEMA = pa.schema(
     [
         required("doc_id", pa.string()),
-        *(pa.field(name, pa.int32() if name in _COUNTED else pa.float32()) for name in SIGNALS),
+        *(pa.field(name, pa.int32() if name in _COUNTED else pa.float32()) for name in (*SIGNALS, SCORE)),
         required("keep", pa.bool_()),
         pa.field("reason", pa.string()),
     ]
@@ -44,19 +45,33 @@ _TABLE = fingerprint([[row.code, row.script, row.word_split, row.sentence_enders
 
 @dataclass(frozen=True)
 class QualitySettings:
-    """preset: rules by the name of those shipped, or a YAML file. thresholds: a file of `agora quality thresholds`."""
+    """preset: rules by the name of those shipped, or a YAML file. thresholds: a file of `agora quality thresholds`.
+    classifier: a file of `agora quality train`, which scores; least_score: of a text that is kept."""
 
     preset: str = "forum"
     thresholds: str | None = None
+    classifier: str | None = None
+    least_score: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.preset:
             raise SettingError("preset", "is empty text; name a preset, such as forum, or a YAML file")
+        if not 0 <= self.least_score <= 1:
+            raise SettingError("least_score", f"must be a number from 0 to 1; got {self.least_score!r}")
+        if self.least_score and self.classifier is None:
+            raise SettingError("least_score", "needs a classifier: nothing else gives a score")
 
     @property
     def thresholds_place(self) -> str:
         """Of the file of thresholds: one's own, or the one that is shipped."""
         return self.thresholds or str(SHIPPED)
+
+    @property
+    def all_rules(self) -> Preset:
+        """The preset's, and the least score. Raises ValueError for what is no preset."""
+        preset = Preset.load(self.preset)
+        score = [Rule(SCORE, Reason.QUALITY_SCORE, least=self.least_score)] if self.least_score else []
+        return Preset([*preset.rules, *score])
 
 
 @dataclass(frozen=True)
@@ -66,32 +81,42 @@ class Judge:
     preset: Preset
     thresholds: Thresholds
     lexicon: Lexicon
+    classifier: QualityModel | None
 
 
 def identity(settings: QualitySettings) -> Mapping[str, object]:
     """The rules as they are, and the files by their bytes.
 
-    Raises ValueError for a preset or a file of thresholds that is not there, or is none.
+    Raises ValueError for a preset, thresholds or a classifier that are not there, or are none.
     """
-    preset = Preset.load(settings.preset)
     load(settings.thresholds_place)
     return {
-        "rules": preset.plain(),
+        "rules": settings.all_rules.plain(),
         "thresholds": places.sha256(settings.thresholds_place),
         "boilerplate": places.sha256(str(BOILERPLATE)),
         "languages": _TABLE,
+        "classifier": _checked(settings.classifier) if settings.classifier else None,
     }
 
 
+def _checked(classifier: str) -> str:
+    """A classifier's SHA-256."""
+    handle = QualityHandle.of(classifier)
+    handle.load()
+    return handle.sha256
+
+
 def open_judge(settings: QualitySettings, identity: Mapping[str, object]) -> Judge:
-    """Raises ValueError when the thresholds are others than the identity says."""
+    """Raises ValueError when the thresholds or the classifier are others than the identity says."""
     place = settings.thresholds_place
     if places.sha256(place) != identity["thresholds"]:
         raise ValueError(f"the thresholds {place} changed while they were used; annotate again with those you mean")
     thresholds = load(place)
     preset = strict_yaml.convert(Preset, {"rules": identity["rules"]}, settings.preset)
     stop_words = {code: usual.stop_words for code, usual in thresholds.items() if usual.stop_words}
-    return Judge(preset, thresholds, Lexicon(stop_words))
+    found = identity["classifier"]
+    classifier = QualityHandle(settings.classifier, str(found)).load() if settings.classifier else None
+    return Judge(preset, thresholds, Lexicon(stop_words), classifier)
 
 
 def rows(batches: Batches, judge: Judge) -> tuple[pa.Table, Tally]:
@@ -113,12 +138,14 @@ def _texts(batches: Batches) -> Iterator[tuple[list[str], list[str], list[str | 
 def _judged(
     ids: Sequence[str], texts: Sequence[str], languages: Sequence[str | None], judge: Judge, counts: Tally
 ) -> pa.Table:
-    found = signals(texts, languages, judge.lexicon)
+    found = dict(signals(texts, languages, judge.lexicon))
+    scores = judge.classifier.score(texts) if judge.classifier else np.full(len(texts), np.nan)
+    found[SCORE] = scores.astype(np.float64)
     reasons = judge.preset.judge(found, languages, judge.thresholds)
     for code, reason in zip(languages, reasons, strict=True):
         if reason:
             counts.add("marked", f"{code or 'unknown'}/{reason}")
-    columns = [_column(found[name], SCHEMA.field(name).type) for name in SIGNALS]
+    columns = [_column(found[name], SCHEMA.field(name).type) for name in (*SIGNALS, SCORE)]
     keep = [reason is None for reason in reasons]
     return pa.table([ids, *columns, keep, pa.array(reasons, pa.string())], schema=SCHEMA)
 
@@ -136,7 +163,7 @@ def _label(name: str) -> str:
 LAYER = Layer(
     title="Quality",
     says="What texts are like, measured for their language, and which of them are no writing by a preset of rules.",
-    step=Step("quality", version=1),
+    step=Step("quality", version=1, libraries=("fasttext-community",)),
     schema=SCHEMA,
     settings=QualitySettings,
     keep=Keep("writing by the preset's rules", unpaired=Reason.LOW_QUALITY),
@@ -144,7 +171,7 @@ LAYER = Layer(
     columns=TEXT_COLUMNS,
     needs={"language": ("language",)},
     identity=identity,
-    opens=lambda settings: [settings.thresholds] if settings.thresholds else [],
+    opens=lambda settings: [place for place in (settings.thresholds, settings.classifier) if place],
     open=open_judge,
     rows=rows,
 )

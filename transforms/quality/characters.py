@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 # Kinds of characters. A word is a run of the last three: marks are the vowels of many scripts.
-SPACE, NEWLINE, OTHER, SYMBOL, PUNCTUATION, MARK, DIGIT, LETTER = range(8)
+_SPACE, NEWLINE, OTHER, SYMBOL, _PUNCTUATION, MARK, DIGIT, LETTER = range(8)
 KIND_BITS = 0b111
 CLOSES = 0b1000  # may stand behind the end of a sentence: quotes, brackets, Markdown's emphasis
 ENCODES = 0b10000  # a digit or small letter of base64 or hexadecimal text
@@ -52,7 +52,7 @@ def scripts_of(*scripts: str) -> npt.NDArray[np.bool_]:
 @lru_cache(maxsize=1)
 def kinds() -> npt.NDArray[np.uint8]:
     """(0x110000,) the kind of every code point, with CLOSES and ENCODES."""
-    of_category = {"L": LETTER, "M": MARK, "N": DIGIT, "P": PUNCTUATION, "S": SYMBOL, "Z": SPACE}
+    of_category = {"L": LETTER, "M": MARK, "N": DIGIT, "P": _PUNCTUATION, "S": SYMBOL, "Z": _SPACE}
     table = np.full(0x110000, OTHER, dtype=np.uint8)
     for code in range(0x110000):
         category = unicodedata.category(chr(code))
@@ -60,7 +60,7 @@ def kinds() -> npt.NDArray[np.uint8]:
             table[code] = of_category.get(category[0], OTHER)
     table[list(_VARIATION_SELECTORS)] = OTHER
     table[[ord(character) for character in _OF_PROGRAMS]] = SYMBOL
-    table[[ord(character) for character in "\t\r\v\f\x85"]] = SPACE
+    table[[ord(character) for character in "\t\r\v\f\x85"]] = _SPACE
     table[ord("\n")] = NEWLINE
     table[[ord(character) for character in _CLOSERS]] |= CLOSES
     table[[ord(character) for character in "abcdefghijklmnopqrstuvwxyz0123456789+/"]] |= ENCODES

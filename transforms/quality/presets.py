@@ -17,11 +17,11 @@ import numpy.typing as npt
 from transforms.datasets import strict_yaml
 from transforms.datasets.fates import Reason
 from transforms.datasets.settings import SettingError
-from transforms.quality.signals import MEASURED, SIGNALS, Signals
+from transforms.quality.signals import MEASURED, SCORE, SIGNALS, Signals
 from transforms.quality.thresholds import TAILS, Thresholds
 
-FOLDER = Path(__file__).with_name("presets")
-REASONS = tuple(reason for reason in Reason if reason.startswith("quality-"))
+_FOLDER = Path(__file__).with_name("presets")
+_REASONS = tuple(reason for reason in Reason if reason.startswith("quality-"))
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Rule:
     from_characters: int = 0
 
     def __post_init__(self) -> None:
-        if self.signal not in SIGNALS:
-            raise SettingError("signal", f"is no signal: {self.signal!r}; one of {', '.join(SIGNALS)}")
-        if self.reason not in REASONS:
-            raise SettingError("reason", f"must be one of {', '.join(REASONS)}; got {self.reason}")
+        if self.signal not in (*SIGNALS, SCORE):
+            raise SettingError("signal", f"is no signal: {self.signal!r}; one of {', '.join((*SIGNALS, SCORE))}")
+        if self.reason not in _REASONS:
+            raise SettingError("reason", f"must be one of {', '.join(_REASONS)}; got {self.reason}")
         if self.least is None and self.most is None:
             raise SettingError("least", "or `most` must be given: a rule bounds its signal")
         if self.tail is not None and (self.tail not in TAILS or self.tail > 0.5):
@@ -86,7 +86,7 @@ class Preset:
     @staticmethod
     def load(name_or_place: str) -> Preset:
         """One that is shipped by its name, or a .yaml file. Raises ValueError for what is no preset."""
-        return strict_yaml.load_named(Preset, name_or_place, FOLDER)
+        return strict_yaml.load_named(Preset, name_or_place, _FOLDER)
 
     def plain(self) -> list[dict[str, object]]:
         """The rules as a file has them."""

@@ -2,7 +2,7 @@
 
 All of it is numpy over the code points of a batch, a few passes whatever the texts hold. A token is a word (a run of
 letters, digits and marks), or in languages without spaces between words a single letter or digit with its marks. An
-n-gram is TOP or REPEATED tokens: of letters more than of words, since five letters are two or three words there.
+n-gram is _TOP or _REPEATED tokens: of letters more than of words, since five letters are two or three words there.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from transforms.quality.hashes import Hashed, keys_of, ngram_hashes
 from transforms.quality.lexicon import Lexicon
 from transforms.quality.prose import Prose, prose_of
 
-READ = 1 << 18  # characters of a text that are read: what it is like shows in fewer, and memory is bounded
-TOP = (2, 4)  # tokens of an n-gram that is counted by itself: words, letters
-REPEATED = (5, 10)  # tokens of one that is counted as seen before
+_READ = 1 << 18  # characters of a text that are read: what it is like shows in fewer, and memory is bounded
+_TOP = (2, 4)  # tokens of an n-gram that is counted by itself: words, letters
+_REPEATED = (5, 10)  # tokens of one that is counted as seen before
 _ENCODED_RUN = 50  # letters and digits without a break that no word has
 
 SIGNALS = (
@@ -46,6 +46,9 @@ SIGNALS = (
     "boilerplate_share",  # n-grams that are phrases of menus and footers, of all; 0 when fewer than three differ
 )
 
+SCORE = "score"
+"""What a classifier adds to the signals."""
+
 MEASURED = (
     "letter_share", "script_share", "symbol_share", "mean_word_length", "top_ngram_share", "duplicate_ngram_share",
     "stop_word_share",
@@ -62,7 +65,7 @@ def signals(texts: Sequence[str], languages: Sequence[str | None], lexicon: Lexi
 
     Memory: about 60 bytes a character that is read.
     """
-    proses = [prose_of(text[:READ]) for text in texts]
+    proses = [prose_of(text[:_READ]) for text in texts]
     batch = _Batch.of(proses, languages)
     read = batch.kinds_of[:, OTHER:].sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -83,7 +86,7 @@ def signals(texts: Sequence[str], languages: Sequence[str | None], lexicon: Lexi
 
 def words_of(text: str, language: str) -> set[str]:
     """The tokens of a text, in small letters. language: a code of the table."""
-    batch = _Batch.of([prose_of(text[:READ])], [language])
+    batch = _Batch.of([prose_of(text[:_READ])], [language])
     spans = zip(batch.begins.tolist(), batch.ends.tolist(), strict=True)
     letters = batch.codes.astype("<u4").tobytes().decode("utf-32-le")
     return {letters[begin:end] for begin, end in spans}
@@ -159,7 +162,7 @@ def _tokens(
 
 
 def _code_and_urls(texts: Sequence[str], proses: Sequence[Prose]) -> dict[str, npt.NDArray[np.float64]]:
-    length = np.array([min(len(text), READ) for text in texts], dtype=np.float64)
+    length = np.array([min(len(text), _READ) for text in texts], dtype=np.float64)
     code, urls = (np.array([prose[place] for prose in proses], dtype=np.float64) for place in (1, 2))
     return {"code_share": code / length, "url_share": urls / (length - code)}
 
@@ -253,11 +256,11 @@ def _ngrams(batch: _Batch, lexicon: Lexicon) -> dict[str, npt.NDArray[np.float64
             continue
         of_kind = chosen[batch.token_text]
         tokens, text_of = batch.tokens[of_kind], batch.token_text[of_kind]
-        top, top_text = ngram_hashes(tokens, text_of, TOP[kind])
+        top, top_text = ngram_hashes(tokens, text_of, _TOP[kind])
         most, _, all_of_them = _counts(top, top_text, batch.size)
         found["top_ngram_share"][chosen] = (np.where(most > 1, most, 0) / all_of_them)[chosen]
         found["boilerplate_share"][chosen] = (lexicon.boilerplate(top, top_text, batch.size) / all_of_them)[chosen]
-        _, different, all_of_them = _counts(*ngram_hashes(tokens, text_of, REPEATED[kind]), batch.size)
+        _, different, all_of_them = _counts(*ngram_hashes(tokens, text_of, _REPEATED[kind]), batch.size)
         found["duplicate_ngram_share"][chosen] = (1 - different / all_of_them)[chosen]
     return found
 

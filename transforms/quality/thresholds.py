@@ -26,11 +26,11 @@ SHIPPED = Path(__file__).with_name("thresholds.tsv")
 TAILS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.9, 0.95, 0.99, 0.995, 0.999)
 """At which shares of the texts, from below, a signal's value is given."""
 
-_STOP_WORDS = 40  # of a language, at most
-_IN_TEXTS = 0.04  # a stop word is in a larger share of the texts
+_STOP_WORDS = 60  # of a language, at most
+_IN_TEXTS = 0.03  # a stop word is in a larger share of the texts
 _LEAST_TEXTS = 50  # of a language, to say what is usual in it
-_LEAST_CHARACTERS = 60  # of a text: shares of less are anything
-_MOST_STOP_WORDS = 0.6  # of the usual text: a list that is most of it tells nothing, as single letters of Thai do
+_LEAST_CHARACTERS = 100  # of a text: shares of less are anything
+_MOST_STOP_WORDS = 0.75  # of the usual text: a list that is most of it tells nothing, as single letters of Thai do
 
 
 @dataclass(frozen=True)
