@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +90,10 @@ def test_bytes_that_are_no_utf8_are_replaced_counted_and_told(
 def test_a_pipe_is_answered_before_its_end_and_may_be_closed(model: str) -> None:
     with subprocess.Popen(
         [*COMMAND, "predict", "--model", model], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.PIPE, env={**os.environ, "PYTHONUNBUFFERED": ""},
     ) as process:  # fmt: skip
+        late = threading.Timer(60, process.kill)  # one that answers nobody
+        late.start()
         assert process.stdin
         assert process.stdout
         assert process.stderr
@@ -100,6 +105,7 @@ def test_a_pipe_is_answered_before_its_end_and_may_be_closed(model: str) -> None
         process.stdin.write(b"more\n" * 1000)
         process.stdin.close()
         assert process.stderr.read().splitlines() == [b"1 of its 5 labels are not in the table of 119: la"]
+        late.cancel()
     assert process.returncode == 0
 
 
@@ -118,14 +124,18 @@ def test_lines_are_the_same_however_they_come(chunk: int, monkeypatch: pytest.Mo
 
 def test_an_endless_line_takes_bounded_memory() -> None:
     class Endless(io.RawIOBase):
-        left, largest = 1000, 0
+        left = 100
 
         def read1(self, most: int) -> bytes:
             self.left -= 1
             return b"x" * most if self.left else b""
 
     found = Lines(Endless())  # type: ignore[arg-type]
+    tracemalloc.start()
     assert [len(text) for batch in found.batches() for text in batch] == [1 << 17]
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 1 << 20  # of 6.5 MB
     assert found.cut == 1
 
 
