@@ -16,7 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tokenizer.languages import LANGUAGES, leaves_open
+from tokenizer.languages import LANGUAGES, may_mean
 from transforms.datasets.building import Build
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally
 from transforms.datasets.schema import DOCUMENTS, KIND_ORDER, REJECTS, PostKind
@@ -147,7 +147,7 @@ def _counts_of(finished: Finished) -> tuple[Tally, Tally]:
     outcomes of files."""
     kept, dropped = Tally(), Tally()
     for code, number in _numbers(finished.documents.column("language").combine_chunks()):
-        kept.add("language", code if code in LANGUAGES else _LEFT_OPEN if leaves_open(code) else _UNLISTED, number)
+        kept.add("language", code if code in LANGUAGES else _LEFT_OPEN if may_mean(code) else _UNLISTED, number)
     for name, number in _numbers(finished.documents.column("attributes").combine_chunks().flatten().field("name")):
         kept.add("attribute", name, number)
     for kind in finished.documents.column("kind").to_pylist():
