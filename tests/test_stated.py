@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -37,7 +38,7 @@ from transforms.sources.stated import attribute_of, language_of
 CORPUS = """
 source: web
 language: meta.lang
-attributes: {dump: dump, kind: {value: page}}
+attributes: {dump: dump, kind: {value: 1.0}}
 document: {text: text, id: id, language: lang, attributes: {domain: meta.host.name, score: score}}
 """
 NESTED = """
@@ -193,10 +194,10 @@ def test_a_post_says_its_own_or_its_row_does() -> None:
         {"text": "d", "lang": 5, "meta": {"lang": "de", "host": {"name": ["x"]}}, "dump": {"a": 1}, "score": False},
     )
     assert [record.language for record in (own, of_row, neither, odd)] == ["fra_Latn", "deu_Latn", None, None]
-    assert pairs(own) == {"domain": "a.example", "dump": "w1", "kind": "page", "score": "2"}
+    assert pairs(own) == {"domain": "a.example", "dump": "w1", "kind": "1", "score": "2"}
     assert list(pairs(own)) == sorted(pairs(own))
-    assert pairs(of_row) == pairs(neither) == {"kind": "page"}
-    assert pairs(odd) == {"kind": "page", "score": "false"}
+    assert pairs(of_row) == pairs(neither) == {"kind": "1"}
+    assert pairs(odd) == {"kind": "1", "score": "false"}
     assert (own.note, of_row.note, neither.note) == (None, None, "no-language")
     assert odd.note == "unreadable-language unreadable-attributes.domain unreadable-attributes.dump"
 
@@ -302,9 +303,12 @@ def test_documents_state_their_language(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert found[5 + 9 * 3]["language"] == "deu_Latn"
     assert found[1]["attributes"] == [
-        {"name": "domain", "value": "h1.example"}, {"name": "dump", "value": "1"}, {"name": "kind", "value": "page"},
+        {"name": "domain", "value": "h1.example"}, {"name": "dump", "value": "1"}, {"name": "kind", "value": "1"},
         {"name": "score", "value": "0.25"},
     ]  # fmt: skip
+    shards = [str(tmp_path / "one" / file.path) for file in manifest.data_files]
+    loaded = datasets.load_dataset("arrow", data_files=shards, cache_dir=str(tmp_path / "cache"), split="train")
+    assert loaded["attributes"][:] == [post["attributes"] for post in laws.all_rows(tmp_path / "one")]
     assert manifest.counts["language"] == {
         "deu_Latn": 2,
         "eng_Latn": 10,

@@ -25,9 +25,11 @@ from typing import Any, Literal
 from tokenizer.languages import LANGUAGES, closest
 from transforms.datasets.settings import SettingError
 from transforms.sources.fields import UnusableError
-from transforms.sources.stated import ATTRIBUTE, MAX_ATTRIBUTES, attribute_of, language_of
+from transforms.sources.stated import attribute_of, language_of
 
 SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what may stand in an id as the name of a source or a site
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")  # the name of one
+_MAX_ATTRIBUTES = 64  # names in one mapping
 TIMES = ("auto", "iso", "seconds", "milliseconds")
 
 
@@ -48,7 +50,7 @@ def _check_stated(language: Where | None, attributes: Mapping[str, Where]) -> No
     if isinstance(language, Constant):
         _check_language(language.value)
     for name, where in attributes.items():
-        if not ATTRIBUTE.fullmatch(name):
+        if not _ATTRIBUTE.fullmatch(name):
             raise SettingError(
                 "attributes", f"names {name!r}: want small letters, digits and '_', a letter first, 64 at most"
             )
@@ -201,8 +203,8 @@ class RowMapping:
         self._check_comments()
         _check_stated(self.language, self.attributes)
         names = {*self.attributes}.union(*(fields.attributes for fields in self._sections.values()))
-        if len(names) > MAX_ATTRIBUTES:
-            raise SettingError("attributes", f"have {len(names)} names; at most {MAX_ATTRIBUTES} are kept")
+        if len(names) > _MAX_ATTRIBUTES:
+            raise SettingError("attributes", f"have {len(names)} names; at most {_MAX_ATTRIBUTES} are kept")
 
     def _check_comments(self) -> None:
         if self.comment is None:

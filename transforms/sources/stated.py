@@ -1,7 +1,8 @@
 """What a row states of its post beside the usual fields: the language of its text, and attributes kept with it.
 
-A language is a tag of BCP 47 or a code of the language table. One that the table lists is stored as its code
-(`por_Latn`), another one as the tag (`pt-Cyrl`, `cop`): stated, and not listed. `und` states nothing.
+A language is a tag of BCP 47 or a code of the language table. One that names a row of the table is stored as its code
+(`por_Latn`), another one as a canonical tag: it leaves open which row it means (`zh`), or is not listed (`pt-Cyrl`,
+`cop`); `tokenizer.languages.leaves_open` tells these apart. `und` states nothing.
 """
 
 from __future__ import annotations
@@ -18,9 +19,6 @@ from transforms.sources.fields import UnusableError
 from transforms.text.clean import repair
 
 _MAX_ATTRIBUTE_CHARS = 1024
-MAX_ATTRIBUTES = 64  # that one mapping names
-ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")  # the name of one
-
 _MAX_TAG_CHARS = 64
 _UNDETERMINED = "und"
 # RFC 5646, of tags that begin with a language of ISO 639: its longer ones are reserved, and words look like them.
