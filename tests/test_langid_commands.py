@@ -104,7 +104,7 @@ def test_a_pipe_is_answered_before_its_end_and_may_be_closed(model: str) -> None
         process.stdout.close()
         process.stdin.write(b"more\n" * 1000)
         process.stdin.close()
-        assert process.stderr.read().splitlines() == [b"1 of its 5 labels are not in the table of 119: la"]
+        assert b"rror" not in process.stderr.read()
         late.cancel()
     assert process.returncode == 0
 

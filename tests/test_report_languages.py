@@ -9,15 +9,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from pipelines.report import languages
 from pipelines.report.html import Column, Sortable, Spark, style
 from pipelines.report.languages import CLOSE, languages_table, left_out_table, read_languages
 from tests.small_build import HOSTILE, Page, assert_harmless, drawn, render, row_of, whole_build
 from tests.test_report_contents import at, look
 from transforms.datasets import shards
 from transforms.datasets.ids import keyed_hash
-from transforms.datasets.schema import DOCUMENTS
+from transforms.datasets.schema import DOCUMENTS, required
 from transforms.layers.kinds import LAYERS
 
 SCHEMA = LAYERS["language"].schema
@@ -66,7 +68,7 @@ def test_a_language_is_counted_by_hand(tmp_path: Path) -> None:
     assert dict(english.runners_up) == {FR: 2, "deu_Latn": 1}
     assert found.of[FR].runners_up.total() == found.of[""].runners_up.total() == 0
     assert (found.of[""].documents, found.of[""].kept) == (1, 0)
-    table = languages_table(found)
+    table = languages_table(found, {})
     assert [column.title for column in table.columns][2:6] == ["documents", "kept", "unlisted", "unsure"]
     assert [cells[:7] for cells in table.rows] == [
         ("English", EN, "4", "2", "0", "2", "52.3%"),
@@ -74,6 +76,28 @@ def test_a_language_is_counted_by_hand(tmp_path: Path) -> None:
         ("French", FR, "1", "1", "0", "0", "60.0%"),
     ]
     assert [cells[-1] for cells in table.rows] == ["French (2 of 3)", "", ""]
+
+
+def test_what_is_stated_and_mixed_has_columns_where_it_occurs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = ["stated", "mixed"]
+    schema = pa.schema(
+        [field for field in SCHEMA if field.name not in flags] + [required(f, pa.bool_()) for f in flags]
+    )
+    monkeypatch.setattr(languages, "_FLAGS", flags)
+    guesses = [(EN, True, False), (EN, True, False), (EN, False, False), (FR, True, False), (None, False, False)]
+    rows = [
+        row(f"{n}", code, 0.9, None, 0.0, reason=None if code else UNLISTED) | {"stated": stated, "mixed": mixed}
+        for n, (code, stated, mixed) in enumerate(guesses)
+    ]
+    found = read_languages(
+        look(tmp_path, "language", schema, {at(0, 1): rows}), look(tmp_path, "documents", DOCUMENTS, {})
+    )
+    table = languages_table(found, {f"{EN}≠{FR}": 1, f"{EN}≠deu_Latn": 1, f"gsw≠{FR}": 1})
+    assert [column.title for column in table.columns][4:8] == ["unlisted", "stated", "disputed", "mean confidence"]
+    assert [cells[1:7] for cells in table.rows] == [
+        (EN, "3", "3", "0", "2", "2"), ("", "1", "0", "1", "0", "1"), (FR, "1", "1", "0", "1", "0"),
+    ]  # fmt: skip
+    assert list(languages_table(found, {}).keys[5]) == [2, 0, 1]
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -122,7 +146,7 @@ def test_a_build_shows_its_languages_and_what_texts_say_is_harmless(tmp_path: Pa
     assert "x x 10 9 1" in page  # the rows of the made-up layer are all of a language called x
     hostile = [row(f"{HOSTILE}{n}", HOSTILE, 0.5, HOSTILE, 0.4, reason=HOSTILE) for n in range(5)]
     found = read(tmp_path / "hostile", [hostile], HOSTILE * 200)
-    html = drawn("sortable", languages_table(found)) + drawn("table", left_out_table(found))
+    html = drawn("sortable", languages_table(found, {})) + drawn("table", left_out_table(found))
     assert "<script" not in html
     assert len(Page(html).text) < 3000
 

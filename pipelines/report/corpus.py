@@ -132,11 +132,13 @@ def languages_view(build: BuildFolder) -> View | None:
     view, found = layer_view(layer, build), build.contents.languages
     if view is None or found is None or not found.of:
         return view and {**view, "languages": None}
-    groups = [_count_group(group, layer, build) for group in layer.groups if group.name != "language"]
+    groups = [_count_group(group, layer, build) for group in layer.groups if group.name not in ("language", "mixed")]
+    disputed = build.count("language", "language-disagreement")
     return {
         **view,
-        "groups": groups,
-        "languages": languages_table(found),
+        "groups": [group for group in groups if group.rows],
+        "languages": languages_table(found, disputed),
+        "disputed": disputed,
         "close": CLOSE,
         "looked": found.looked.says("the language layer"),
         "left_out": left_out_table(found),

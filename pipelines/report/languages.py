@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +18,13 @@ from pipelines.report.html import Column, Sortable, Spark, Table, number, percen
 from pipelines.report.looking import Look, Looked
 from tokenizer.languages import language_name
 from transforms.datasets.ids import keyed_hash
+from transforms.layers.kinds import LAYERS
 
 CLOSE = 0.3  # a text whose runner-up is less than that below the best guess shows what its language is mistaken for
 _BINS = 10  # of confidence, from 0 to 1
 _EXAMPLES = 3  # of each reason
 _COLUMNS = ("doc_id", "language", "confidence", "runner_up", "runner_up_confidence", "reason")
+_FLAGS = [name for name in ("stated", "mixed") if name in LAYERS["language"].schema.names]
 _NONE = "not a listed language"
 
 
@@ -30,10 +32,12 @@ _NONE = "not a listed language"
 class OfLanguage:
     """Counts of the documents whose best guess is one language, or none that is listed.
 
-    reasons: of those that are not kept. confidence: documents in each of _BINS. runners_up: of those that are close.
+    reasons: of those that are not kept. flags: of those for which each of _FLAGS is true. confidence: documents in each
+    of _BINS. runners_up: of those that are close.
     """
 
     reasons: Counter[str] = field(default_factory=Counter)
+    flags: Counter[str] = field(default_factory=Counter)
     confidence: Numbers = field(default_factory=lambda: np.zeros(_BINS, np.int64))
     total_confidence: float = 0.0
     runners_up: Counter[str] = field(default_factory=Counter)
@@ -76,7 +80,7 @@ def read_languages(look: Look, documents: Look) -> Languages:
     found = Languages(look.looked(paths))
     drawn: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}  # by reason: keyed hash, shard and row
     for path in paths:
-        for batch in look.batches(path, _COLUMNS):
+        for batch in look.batches(path, [*_COLUMNS, *_FLAGS]):
             _add(batch, found.of)
             for row in batch.filter(pc.is_valid(batch.column("reason"))).to_pylist():
                 drawn.setdefault(row["reason"], []).append((keyed_hash("report-languages", row["doc_id"]), path, row))
@@ -102,6 +106,9 @@ def _add(batch: pa.RecordBatch, of: dict[str, OfLanguage]) -> None:
         found.total_confidence += float(total)
     for code, reason in _both(languages, reasons, pc.is_valid(reasons)):
         of[code].reasons[reason] += 1
+    for flag in _FLAGS:
+        for code, number_of in Counter(languages.filter(batch.column(flag)).to_pylist()).items():
+            of[code].flags[flag] += number_of
     margin = pc.subtract(batch.column("confidence"), batch.column("runner_up_confidence"))
     runners_up = batch.column("runner_up")
     for code, other in _both(languages, runners_up, pc.and_(pc.less(margin, CLOSE), pc.is_valid(runners_up))):
@@ -117,31 +124,44 @@ def _example(row: dict[str, Any], excerpt: str) -> Example:
     return Example(row["reason"], language, row["confidence"], runner_up, row["doc_id"], excerpt)
 
 
-def languages_table(found: Languages) -> Sortable:
-    """A row a language, those of most documents first, and a column a reason."""
+def languages_table(found: Languages, disputed: Mapping[str, int]) -> Sortable:
+    """A row a language, those of most documents first, with a column for each reason and flag that occurs.
+
+    disputed: the layer's counts of documents whose stated language is not the one that the model is sure of.
+    """
     codes = sorted(found.of, key=lambda code: (-found.of[code].documents, code))
-    reasons = sorted({reason for counts in found.of.values() for reason in counts.reasons})
-    columns = [
-        Column("language", "name"), Column("code", "code"), Column("documents"), Column("kept"),
-        *(Column(reason.removeprefix("language-")) for reason in reasons), Column("mean confidence"),
-        Column("confidence", "bar"), Column("nearest confusion", "text"),
-    ]  # fmt: skip
-    rows, keys = [], []
-    for code in codes:
-        counts = found.of[code]
-        mean = share(counts.total_confidence, counts.documents)
-        name, nearest = language_name(code) if code else _NONE, _nearest(counts)
-        by_reason = [counts.reasons[reason] for reason in reasons]
-        rows.append(
-            (
-                name, code, number(counts.documents), number(counts.kept), *map(number, by_reason),
-                percent(mean), Spark(counts.confidence.tolist()), nearest,
-            )
-        )  # fmt: skip
-        keys.append((name, code, counts.documents, counts.kept, *by_reason, mean, None, nearest or None))
-    by_column = dict(enumerate(zip(*keys, strict=True)))
-    by_column.pop(len(columns) - 2, None)  # no order of histograms
-    return Sortable(columns, rows, "languages", by_column, by=2)
+    of = [found.of[code] for code in codes]
+    names = [language_name(code) if code else _NONE for code in codes]
+    reasons = sorted({reason for counts in of for reason in counts.reasons})
+    marks = {flag: [counts.flags[flag] for counts in of] for flag in _FLAGS} | {"disputed": _disputed(disputed, codes)}
+    counted = [
+        ("documents", [counts.documents for counts in of]),
+        ("kept", [counts.kept for counts in of]),
+        *((reason.removeprefix("language-"), [counts.reasons[reason] for counts in of]) for reason in reasons),
+        *((mark, numbers) for mark, numbers in marks.items() if any(numbers)),
+    ]
+    means = [share(counts.total_confidence, counts.documents) for counts in of]
+    nearest = [_nearest(counts) for counts in of]
+    columns: list[tuple[Column, Sequence[object], Sequence[str | float | None] | None]] = [
+        (Column("language", "name"), names, names),
+        (Column("code", "code"), codes, codes),
+        *((Column(title), list(map(number, numbers)), numbers) for title, numbers in counted),
+        (Column("mean confidence"), list(map(percent, means)), means),
+        (Column("confidence", "bar"), [Spark(counts.confidence.tolist()) for counts in of], None),
+        (Column("nearest confusion", "text"), nearest, [name or None for name in nearest]),
+    ]
+    rows = list(zip(*(cells for _, cells, _ in columns), strict=True))
+    keys = {place: keys for place, (_, _, keys) in enumerate(columns) if keys is not None}
+    return Sortable([column for column, _, _ in columns], rows, "languages", keys, by=2)
+
+
+def _disputed(counts: Mapping[str, int], codes: Sequence[str]) -> list[int]:
+    """By stated language; the counts are of pairs, stated≠told, and stated may be a tag that is not listed."""
+    totals: Counter[str] = Counter()
+    for pair, documents in counts.items():
+        stated = pair.partition("≠")[0]
+        totals[stated if stated in codes else ""] += documents
+    return [totals[code] for code in codes]
 
 
 def _nearest(counts: OfLanguage) -> str:
