@@ -156,14 +156,17 @@ def _annotate(folder: Path, model: str) -> Timer:
 
 def _described(folder: Path, model: str) -> Timer:
     """Repair, language and signals of documents in memory."""
-    layer, means = _opened("language", _settings(model))
+    settings = kinds.settings_of({"language": model, "quality": None}, "the benchmark")
+    layers = [_opened(name, settings) for name in settings]
     documents = list(_tables(folder))
     with timed() as timer:
         for shard in documents:
             table = shard.read()
             repaired = pa.array([repair(text) for text in table.column("text").to_pylist()], pa.string())
-            clean = Shard(shard.path, table.set_column(table.schema.get_field_index("text"), "text", repaired))
-            describe(clean, layer, means)
+            clean = table.set_column(table.schema.get_field_index("text"), "text", repaired)
+            found: dict[str, pa.Table] = {}
+            for layer, means in layers:
+                found[layer.name] = describe(Shard(shard.path, clean, dict(found)), layer, means).read()
     return timer
 
 
