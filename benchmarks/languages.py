@@ -1,12 +1,13 @@
 """Languages and signals: what the pipeline costs beside the bare model, and beside datatrove's equivalent steps.
 
-    python -m benchmarks.languages [--megabytes 20] [--rounds 3] [--language-model models/lid.176.ftz]
+    python -m benchmarks.languages [--megabytes 20] [--rounds 3] [--language-model default]
 
 - Naming languages: the model's stages alone, in a bare loop over lines that were stripped before; the same texts
   through the detector, through the language layer (its rows, in memory), and through `agora annotate`, which reads
   documents and writes the layer. On forum posts, and on sentences of the 119 languages where those lie (of the sample
   elsewhere).
 - Describing documents: repair, language and signals, ours and datatrove's (`peer_quality.py`), on posts in memory.
+  datatrove reads lid.176.ftz, from the place that --peer-model names; it is measured with ours as well.
 - Memory: what a process holds more once it has loaded the model and named the languages of some texts.
 """
 
@@ -23,16 +24,18 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from transforms.langid.own import OwnModel
 
 from benchmarks import planted
 from benchmarks.harness import Contender, Run, Timer, alternate, announce, comparison, run_once, timed, write_result
 from benchmarks.peers import peer_python, peer_version
 from pipelines import annotate
+from transforms.classifiers.fasttext_file import LABEL
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.io.shard import Shard
 from transforms.langid.detect import Detector
-from transforms.langid.model import ModelHandle
+from transforms.langid.model import DEFAULT, SHIPPED, Model, ModelHandle
 from transforms.langid.readable import readable
 from transforms.layers import kinds
 from transforms.layers.annotate import annotate as describe
@@ -52,7 +55,7 @@ _NAMING = {
     "layer": "Agora, the language layer in memory",
     "annotate": "Agora, agora annotate",
 }
-_OURS = "Agora"
+_OURS, _OURS_176 = "Agora", "Agora, with lid.176.ftz"
 _PEERS = {
     ("spacy", "all"): "datatrove, every signal of every document, stock English words (spaCy)",
     ("plain", "all"): "datatrove, every signal of every document, words by regular expression",
@@ -118,10 +121,20 @@ def _bare(folder: Path, model: str) -> Timer:
     return timer
 
 
-def _stages(model: Any) -> Callable[[Sequence[str]], object]:
-    """What a model cannot do without: fastText's best labels of all lines of a batch, in one call."""
-    predict = model._model.f.multilinePredict
-    return lambda lines: predict([f"{line}\n" for line in lines], 5, 0.01, "strict")
+def _stages(model: Model) -> Callable[[Sequence[str]], object]:
+    """What the model cannot do without, on a batch of lines, and nothing is made of: fastText's best labels, in one
+    call; of our own model also the scores of the lines whose best label is of a group."""
+    own = isinstance(model, OwnModel)
+    predict = (model._classifier if own else model._model).f.multilinePredict
+    groups = [({LABEL + code for code in group.codes}, group) for group in (model._groups if own else ())]
+
+    def run(lines: Sequence[str]) -> None:
+        labels, _ = predict([f"{line}\n" for line in lines], 5, 0.01, "strict")
+        for members, group in groups:
+            if torn := [line for line, found in zip(lines, labels, strict=True) if found and found[0] in members]:
+                group.scores(torn)
+
+    return run
 
 
 def _detect(folder: Path, model: str) -> Timer:
@@ -178,7 +191,7 @@ def _memory(folder: Path, model: str) -> Timer:
     with timed() as timer:
         detector = Detector(ModelHandle.of(model).load())
         detector.detect(texts)
-    announce(timer, 1, 1, held_mb=round(_resident_mb() - before, 1), file_mb=round(Path(model).stat().st_size / 1e6, 1))
+    announce(timer, 1, 1, held_mb=round(_resident_mb() - before, 1))
     raise SystemExit
 
 
@@ -236,24 +249,26 @@ def _shares(runs: Mapping[str, Sequence[Run]]) -> str:
     return f"Of the speed of the model alone: {', '.join(told)}."
 
 
-def _compare(megabytes: float, rounds: int, model: str, folder: Path) -> Path:
+def _compare(megabytes: float, rounds: int, model: str, peer_model: str, folder: Path) -> Path:
     posts, few, sentences = (folder / name for name in ("posts", "few", "sentences"))
     _write(_posts(megabytes), posts)
     _write(_posts(megabytes * _DESCRIBED), few)
     _write(_sentences(), sentences)
     memory = run_once(_contender("memory", "memory", sentences, model)).extra
+    file = SHIPPED if model == DEFAULT else Path(model)
     body = [
-        f"One process each, {rounds} rounds in turn, medians (CPU s: least–most). Model: {Path(model).name}, "
-        f"{memory['file_mb']} MB; a process that has loaded it and named the languages of {_BATCH:,} texts holds "
-        f"{memory['held_mb']} MB more.",
+        f"One process each, {rounds} rounds in turn, medians (CPU s: least–most). Model: {file.name}, "
+        f"{file.stat().st_size / 1e6:.1f} MB; a process that has loaded it and named the languages of {_BATCH:,} texts "
+        f"holds {memory['held_mb']} MB more.",
     ]
     body += _naming("forum posts", posts, model, rounds)
     body += _naming("sentences", sentences, model, rounds)
     peers = [
-        Contender(name, [peer_python(), "benchmarks/peer_quality.py", str(few / "documents.jsonl"), model, *how])
+        Contender(name, [peer_python(), "benchmarks/peer_quality.py", str(few / "documents.jsonl"), peer_model, *how])
         for how, name in _PEERS.items()
     ]
-    runs = alternate([_contender(_OURS, "described", few, model), *peers], rounds)
+    ours = [_contender(_OURS, "described", few, model), _contender(_OURS_176, "described", few, peer_model)]
+    runs = alternate([*ours, *peers], rounds)
     body += ["", "## Describing documents: repair, language, signals", "", _size(runs), "", *comparison(runs, _OURS)]
     versions = [f"{package} {peer_version(package)}" for package in ("datatrove", "fasttext-numpy2-wheel", "spacy")]
     packages = ["apache-beam", "pyarrow", "numpy", "fasttext-community", "ftfy"]
@@ -264,7 +279,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--language-model", default=str(_ROOT / "models" / "lid.176.ftz"))
+    parser.add_argument("--language-model", default=DEFAULT)
+    parser.add_argument("--peer-model", default=str(_ROOT / "models" / "lid.176.ftz"))
     parser.add_argument("--run", choices=[*_RUNS], help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -274,7 +290,8 @@ def main() -> None:
         announce(timer, sum(len(text.encode()) for text in texts), len(texts))
         return
     with tempfile.TemporaryDirectory(prefix="agora-bench-") as folder:
-        _compare(arguments.megabytes, arguments.rounds, arguments.language_model, Path(folder))
+        where = Path(folder)
+        _compare(arguments.megabytes, arguments.rounds, arguments.language_model, arguments.peer_model, where)
 
 
 if __name__ == "__main__":
