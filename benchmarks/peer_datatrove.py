@@ -31,12 +31,15 @@ class PlainWords(WordTokenizer):
     """Words as runs of letters and digits."""
 
     def word_tokenize(self, text: str) -> list[str]:
+        """As WordTokenizer."""
         return _WORD.findall(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
+        """The text, whole."""
         return [text]
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        """The span of the text."""
         return [(0, len(text))]
 
 
