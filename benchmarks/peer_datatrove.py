@@ -27,16 +27,19 @@ from benchmarks.harness import announce, timed
 _WORD = re.compile(r"\w+")
 
 
-class _PlainWords(WordTokenizer):
+class PlainWords(WordTokenizer):
     """Words as runs of letters and digits."""
 
     def word_tokenize(self, text: str) -> list[str]:
+        """As WordTokenizer."""
         return _WORD.findall(text)
 
     def sent_tokenize(self, text: str) -> list[str]:
+        """The text, whole."""
         return [text]
 
     def span_tokenize(self, text: str) -> list[tuple[int, int]]:
+        """The span of the text."""
         return [(0, len(text))]
 
 
@@ -83,7 +86,7 @@ def main() -> None:
     logger.remove()
     shutil.rmtree(scratch, ignore_errors=True)
     config = MinhashConfig(n_grams=ngram, num_buckets=bands, hashes_per_bucket=rows)
-    language = _PlainWords() if sys.argv[6] == "plain" else "eng"
+    language = PlainWords() if sys.argv[6] == "plain" else "eng"
     if language == "eng":  # a first document loads the tokenizer outside of the timing
         MinhashDedupSignature(str(scratch / "warm"), config=config, language="eng").get_shingles("Warm up, please do.")
     with timed() as timer:

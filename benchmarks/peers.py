@@ -17,7 +17,7 @@ _HERE = Path(__file__).parent
 _CONSTRAINTS = _HERE / "peers-constraints.txt"
 _FOLDER = _HERE.parent / ".cache" / "peers"
 _REQUIREMENTS = (
-    *("datatrove", "fasttext-community", "orjson", "regex", "spacy", "tokenizers", "xxhash"),
+    *("datatrove", "fasteners", "fasttext-numpy2-wheel", "orjson", "regex", "spacy", "tokenizers", "xxhash"),
     *("ftfy", "html-to-markdown", "html2text", "markdownify", "resiliparse", "selectolax", "tqdm"),
     *("py-data-juicer", "aiohttp", "ray", "torch"),  # data-juicer would fetch the last three when it runs
 )

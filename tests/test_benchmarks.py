@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import generate, planted
+from benchmarks import generate, languages, planted
 from benchmarks.harness import PREFIX, Contender, alternate, comparison, run_once
 from benchmarks.sampler import sampled
 
@@ -85,3 +85,18 @@ def test_the_sampler_sees_a_busy_thread() -> None:
         while not samples.places:
             sum(range(10_000))
     assert samples.top(1)
+
+
+@pytest.mark.parametrize("kind", ["bare", "detect", "layer", "annotate", "described"])
+def test_every_contender_of_languages_handles_the_same_documents(
+    kind: str, lid_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [("a", "The bread rises slowly."), ("b", "Das Brot geht langsam auf."), ("c", "12345")]
+    planted.write_jsonl(found, tmp_path / "documents.jsonl")
+    planted.write_dataset(found, str(tmp_path / "documents"), num_shards=2)
+    arguments = ["--run", kind, "--folder", str(tmp_path), "--language-model", str(lid_model)]
+    monkeypatch.setattr(sys, "argv", ["languages", *arguments])
+    languages.main()
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1].removeprefix(PREFIX))
+    assert figures["records"] == 3
+    assert figures["bytes"] == sum(len(text.encode()) for _, text in found)

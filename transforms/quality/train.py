@@ -18,8 +18,6 @@ from transforms.quality.judged import Judged, judge
 
 _CARD_VERSION = 1
 _LIBRARY = "fasttext-community"
-# A file of 13 MB and 64 bytes a word; words that occur once say nothing of other texts.
-_OPTIONS = {"dim": 16, "bucket": 200_000, "minCount": 2, "lr": 0.5}
 
 
 @dataclass(frozen=True)
@@ -65,7 +63,16 @@ def train(positive: Sequence[str], negative: Sequence[str], settings: TrainSetti
             raise ValueError(f"{place} is positive and {other} negative, and both hold the same; take one of them out")
     examples = choose(_texts(positive), _texts(negative), settings.seed, settings.most)
     lines = (f"{LABEL}{name} {line}" for name, line in examples.training)
-    model = fasttext_file.train(lines, seed=settings.seed, wordNgrams=settings.ngram, epoch=settings.epochs, **_OPTIONS)
+    model = fasttext_file.train(  # 13 MB and 64 bytes a word; words that occur once say nothing of other texts
+        lines,
+        dim=16,
+        bucket=200_000,
+        minCount=2,
+        lr=0.5,
+        seed=settings.seed,
+        wordNgrams=settings.ngram,
+        epoch=settings.epochs,
+    )
     at_work = QualityModel(fasttext_file.read(model, "the model"), "the model")
     judged = judge(*(at_work.score_lines(examples.held_out[name]) for name in (POSITIVE, NEGATIVE)))
     card = {
