@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from pipelines.command import run_app
+from pipelines.langid_train import train
 from transforms.datasets import places, shown
 from transforms.langid.detect import Detector
 from transforms.langid.model import ModelHandle
@@ -16,6 +17,7 @@ from transforms.langid.model import ModelHandle
 _LINES = 1000  # read and identified at a time
 
 app = typer.Typer(help="Language identification.", no_args_is_help=True)
+app.command()(train)
 
 
 @app.callback()
@@ -25,8 +27,8 @@ def langid() -> None:
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Option(help="A fastText model file, such as models/lid.176.ftz.")],
     file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
+    model: Annotated[str, typer.Option(help="`default`, which is shipped, or the place of a model.")] = "default",
 ) -> None:
     """Print language code, confidence and text for every line."""
     detector = Detector(ModelHandle.of(model).load())

@@ -1,21 +1,21 @@
-"""Files of models that identify languages: any fastText classifier whose labels the table knows.
-
-The only importer of fastText.
-"""
+"""Files of models that identify languages: our own, which is shipped, and any fastText classifier whose labels the
+table knows. What a file is, its first bytes say."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
-import fasttext
-
 from tokenizer.languages import LANGUAGES
+from transforms.classifiers import fasttext_file
 from transforms.datasets import places
+from transforms.langid import bundle
 from transforms.langid.labels import PREFIX, Guess, codes_of, guess
 
+DEFAULT = "default"  # the place of the model that is shipped
+SHIPPED = Path(__file__).with_name("agora119.lid")
 _TOP_LABELS = 5  # labels asked of the model; those below _LEAST_PROBABILITY are left out, which halves its work
 _LEAST_PROBABILITY = 0.01
 
@@ -45,42 +45,39 @@ class ModelHandle:
 
     @staticmethod
     def of(place: str) -> ModelHandle:
-        """Raises ValueError when there is no such file."""
-        if not places.exists(place):
+        """`default` is the model that is shipped. Raises ValueError when there is no such file."""
+        file = _file(place)
+        if not places.exists(file):
             raise ValueError(
-                f"no language model at {place}; get one, such as lid.176.ftz (make models fetches it), or annotate "
-                "without the language layer"
+                f"no language model at {place}; name {DEFAULT}, which is shipped, or a fastText model that is there"
             )
-        handle = ModelHandle(place, places.sha256(place))
+        handle = ModelHandle(place, places.sha256(file))
         published = _PUBLISHED.get(places.name(place), handle.sha256)
         if handle.sha256 != published:  # fastText looks at nothing: half a model finds other languages, or crashes
             raise ValueError(
                 f"{place} is not the model that is published under this name: SHA-256 {handle.sha256[:16]}, wanted "
-                f"{published[:16]}. It is damaged, or another one: get it again (make models), or give it another name"
+                f"{published[:16]}. It is damaged, or another one: get it again, or give it another name"
             )
         return handle
 
     def load(self) -> Model:
-        """Raises ValueError when the file is not the one the handle was made of, or no fastText model."""
-        found = places.sha256(self.place)
-        if found != self.sha256:
-            raise ValueError(
-                f"the language model {self.place} changed: SHA-256 {found[:16]}, wanted {self.sha256[:16]}; "
-                "annotate again with the model you mean"
-            )
-        if places.is_local(self.place):
-            return FastTextModel(_load(places.local_path(self.place), self.place))
-        with tempfile.NamedTemporaryFile(suffix=".bin") as copy:  # fastText reads local files only
-            copy.write(places.read_bytes(self.place))
-            copy.flush()
-            return FastTextModel(_load(copy.name, self.place))
+        """Raises ValueError when the file is not the one the handle was made of, or no model that identifies
+        languages."""
+        file = _file(self.place)
+        if places.size(file) and _begins(file, bundle.MAGIC):
+            data = places.read_bytes(file)
+            fasttext_file.check(places.sha256(file), self.sha256, self.place, "language model", "annotate")
+            return bundle.read(data, self.place).model(self.place)
+        return FastTextModel(fasttext_file.load(file, self.sha256, "language model", "annotate"))
 
 
-def _load(path: str, place: str) -> Any:
-    try:
-        return fasttext.load_model(path)
-    except (ValueError, RuntimeError, MemoryError) as error:
-        raise ValueError(f"{place} is no fastText model: {error}") from error
+def _file(place: str) -> str:
+    return str(SHIPPED) if place == DEFAULT else place
+
+
+def _begins(place: str, magic: bytes) -> bool:
+    with places.open_input(place) as file:
+        return file.read(len(magic)) == magic
 
 
 class FastTextModel:
