@@ -2,7 +2,7 @@
 
     python -m benchmarks.language_data DIR [--fold K] [--without SOURCE ...]
 
-What each source calls a language is settled here, once: `label_of` and the tables above it. With a fold, the sentences
+What each source calls a language is settled here, once: `_label_of` and the tables above it. With a fold, the sentences
 of FLORES part A that test that fold are left out (`is_tested`): blocks of 20 line numbers, the same in all languages,
 because neighbouring lines are of one document. So is every fifth language that is not listed, whole: what a model does
 with a language that it has never seen.
@@ -23,7 +23,7 @@ from benchmarks.harness import ROOT
 from tokenizer.languages import LANGUAGES
 from transforms.langid.chinese import traditional_share
 
-LID_DATA = ROOT.parent / "shared" / "data" / "lid"
+_LID_DATA = ROOT.parent / "shared" / "data" / "lid"
 FOLDS = 5
 _BLOCK = 20  # lines of FLORES in a fold at a time
 
@@ -135,10 +135,10 @@ def is_unseen(label: str, fold: int) -> bool:
 
 def flores_lines(code: str) -> list[str]:
     """The sentences of FLORES part A in a language of the table."""
-    return _lines(LID_DATA / "flores-part-A" / f"{code}.txt")
+    return _lines(_LID_DATA / "flores-part-A" / f"{code}.txt")
 
 
-def label_of(source: str, name: str) -> str | None:
+def _label_of(source: str, name: str) -> str | None:
     """What a source's name for a language is called in the layout: a code of the table, another label, or None: left
     out."""
     if name in _LEFT_OUT.get(source, ()):
@@ -195,7 +195,7 @@ def _lines(path: Path) -> list[str]:
 
 def read(source: str) -> Iterator[tuple[str, list[str]]]:
     """Each label of a source with its lines, those that do not fit among them."""
-    folder = LID_DATA / ("flores-part-A" if source == "flores" else source)
+    folder = _LID_DATA / ("flores-part-A" if source == "flores" else source)
     if source == "nusax":
         with (folder / "train.csv").open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -207,7 +207,7 @@ def read(source: str) -> Iterator[tuple[str, list[str]]]:
             yield label, [" ".join(text.split()) for text, _, found in pairs if found.strip() == name]
     else:
         for path in sorted(folder.glob("*.txt")):
-            label = "apc_Arab" if source == "shami" else label_of(source, path.stem)
+            label = "apc_Arab" if source == "shami" else _label_of(source, path.stem)
             if label is not None:
                 yield label, _lines(path)
 

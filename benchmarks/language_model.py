@@ -22,8 +22,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from benchmarks import language_data
-from benchmarks.harness import ROOT, write_result
+from benchmarks.harness import write_result
 from benchmarks.language_data import FOLDS, fits, flores_lines, is_tested, is_unseen
+from tests.conftest import LID176
 from tokenizer.languages import LANGUAGES
 from transforms.langid import bundle
 from transforms.langid.bundle import Bundle
@@ -34,15 +35,14 @@ from transforms.langid.model import SHIPPED, Model, ModelHandle
 from transforms.langid.train import TrainSettings, fit
 from transforms.langid.verdict import choose
 
-_LID176 = ROOT / "models" / "lid.176.ftz"
 _CUTS: Mapping[str, int | None] = {"whole": None, "first 40": 40, "first 20": 20}
 _UNSEEN_LINES = 40  # of each language that is not listed
 _MERGED = {"ars_Arab": "arb_Arab"}
 
-Test = Sequence[tuple[str, str]]  # what a line is in, and the line
+_Test = Sequence[tuple[str, str]]  # what a line is in, and the line
 
 
-def fit_fold(work: Path, fold: int, without: Sequence[str] = (), kept: int | None = None) -> None:
+def _fit_fold(work: Path, fold: int, without: Sequence[str] = (), kept: int | None = None) -> None:
     """Trains a model and writes WORK/<fold>[-source].lid."""
     name = "-".join([str(fold), *without, *(["float"] if kept == 0 else [])])
     settings = TrainSettings() if kept is None else TrainSettings(kept=kept)
@@ -66,13 +66,13 @@ def _shipped() -> Bundle:
     return bundle.read(SHIPPED.read_bytes(), "the shipped model")
 
 
-def _test(fold: int) -> Test:
+def _test(fold: int) -> _Test:
     return [
         (code, line) for code in LANGUAGES for number, line in enumerate(flores_lines(code)) if is_tested(number, fold)
     ]
 
 
-def _unseen(fold: int) -> Test:
+def _unseen(fold: int) -> _Test:
     found: dict[str, list[str]] = {}
     for source in language_data.SOURCES:
         for label, lines in language_data.read(source.name):
@@ -111,7 +111,7 @@ class _Told:
     told: list[str] = dataclasses.field(default_factory=list)
     kept: list[bool] = dataclasses.field(default_factory=list)
 
-    def add(self, model: Model, test: Test, cut: int | None) -> None:
+    def add(self, model: Model, test: _Test, cut: int | None) -> None:
         lines = [line[:cut].strip() for _, line in test]
         guesses = model.predict(lines)
         self.right += [code for code, _ in test]
@@ -131,7 +131,7 @@ class _Told:
 
 def _measure(work: Path, folds: Sequence[int]) -> Iterator[str]:
     """The body of the result."""
-    lid176 = ModelHandle.of(str(_LID176)).load()
+    lid176 = ModelHandle.of(str(LID176)).load()
     ours = {cut: _Told() for cut in _CUTS}
     theirs = {cut: _Told() for cut in _CUTS}
     unseen, unseen_theirs = _Told(), _Told()
@@ -152,8 +152,8 @@ def _measure(work: Path, folds: Sequence[int]) -> Iterator[str]:
             yield f"| {name}, {cut} | {told[cut].row()}"
     yield ""
     yield "Texts of languages that are not listed and that the model has never seen (a fifth of them a fold, whole):"
-    yield f"kept under a wrong code are {np.mean(unseen.kept):.3f} of {len(unseen.kept):,} texts of {len(set(unseen.right))}"
-    yield f"languages; by lid.176, which knows some of them, {np.mean(unseen_theirs.kept):.3f}."
+    yield f"kept under a wrong code are {np.mean(unseen.kept):.3f} of {len(unseen.kept):,} texts of"
+    yield f"{len(set(unseen.right))} languages; by lid.176, which knows some, {np.mean(unseen_theirs.kept):.3f}."
     yield from _most(unseen)
     yield from _without(work)
     yield from _float(work)
@@ -243,11 +243,11 @@ def main() -> None:
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     for fold in given.fit:
-        fit_fold(given.work, fold)
+        _fit_fold(given.work, fold)
     if given.without:
-        fit_fold(given.work, 0, [given.without])
+        _fit_fold(given.work, 0, [given.without])
     if given.float:
-        fit_fold(given.work, 0, kept=0)
+        _fit_fold(given.work, 0, kept=0)
     if not (given.fit or given.without or given.float):
         folds = [fold for fold in range(FOLDS) if (given.work / f"{fold}.lid").exists()]
         title = "Our model of the 119 languages, on sentences that it has not seen"

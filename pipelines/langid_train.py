@@ -21,13 +21,17 @@ def train(
     replace: Annotated[bool, typer.Option("--replace", help="Write over a model that stands there.")] = False,
 ) -> None:
     """Train a model on sentences of known languages (docs/languages.md). The same data and seed give the same file."""
-    if not output:
-        raise ValueError("--output is empty text; check the variable that it comes from")
-    if places.exists(output) and not replace:
-        raise ValueError(f"{output} is there already; name another --output, or give --replace")
+    _check_output(output, replace)
     made = train_model(
         read_corpus(data, seed), TrainSettings(seed=seed), lambda line: console.print(line, soft_wrap=True)
     )
     written = bundle.write(made)
     places.write_alone(output, written)
     console.print(f"langid: wrote {output} ({len(written) / 1e6:.1f} MB)", soft_wrap=True)
+
+
+def _check_output(output: str, replace: bool) -> None:
+    if not output:
+        raise ValueError("--output is empty text; check the variable that it comes from")
+    if places.exists(output) and not replace:
+        raise ValueError(f"{output} is there already; name another --output, or give --replace")

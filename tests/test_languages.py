@@ -79,7 +79,7 @@ def test_bad_row_is_refused() -> None:
         Language("xxx_Latn", "X", "Other", "Latn", "x", "", "space", 30.0)
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason="models/lid.176.ftz is not here (see the README)")
+@pytest.mark.skipif(not MODEL.exists(), reason="models/lid.176.ftz is not here; `make lid176` fetches it")
 @pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not here")
 def test_labels_agree_with_the_real_model_on_flores() -> None:
     """The sentences that are given a label come from the language it stands for, more than from any other."""

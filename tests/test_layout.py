@@ -27,7 +27,8 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "langid": ({"datasets"}, {"detect", "labels", "model", "verdict"}),
+    "classifiers": ({"datasets"}, {"fasttext_file"}),
+    "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "verdict"}),
     "layers": ({"datasets", "io", "shuffle", "text", "langid"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),
@@ -36,7 +37,8 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
 MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
-    "fasttext": {"transforms/langid/model.py"},
+    "fasttext": {"transforms/classifiers/fasttext_file.py"},
+    "scipy": {"transforms/langid/linear.py"},
     "sentencepiece": {"tokenizer/spm.py"},
     "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},

@@ -94,7 +94,9 @@ def _bundle(card: Mapping[str, Any], members: Mapping[str, bytes]) -> Bundle:
     for name, group in card["groups"].items():
         table = np.frombuffer(members[_member(name)], np.int8).reshape(2 ** group["bits"] + 1, len(group["codes"]))
         groups[name] = Group(group["codes"], group["bits"], table, group["scale"])
-    calibration = Calibration(**{name: tuple(card["calibration"][name]) for name in Calibration.__dataclass_fields__})
+    measured = card["calibration"]
+    powers = (tuple(map(float, measured[name])) for name in ("first", "second", "sharpness"))
+    calibration = Calibration(float(measured["others"]), *powers)
     thresholds = {code: float(card["thresholds"][code]) for code in LANGUAGES}
     known = {"format", "members", "groups", "calibration", "thresholds"}
     about = {key: value for key, value in card.items() if key not in known}

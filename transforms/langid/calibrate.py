@@ -17,7 +17,17 @@ from tokenizer.languages import LANGUAGES
 from transforms.langid.bundle import Bundle
 from transforms.langid.corpus import Corpus, random_of
 from transforms.langid.draw import Draw
-from transforms.langid.own import CODES, LENGTHS, Calibration, Probabilities, Torn, length_classes, mix, sharpen
+from transforms.langid.own import (
+    CODES,
+    LENGTHS,
+    Calibration,
+    Probabilities,
+    Torn,
+    length_classes,
+    mix,
+    sharpen,
+    with_fewer,
+)
 
 _FLOOR = 0.3  # the least threshold: FineWeb-2's
 _CEILING = 0.9
@@ -28,6 +38,7 @@ _OTHERS = 0.1
 _LEAST = 1e-3  # probability that a loss takes a text's language to have
 _LINES = 40  # of a source and label, at most
 _POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+_FEWER = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _SHARPNESSES = tuple(np.round(np.arange(0.3, 1.55, 0.05), 2).tolist())
 
 
@@ -43,10 +54,12 @@ def measure(bundle: Bundle, held_out: Corpus, seed: int) -> tuple[Calibration, M
     importance = _importance(right)
     model = bundle.model()
     lengths = length_classes(lines)
-    first = model.first(lines)
     loss = _Loss(right, importance, lengths)
+    first = model.first(lines)
+    others = min(_FEWER, key=lambda share: loss.by_length(with_fewer(first, share)).sum())
+    first = with_fewer(first, others)
     torn = model.second(lines, first)
-    calibration = _powers(first, torn, loss)
+    calibration = replace(_powers(first, torn, loss), others=others)
     mixed = _mixed(first, torn, lengths, calibration)
     calibration = replace(calibration, sharpness=_sharpness(mixed, loss))
     final = sharpen(mixed, np.asarray(calibration.sharpness)[lengths])
@@ -100,7 +113,7 @@ def _powers(first: Probabilities, torn: Sequence[Torn], loss: _Loss) -> Calibrat
     losses = {}
     for one, other in product(_POWERS, _POWERS):
         everywhere = [(power,) * (len(LENGTHS) + 1) for power in (one, other, 1.0)]
-        losses[one, other] = loss.by_length(_mixed(first, torn, loss.lengths, Calibration(*everywhere)))
+        losses[one, other] = loss.by_length(_mixed(first, torn, loss.lengths, Calibration(1.0, *everywhere)))
     best = [min(losses, key=lambda powers: (losses[powers][size], powers)) for size in range(len(LENGTHS) + 1)]
     return replace(Calibration.neutral(), first=tuple(one for one, _ in best), second=tuple(other for _, other in best))
 

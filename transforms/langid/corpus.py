@@ -172,6 +172,6 @@ def _check_label(label: str, place: str) -> None:
 
 def _decoded(data: bytes, place: str) -> str:
     try:
-        return data.decode()
+        return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{place} is not UTF-8: {error}") from error

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-CHARACTERS = 5  # the longest n-gram of characters
+_CHARACTERS = 5  # the longest n-gram of characters
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2**64
 _INVERSE = pow(_BASE, -1, 2**64)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
@@ -34,7 +34,7 @@ def gram_ids(lines: Sequence[str], bits: int) -> Iterator[tuple[Ids, Ids]]:
     np.cumsum((codes + np.uint64(1)) * _powers(_BASE, len(codes)), out=prefix[1:])
     inverse = _powers(_INVERSE, len(codes))
     shift = np.uint64(64 - bits)
-    for size in range(1, CHARACTERS + 1):
+    for size in range(1, _CHARACTERS + 1):
         ids = np.full(len(codes), 2**bits, np.int64)
         count = max(0, len(codes) - size + 1)
         hashed = (prefix[size:] - prefix[:count]) * inverse[:count] + np.uint64(size)
@@ -59,7 +59,7 @@ def _word_ids(
         ids = np.full(len(first) + len(starts), 2**bits, np.int64)  # one more a line, so that none is empty
         count = max(0, len(first) - size + 1)
         here, there = first[:count], last[size - 1 :]
-        hashed = (prefix[there] - prefix[here]) * inverse[here] + np.uint64(CHARACTERS + size)
+        hashed = (prefix[there] - prefix[here]) * inverse[here] + np.uint64(_CHARACTERS + size)
         same = line_of[:count] == line_of[size - 1 :]
         rows = np.where(same, ((hashed * _MIX) >> np.uint64(64 - bits)).astype(np.int64), 2**bits)
         ids[np.arange(count) + line_of[:count] + 1] = rows

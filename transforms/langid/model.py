@@ -24,6 +24,11 @@ class Model(Protocol):
     """A loaded model."""
 
     @property
+    def labels(self) -> Sequence[str]:
+        """What it calls languages, without fastText's prefix."""
+        ...
+
+    @property
     def thresholds(self) -> Mapping[str, float]:
         """The least confidence to accept, by code of the table, every code."""
         ...
@@ -71,6 +76,11 @@ class ModelHandle:
         return FastTextModel(fasttext_file.load(file, self.sha256, "language model", "annotate"))
 
 
+def places_of(model: str) -> list[str]:
+    """What a process must be able to open for a model, besides Agora itself."""
+    return [] if model == DEFAULT else [model]
+
+
 def _file(place: str) -> str:
     return str(SHIPPED) if place == DEFAULT else place
 
@@ -87,8 +97,8 @@ class FastTextModel:
 
     def __init__(self, model: Any) -> None:
         try:
-            labels = [label.removeprefix(PREFIX) for label in model.get_labels()]
-            self._code_of = codes_of(labels)
+            self.labels: Sequence[str] = [label.removeprefix(PREFIX) for label in model.get_labels()]
+            self._code_of = codes_of(self.labels)
             model.f.multilinePredict(["\n"], 1, 0.0, "strict")
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"this fastText model does not identify languages: {error}") from error

@@ -21,8 +21,11 @@ LENGTHS = (15, 30, 60, 120)  # characters: the longest lines of classes of lengt
 
 Probabilities = NDArray[np.float64]
 
-_TOP_LABELS = 5
-_LEAST_PROBABILITY = 0.01
+# Labels asked of fastText, and the least probability: what is below is left out, which halves its work. A short line
+# may be in many languages, of which the posts around it choose.
+_TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
+_TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
+_SHORT_CHARS = 60  # of a short line, at most
 _UNSEEN = 0.002  # of a group's languages that fastText does not name: less than what it leaves out
 _COLUMN = {code: column for column, code in enumerate(CODES)}
 _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
@@ -30,8 +33,11 @@ _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is made of probabilities, for each class of length: fastText's and the group's are raised to these powers
-    and multiplied within a group; then all are raised to `sharpness` and add up to 1 again."""
+    """What is made of probabilities. others: times that of languages that are not listed, since they are fewer than
+    the samples of them. For each class of length: fastText's and the group's are raised to these powers and multiplied
+    within a group; then all are raised to `sharpness` and add up to 1 again."""
+
+    others: float
 
     first: Sequence[float]
     second: Sequence[float]
@@ -39,9 +45,9 @@ class Calibration:
 
     @staticmethod
     def neutral() -> Calibration:
-        """Before anything is measured: both count alike, in all but the shortest lines."""
+        """Before anything is measured."""
         one = (1.0,) * (len(LENGTHS) + 1)
-        return Calibration(one, one, one)
+        return Calibration(1.0, one, one, one)
 
 
 class Torn(NamedTuple):
@@ -62,6 +68,7 @@ class OwnModel:
         self._columns = {
             label: _COLUMN.get(label.removeprefix(LABEL), _COLUMN[OTHER]) for label in classifier.get_labels()
         }
+        self.labels = sorted(LANGUAGES.keys() & {label.removeprefix(LABEL) for label in self._columns})
         self._groups = groups
         self._calibration = calibration
         self.thresholds = thresholds
@@ -71,7 +78,7 @@ class OwnModel:
         if not lines:
             return []
         lengths = length_classes(lines)
-        probabilities = self.first(lines)
+        probabilities = with_fewer(self.first(lines), self._calibration.others)
         for torn in self.second(lines, probabilities):
             mix(probabilities, torn, lengths, self._calibration)
         calibrated = sharpen(probabilities, np.asarray(self._calibration.sharpness)[lengths])
@@ -80,14 +87,19 @@ class OwnModel:
     def first(self, lines: Sequence[str]) -> Probabilities:
         """What fastText says, [lines, codes]; nothing of an empty line. Written Chinese is Simplified or not by its
         characters."""
-        labels, found = self._classifier.f.multilinePredict(
-            [f"{line}\n" for line in lines], _TOP_LABELS, _LEAST_PROBABILITY, "strict"
-        )
         probabilities = np.zeros((len(lines), len(CODES)))
-        for line, names, values, row in zip(lines, labels, found, probabilities, strict=True):
-            if line:
-                for name, value in zip(names, values, strict=True):
-                    row[self._columns[name]] += value
+        sizes = np.array([len(line) for line in lines])
+        for rows, top, least in (
+            (np.flatnonzero(sizes > _SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
+            (np.flatnonzero((sizes > 0) & (sizes <= _SHORT_CHARS)), _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+        ):
+            labels, found = self._classifier.f.multilinePredict(
+                [f"{lines[row]}\n" for row in rows.tolist()], top, least, "strict"
+            )
+            columns = np.array([self._columns[name] for names in labels for name in names], np.int64)
+            places = np.repeat(rows, [len(names) for names in labels]) * len(CODES) + columns
+            values = np.concatenate([np.zeros(0), *found])
+            probabilities += np.bincount(places, values, probabilities.size).reshape(probabilities.shape)
         for number in np.flatnonzero(np.isin(probabilities.argmax(axis=1), _CHINESE)).tolist():
             self._check_writing(probabilities[number], lines[number])
         return probabilities
@@ -109,6 +121,14 @@ class OwnModel:
         total = row[_CHINESE].sum()
         row[_CHINESE] *= (1 - traditional, traditional, traditional)
         row[_CHINESE] *= total / row[_CHINESE].sum()
+
+
+def with_fewer(probabilities: Probabilities, others: float) -> Probabilities:
+    """With the last column times `others`, and each row's sum as it was."""
+    totals = probabilities.sum(axis=1, keepdims=True)
+    changed = probabilities.copy()
+    changed[:, -1] *= others
+    return changed * np.divide(totals, changed.sum(axis=1, keepdims=True), out=np.ones_like(totals), where=totals > 0)
 
 
 def length_classes(lines: Sequence[str]) -> NDArray[np.int64]:
@@ -135,7 +155,7 @@ def sharpen(probabilities: Probabilities, sharpness: NDArray[np.float64]) -> Pro
 
 def _guesses(probabilities: Probabilities) -> list[Guess]:
     """The best codes of each row, of equal ones the first by name."""
-    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP_LABELS]
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP_LABELS_SHORT]
     best = np.take_along_axis(probabilities, order, axis=1).tolist()
     return [
         [(CODES[column], value) for column, value in zip(columns, values, strict=True) if value > 0]
