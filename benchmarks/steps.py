@@ -1,6 +1,6 @@
 """Where the time goes: every data step on one generated dump, each in a process of its own, with its busiest places.
 
-    python -m benchmarks.steps [--megabytes 20] [--language-model models/lid.176.ftz]
+    python -m benchmarks.steps [--megabytes 20] [--language-model default]
 
 Without a language model the page says so and steps that need the language layer are left out.
 """
@@ -101,7 +101,7 @@ def _table(megabytes: float, model: str, folder: Path) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--megabytes", type=float, default=20.0)
-    parser.add_argument("--language-model", default=str(_ROOT / "models" / "lid.176.ftz"))
+    parser.add_argument("--language-model", default="default")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -180,7 +180,7 @@ def command(
         typer.Option(
             "--set",
             metavar="LAYER.KEY=VALUE",
-            help="A setting, as in the section annotate of a build file: language=models/lid.176.ftz, "
+            help="A setting, as in the section annotate of a build file: language=models/glotlid.bin, "
             "duplicates.bands=20, split.holdout=0.05. Repeat it for more.",
         ),
     ] = None,

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipelines.command import console, printing, run_app
+from pipelines.langid_train import train
 from pipelines.lines import Lines
 from pipelines.report import html, identification
 from pipelines.report.identification import Judged
@@ -29,6 +30,7 @@ from transforms.langid.verdict import Detected
 _WIDTH = 120  # of tables that no terminal shows
 
 app = typer.Typer(help="Language identification.", no_args_is_help=True)
+app.command()(train)
 
 Model = Annotated[
     str,

@@ -14,7 +14,8 @@ ROOT = Path(__file__).parents[1]
 SHARED_DATA = ROOT.parent / "shared" / "data"
 # Modules whose few tests take longest: they go first, so that no core waits for another at the end.
 LONG = ("test_demo", "test_tries", "test_told_builds", "test_end_to_end", "test_elsewhere")
-LID_MODEL = ROOT / "models" / "lid.176.ftz"
+LID_MODEL = ROOT / "transforms" / "langid" / "agora119.lid"
+LID176 = ROOT / "models" / "lid.176.ftz"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -30,10 +31,16 @@ def _no_log(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def lid_model() -> Path:
-    """The fastText model lid.176.ftz, which `make test` fetches."""
-    if not LID_MODEL.exists():
-        pytest.skip(f"{LID_MODEL} is absent; `make models/lid.176.ftz` fetches it")
+    """The model that is shipped."""
     return LID_MODEL
+
+
+@pytest.fixture(scope="session")
+def lid176() -> Path:
+    """fastText's lid.176.ftz, which `make lid176` fetches."""
+    if not LID176.exists():
+        pytest.skip(f"{LID176} is absent; `make lid176` fetches it")
+    return LID176
 
 
 @pytest.fixture(scope="session")

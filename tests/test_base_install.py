@@ -42,7 +42,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
     beside = f"--layers {layers} --output"
     return [
         f"ingest {folder}/dump --site tiny.example --num-shards 2 --output {docs} --workers 2",
-        f"annotate {docs} --output {layers} --set language={lid_model} --workers 2",
+        f"annotate {docs} --output {layers} --workers 2",
         f"pairs {docs} {beside} {folder}/pairs",
         f"tokenizer {docs} {beside} {words} --vocab-size 1200",
         f"tokenize {docs} --tokenizer {words} {beside} {folder}/tokens",
@@ -51,7 +51,8 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"report {folder}",
         f"verify {folder}/shards",
         f"reblock {folder}/lines.jsonl --output {folder}/blocks",
-        f"langid predict --model {lid_model} {folder}/lines.jsonl",
+        f"langid predict {folder}/lines.jsonl",
+        "langid train --help",
         f"quality train --positive {folder}/good.txt --negative {folder}/bad.txt --output {folder}/quality.bin",
         f"quality score {folder}/quality.bin {folder}/lines.jsonl",
         f"langid evaluate {folder}/texts --model {lid_model} --output {folder}/languages.html",

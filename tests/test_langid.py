@@ -18,7 +18,6 @@ from transforms.langid.readable import readable
 from transforms.langid.verdict import Detected
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
-LID176 = Path(__file__).parents[1] / "models" / "lid.176.ftz"
 
 
 def choose(code_of: dict[str, str], labels: list[str], probabilities: list[float], line: str) -> Detected:
@@ -205,13 +204,11 @@ def test_tiny_model_names_languages_in_any_batch(tiny: Detector) -> None:
     assert tiny.detect([]) == []
 
 
-def test_lid176_on_flores() -> None:
+def test_lid176_on_flores(lid176: Path) -> None:
     """Sentences of news; every language that lid.176 has a label for, and the traps among them."""
-    if not LID176.exists():
-        pytest.skip("models/lid.176.ftz is not here; the Makefile fetches it")
     if not FLORES.exists():
         pytest.skip("the shared FLORES sentences are not here")
-    detector = Detector(ModelHandle.of(str(LID176)).load())
+    detector = Detector(ModelHandle.of(str(lid176)).load())
     accuracy: dict[str, float] = {}
     answers: dict[str, Counter[str | None]] = {}
     for code, language in LANGUAGES.items():
@@ -261,11 +258,11 @@ def test_capitals_are_read_as_the_same_language(lid_model: Path) -> None:
         assert capitals.language == text.language
 
 
-def test_half_of_a_published_model_is_refused(tmp_path: Path, lid_model: Path) -> None:
+def test_half_of_a_published_model_is_refused(tmp_path: Path, lid176: Path) -> None:
     """fastText would find other languages with it, hang or crash, by where it is cut."""
-    data = lid_model.read_bytes()
+    data = lid176.read_bytes()
     for size in (0, 100, 900_000):
         (tmp_path / "lid.176.ftz").write_bytes(data[:size])
         with pytest.raises(ValueError, match="is not the model that is published under this name"):
             ModelHandle.of(str(tmp_path / "lid.176.ftz"))
-    assert ModelHandle.of(str(lid_model)).load()
+    assert ModelHandle.of(str(lid176)).load()

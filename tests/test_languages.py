@@ -206,7 +206,7 @@ def test_a_bad_table_is_refused(tmp_path: Path, change: Callable[[list[list[str]
         languages._read_table(path)
 
 
-@pytest.mark.skipif(not MODEL.exists(), reason="models/lid.176.ftz is not here (see the README)")
+@pytest.mark.skipif(not MODEL.exists(), reason="models/lid.176.ftz is not here; `make lid176` fetches it")
 @pytest.mark.skipif(not DATA.exists(), reason="../shared/data is not here")
 def test_labels_agree_with_the_real_model_on_flores() -> None:
     """The sentences that are given a label come from the language it stands for, more than from any other."""

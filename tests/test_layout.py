@@ -39,6 +39,7 @@ MOST_LINES = 400
 # A native or vendor library is imported by one file, so that exchanging it changes one file.
 ONLY_IN = {
     "fasttext": {"transforms/classifiers/fasttext_file.py"},
+    "scipy": {"transforms/langid/linear.py"},
     "sentencepiece": {"tokenizer/spm.py"},
     "tokenizers": {"tokenizer/loading.py"},
     "html_to_markdown": {"transforms/text/markup.py"},

@@ -1,16 +1,21 @@
-"""Files of models that identify languages: any fastText classifier whose labels the table knows."""
+"""Files of models that identify languages: our own, which is shipped, and any fastText classifier whose labels the
+table knows. What a file is, its first bytes say."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from tokenizer.languages import LANGUAGES
 from transforms.classifiers import fasttext_file
 from transforms.datasets import places
+from transforms.langid import bundle
 from transforms.langid.labels import PREFIX, Guess, codes_of, guess
 
+DEFAULT = "default"  # the place of the model that is shipped
+SHIPPED = Path(__file__).with_name("agora119.lid")
 _TOP_LABELS = 5  # labels asked of the model; those below _LEAST_PROBABILITY are left out, which halves its work
 _LEAST_PROBABILITY = 0.01
 
@@ -45,24 +50,44 @@ class ModelHandle:
 
     @staticmethod
     def of(place: str) -> ModelHandle:
-        """Raises ValueError when there is no such file."""
-        if not places.exists(place):
+        """`default` is the model that is shipped. Raises ValueError when there is no such file."""
+        file = _file(place)
+        if not places.exists(file):
             raise ValueError(
-                f"no language model at {place}; get one, such as lid.176.ftz (make models fetches it), or annotate "
-                "without the language layer"
+                f"no language model at {place}; name {DEFAULT}, which is shipped, or a fastText model that is there"
             )
-        handle = ModelHandle(place, places.sha256(place))
+        handle = ModelHandle(place, places.sha256(file))
         published = _PUBLISHED.get(places.name(place), handle.sha256)
         if handle.sha256 != published:  # fastText looks at nothing: half a model finds other languages, or crashes
             raise ValueError(
                 f"{place} is not the model that is published under this name: SHA-256 {handle.sha256[:16]}, wanted "
-                f"{published[:16]}. It is damaged, or another one: get it again (make models), or give it another name"
+                f"{published[:16]}. It is damaged, or another one: get it again, or give it another name"
             )
         return handle
 
     def load(self) -> Model:
-        """Raises ValueError when the file is not the one the handle was made of, or no fastText model."""
-        return FastTextModel(fasttext_file.load(self.place, self.sha256, "language model", "annotate"))
+        """Raises ValueError when the file is not the one the handle was made of, or no model that identifies
+        languages."""
+        file = _file(self.place)
+        if places.size(file) and _begins(file, bundle.MAGIC):
+            data = places.read_bytes(file)
+            fasttext_file.check(places.sha256(file), self.sha256, self.place, "language model", "annotate")
+            return bundle.read(data, self.place).model(self.place)
+        return FastTextModel(fasttext_file.load(file, self.sha256, "language model", "annotate"))
+
+
+def places_of(model: str) -> list[str]:
+    """What a process must be able to open for a model, besides Agora itself."""
+    return [] if model == DEFAULT else [model]
+
+
+def _file(place: str) -> str:
+    return str(SHIPPED) if place == DEFAULT else place
+
+
+def _begins(place: str, magic: bytes) -> bool:
+    with places.open_input(place) as file:
+        return file.read(len(magic)) == magic
 
 
 class FastTextModel:

@@ -15,7 +15,7 @@ from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
 from transforms.langid.detect import Detector
 from transforms.langid.labels import TABLE_FINGERPRINT, unknown
-from transforms.langid.model import ModelHandle
+from transforms.langid.model import DEFAULT, ModelHandle, places_of
 from transforms.langid.verdict import Detected
 from transforms.layers.layer import Batches, CountGroup, Keep, Layer
 
@@ -34,13 +34,15 @@ SCHEMA = pa.schema(
 
 @dataclass(frozen=True)
 class LanguageSettings:
-    """Which model names the languages: a fastText file, at a local path or a URL."""
+    """Which model names the languages: `default` is the one that is shipped, all else the place of a file."""
 
-    model: str
+    model: str = DEFAULT
 
     def __post_init__(self) -> None:
         if not isinstance(self.model, str) or not self.model:
-            raise SettingError("model", f"must be the place of a fastText model file; got {self.model!r}")
+            raise SettingError(
+                "model", f"must be {DEFAULT}, which is shipped, or the place of a model; got {self.model!r}"
+            )
 
 
 def identity(settings: LanguageSettings) -> Mapping[str, object]:
@@ -81,17 +83,16 @@ def rows(batches: Batches, detector: Detector) -> tuple[pa.Table, Tally]:
 
 LAYER = Layer(
     title="Languages",
-    says=f"Which of {len(LANGUAGES)} languages each document is written in, as a fastText model reads it.",
+    says=f"Which of {len(LANGUAGES)} languages each document is written in, as a model reads it.",
     step=Step("language", version=2, libraries=("fasttext-community",)),
     schema=SCHEMA,
     settings=LanguageSettings,
     keep=Keep("sure of a listed language"),
     groups=(CountGroup("language", "language", label=language_name),),
     columns=TEXT_COLUMNS,
-    hint="`make models` fetches models/lid.176.ftz.",
     identity=identity,
     notes=notes,
-    opens=lambda settings: [settings.model],
+    opens=lambda settings: places_of(settings.model),
     open=load,
     rows=rows,
 )

@@ -1,0 +1,295 @@
+"""Our own model: its file, what its groups add up, what calibration does to probabilities, and what is shipped."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections import Counter
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.conftest import LID_MODEL, ROOT
+from tests.small_languages import SETTINGS, lines, write
+from tokenizer.languages import LANGUAGES
+from transforms.langid import bundle
+from transforms.langid.bundle import Bundle
+from transforms.langid.calibrate import floor, thresholds
+from transforms.langid.corpus import read_corpus
+from transforms.langid.grams import gram_ids
+from transforms.langid.groups import GROUPS, Group
+from transforms.langid.linear import fit as fit_linear
+from transforms.langid.model import DEFAULT, ModelHandle, places_of
+from transforms.langid.own import CODES, Calibration, Torn, length_classes, mix, sharpen, with_fewer
+from transforms.langid.train import fit
+
+BITS = 12
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """Not calibrated."""
+    data = write(tmp_path_factory.mktemp("langid") / "data")
+    return fit(read_corpus(str(data), 0), SETTINGS, lambda line: None)
+
+
+# ------------------------------------------------------------------------------------- n-grams
+
+
+def grams(text: str) -> list[Counter[str]]:
+    """The n-grams of a line, a counter a kind, as the head of grams.py says."""
+    padded = f" {text.lower()} "
+    words = [f"{word} " for word in padded.split()]
+    return [
+        *(Counter(padded[at : at + size] for at in range(len(padded) - size + 1)) for size in range(1, 6)),
+        Counter(words),
+        Counter(one + other for one, other in pairwise(words)),
+    ]
+
+
+def ids(texts: list[str]) -> list[list[Counter[int]]]:
+    found: list[list[Counter[int]]] = [[] for _ in texts]
+    for rows, starts in gram_ids(texts, BITS):
+        for line, (start, end) in zip(found, zip(starts, [*starts[1:], len(rows)], strict=True), strict=True):
+            assert end > start
+            line.append(Counter(row for row in rows[start:end].tolist() if row < 2**BITS))
+    return found
+
+
+def test_every_ngram_of_a_line_has_its_row_and_no_other() -> None:
+    texts = ["Ab ab  c", "x", "请问", "one two three two three", "𝔘nd \ud800", " "]
+    row_of: dict[tuple[int, str], int] = {}
+    for text, kinds in zip(texts, ids(texts), strict=True):
+        for kind, (wanted, found) in enumerate(zip(grams(text), kinds, strict=True)):
+            assert wanted.total() == found.total(), (text, kind)
+            assert sorted(wanted.values()) == sorted(found.values()), (text, kind)
+        for kind, found in enumerate(ids([text])[0]):
+            assert found == kinds[kind]  # whatever stands beside it
+    for word in ("two", "three"):
+        first, second = (ids([f"{before} {word} x"])[0][5] for before in ("a", "bcd"))
+        assert (first & second).total() == 2  # word and x, wherever they stand
+    assert not row_of
+
+
+def test_the_same_ngram_in_two_kinds_is_two_rows() -> None:
+    by_kind = ids(["a"])[0]
+    assert by_kind[2] != by_kind[5]  # the characters " a ", the word "a "
+
+
+# ------------------------------------------------------------------------------------- groups
+
+
+def test_a_groups_score_is_the_softmax_of_the_sum_of_its_rows() -> None:
+    chance = np.random.default_rng(0)
+    weights = chance.normal(size=(2**BITS, 3))
+    group = Group.of(("a", "b", "c"), BITS, weights)
+    assert group.weights.shape == (2**BITS + 1, 3)
+    assert not group.weights[-1].any()
+    texts = ["Ab ab c", "x", "请问", "one two"]
+    for text, found in zip(texts, group.scores(texts), strict=True):
+        counts = [item for kind in ids([text])[0] for item in kind.items()]
+        total = sum(group.weights[row].astype(np.float64) * times for row, times in counts) * group.scale
+        logits = total / np.sqrt(sum(times for _, times in counts))
+        assert found == pytest.approx(logits - np.log(np.exp(logits).sum()), abs=1e-5)
+        exact = sum(weights[row] * times for row, times in counts) / np.sqrt(sum(times for _, times in counts))
+        assert logits == pytest.approx(exact, abs=0.3)  # 8 bits
+
+
+def test_a_linear_model_learns_what_it_is_shown_and_how_much_it_counts() -> None:
+    shown = ["aa", "ab", "ba", "bb", "same", "same"]
+    classes = [0, 0, 1, 1, 0, 1]
+    options = {"bits": BITS, "looseness": 100.0, "iterations": 50}
+    for importance, told in (([1, 1, 1, 1, 9, 1], 0), ([1, 1, 1, 1, 1, 9], 1)):
+        weights = fit_linear(shown, classes, importance, **options)  # type: ignore[arg-type]
+        scores = Group.of(("a", "b"), BITS, weights).scores(shown)
+        assert scores.argmax(axis=1).tolist() == [0, 0, 1, 1, told, told]
+
+
+def test_groups_are_of_listed_languages_each_in_one() -> None:
+    codes = [code for group in GROUPS.values() for code in group]
+    assert len(codes) == len(set(codes))
+    assert set(codes) <= set(LANGUAGES)
+
+
+# ------------------------------------------------------------------------------------- calibration
+
+
+def row(**found: float) -> np.ndarray:
+    values = np.zeros((1, len(CODES)))
+    for code, value in found.items():
+        values[0, CODES.index(code)] = value
+    return values
+
+
+def test_a_group_shares_its_languages_anew_and_no_other() -> None:
+    columns = [CODES.index(code) for code in ("ind_Latn", "zsm_Latn")]
+    torn = Torn(np.array([0]), columns, np.log([[0.2, 0.8]]).astype(np.float32))
+    lengths = length_classes(["x" * 50])
+
+    def mixed(first: float, second: float) -> np.ndarray:
+        values = row(ind_Latn=0.6, zsm_Latn=0.2, eng_Latn=0.1)
+        ones = (1.0,) * 5
+        mix(values, torn, lengths, Calibration(1.0, (first,) * 5, (second,) * 5, ones))
+        assert values[0, CODES.index("eng_Latn")] == 0.1
+        return values[0, columns] / 0.8
+
+    assert mixed(1.0, 0.0) == pytest.approx([0.75, 0.25])
+    assert mixed(0.0, 1.0) == pytest.approx([0.2, 0.8])
+    assert mixed(1.0, 1.0) == pytest.approx([0.15 / 0.35, 0.2 / 0.35])
+
+
+def test_powers_are_of_the_lines_length() -> None:
+    assert length_classes(["", "x" * 15, "x" * 16, "x" * 60, "x" * 121]).tolist() == [0, 0, 1, 2, 4]
+
+
+def test_sharpening_keeps_the_order_and_the_rest_as_one_more() -> None:
+    values = row(eng_Latn=0.6, deu_Latn=0.3)
+    assert sharpen(values, np.array([1.0]))[0] == pytest.approx(values[0])
+    soft = sharpen(values, np.array([0.5]))[0]
+    roots = np.sqrt([0.6, 0.3, 0.1])
+    assert soft[[CODES.index("eng_Latn"), CODES.index("deu_Latn")]] == pytest.approx(roots[:2] / roots.sum())
+    assert not sharpen(row(), np.array([0.5])).any()
+
+
+def test_languages_that_are_not_listed_are_made_fewer() -> None:
+    changed = with_fewer(row(other=0.6, eng_Latn=0.3), 0.5)[0]
+    assert changed[[CODES.index("other"), CODES.index("eng_Latn")]] == pytest.approx([0.45, 0.45])
+    assert with_fewer(row(other=0.6), 0.5)[0, -1] == pytest.approx(0.6)
+    assert not with_fewer(row(), 0.5).any()
+
+
+def test_a_threshold_is_where_enough_is_right_but_keeps_most_of_its_own() -> None:
+    english, german = CODES.index("eng_Latn"), CODES.index("deu_Latn")
+    confidence = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5])
+    probabilities = np.zeros((6, len(CODES)))
+    probabilities[:, english] = confidence
+    right = np.array([english, english, english, english, german, english])
+    ones, short, long = np.ones(6), np.full(6, 10), np.full(6, 100)
+    assert thresholds(probabilities, right, ones, short)["eng_Latn"] == 0.7  # below, 4 of 5 are right
+    assert thresholds(probabilities, right, ones, long)["eng_Latn"] == pytest.approx(0.54)  # 95% of its long ones
+    assert thresholds(probabilities, np.full(6, english), ones, short)["eng_Latn"] == 0.5
+    assert thresholds(probabilities, np.full(6, german), ones, short)["eng_Latn"] == 0.9  # never right
+    assert thresholds(probabilities * 0.5, np.full(6, english), ones, short)["eng_Latn"] == 0.3
+    assert thresholds(probabilities, right, ones, short).keys() == LANGUAGES.keys()
+
+
+# ------------------------------------------------------------------------------------- the file
+
+
+def test_a_file_holds_all_of_a_model(small: Bundle) -> None:
+    given = replace(small, calibration=Calibration(0.5, *[(0.1, 0.2, 0.3, 0.4, 0.5)] * 3))
+    data = bundle.write(given)
+    read = bundle.read(data, "x")
+    assert bundle.write(read) == data
+    assert read.calibration == given.calibration
+    assert read.thresholds == floor()
+    texts = [line for label in ("eng_Latn", "zsm_Latn") for line in lines(label, 20, "unseen")]
+    assert read.model().predict(texts) == given.model().predict(texts)
+
+
+def test_a_damaged_file_is_refused(small: Bundle, tmp_path: Path) -> None:
+    data = bundle.write(small)
+    place = tmp_path / "any.name"
+    for damaged in (
+        data[: len(data) // 2],
+        data[:100],
+        b"PK\x03\x04",
+        data.replace(b'"format": 1', b'"format": 9', 1),
+        data[:5000] + bytes([data[5000] ^ 1]) + data[5001:],
+    ):
+        place.write_bytes(damaged)
+        with pytest.raises(ValueError, match=r"any\.name"):
+            ModelHandle.of(str(place)).load()
+
+
+def _changed(data: bytes, name: str, change: object) -> bytes:
+    """The archive, sound as such, with a member changed."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w") as new:
+        for member in old.namelist():
+            content = old.read(member)
+            new.writestr(member, change(content) if member == name else content)  # type: ignore[operator]
+    return file.getvalue()
+
+
+def _card(data: bytes, **values: object) -> bytes:
+    return _changed(data, "card.json", lambda card: json.dumps({**json.loads(card), **values}))
+
+
+def test_a_file_that_is_not_what_its_card_says_is_refused(small: Bundle) -> None:
+    data = bundle.write(small)
+    cases = {
+        "first.ftz is not what its card says": _changed(data, "first.ftz", lambda content: content[:-1] + b"x"),
+        "group/malay.i8 is not what": _changed(data, "group/malay.i8", lambda content: content[:-1] + b"x"),
+        "of format 2; this version reads 1": _card(data, format=2),
+        "no whole language model": _card(data, thresholds={}),
+        "KeyError: 'calibration'": _changed(
+            data,
+            "card.json",
+            lambda card: json.dumps({key: value for key, value in json.loads(card).items() if key != "calibration"}),
+        ),
+        "JSONDecodeError": _changed(data, "card.json", lambda card: b"{"),
+    }
+    for message, changed in cases.items():
+        with pytest.raises(ValueError, match=message):
+            bundle.read(changed, "x")
+
+
+def test_empty_lines_have_no_guess_and_others_are_ranked(small: Bundle) -> None:
+    model = small.model()
+    assert model.predict([]) == []
+    assert model.predict(["", ""]) == [[], []]
+    together = model.predict(["", "the house of people", "dour ti tud gant", ""])
+    assert [model.predict([line])[0] for line in ("the house of people", "dour ti tud gant")] == together[1:3]
+    for guess in together:
+        values = [probability for _, probability in guess]
+        assert values == sorted(values, reverse=True)
+        assert sum(values) <= 1.0 + 1e-9
+
+
+# ------------------------------------------------------------------------------------- what is shipped
+
+SENTENCES = {
+    "eng_Latn": "How do I stop my bike chain from rusting in the winter?",
+    "deu_Latn": "Wie verhindere ich, dass meine Fahrradkette im Winter rostet?",
+    "rus_Cyrl": "Как остановить ржавчину на цепи велосипеда зимой?",
+    "zho_Hans": "请问这个面团应该发酵多久？厨房很冷，我们还没有买到温度计。",
+    "zho_Hant": "請問這個麵團應該發酵多久？廚房很冷，我們還沒有買到溫度計。",
+    "yue_Hant": "唔該，呢個麵團要發酵幾耐㗎？廚房好凍，我哋仲未買到溫度計。",
+    "als_Latn": "Si ta ndaloj ndryshkun e zinxhirit të biçikletës në dimër?",
+    "tpi_Latn": "Mi laik save olsem wanem mi ken stopim ros long sen bilong wilwil.",
+    "ydd_Hebr": "ווי אזוי קען איך אפהיטן די קייט פון מיין וועלאסיפעד?",
+}
+
+
+def test_the_shipped_model_is_the_default_and_small() -> None:
+    handle = ModelHandle.of(DEFAULT)
+    assert handle.sha256 == ModelHandle.of(str(LID_MODEL)).sha256
+    assert LID_MODEL.stat().st_size <= 10_000_000
+    assert places_of(DEFAULT) == []
+    assert places_of("x.ftz") == ["x.ftz"]
+    model = handle.load()
+    assert set(model.labels) == set(LANGUAGES)
+    assert model.thresholds.keys() == LANGUAGES.keys()
+    assert all(0.3 <= threshold <= 0.9 for threshold in model.thresholds.values())
+    found = [guess[0][0] for guess in model.predict(list(SENTENCES.values()))]
+    assert found == list(SENTENCES)
+    unlisted = ["Demat d'an holl, penaos emañ kont ganeoc'h hiziv?", "Saluton, kiel vi fartas hodiaŭ, mia kara amiko?"]
+    assert {guess[0][0] for guess in model.predict(unlisted)} == {"other"}
+
+
+def test_every_source_of_the_shipped_model_is_named_with_its_licence() -> None:
+    about = bundle.read(LID_MODEL.read_bytes(), "shipped").about
+    card = LID_MODEL.with_name("MODEL_CARD.md").read_text("utf-8")
+    notice = (ROOT / "NOTICE").read_text("utf-8")
+    sources = about["sources"]
+    assert isinstance(sources, list)
+    for source in sources:
+        for text in (card, notice):
+            assert source["attribution"] in text
+            assert source["licence"] in text
+    assert "FLORES-200 devtest" in card

@@ -1,0 +1,163 @@
+"""Our own model: fastText first, then a linear model where that is torn between near languages, then calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tokenizer.languages import LANGUAGES
+from transforms.classifiers.fasttext_file import LABEL
+from transforms.langid.chinese import traditional_share
+from transforms.langid.groups import Group, log_softmax
+from transforms.langid.labels import Guess
+
+OTHER = "other"  # the code of every language that is not listed
+CODES = (*LANGUAGES, OTHER)
+LENGTHS = (15, 30, 60, 120)  # characters: the longest lines of classes of length; the last class has the longer ones
+
+Probabilities = NDArray[np.float64]
+
+# Labels asked of fastText, and the least probability: what is below is left out, which halves its work. A short line
+# may be in many languages, of which the posts around it choose.
+_TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
+_TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
+_SHORT_CHARS = 60  # of a short line, at most
+_UNSEEN = 0.002  # of a group's languages that fastText does not name: less than what it leaves out
+_COLUMN = {code: column for column, code in enumerate(CODES)}
+_CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is made of probabilities. others: times that of languages that are not listed, since they are fewer than
+    the samples of them. For each class of length: fastText's and the group's are raised to these powers and multiplied
+    within a group; then all are raised to `sharpness` and add up to 1 again."""
+
+    others: float
+
+    first: Sequence[float]
+    second: Sequence[float]
+    sharpness: Sequence[float]
+
+    @staticmethod
+    def neutral() -> Calibration:
+        """Before anything is measured."""
+        one = (1.0,) * (len(LENGTHS) + 1)
+        return Calibration(1.0, one, one, one)
+
+
+class Torn(NamedTuple):
+    """Lines between the languages of a group, and what the group says of them: logarithms of probabilities."""
+
+    rows: NDArray[np.int64]
+    columns: Sequence[int]
+    scores: NDArray[np.float32]
+
+
+class OwnModel:
+    """A trained model. classifier: as fastText loads it."""
+
+    def __init__(
+        self, classifier: Any, groups: Sequence[Group], calibration: Calibration, thresholds: Mapping[str, float]
+    ) -> None:
+        self._classifier = classifier
+        self._columns = {
+            label: _COLUMN.get(label.removeprefix(LABEL), _COLUMN[OTHER]) for label in classifier.get_labels()
+        }
+        self.labels = sorted(LANGUAGES.keys() & {label.removeprefix(LABEL) for label in self._columns})
+        self._groups = groups
+        self._calibration = calibration
+        self.thresholds = thresholds
+
+    def predict(self, lines: Sequence[str]) -> list[Guess]:
+        """As Model."""
+        if not lines:
+            return []
+        lengths = length_classes(lines)
+        probabilities = with_fewer(self.first(lines), self._calibration.others)
+        for torn in self.second(lines, probabilities):
+            mix(probabilities, torn, lengths, self._calibration)
+        calibrated = sharpen(probabilities, np.asarray(self._calibration.sharpness)[lengths])
+        return _guesses(calibrated)
+
+    def first(self, lines: Sequence[str]) -> Probabilities:
+        """What fastText says, [lines, codes]; nothing of an empty line. Written Chinese is Simplified or not by its
+        characters."""
+        probabilities = np.zeros((len(lines), len(CODES)))
+        sizes = np.array([len(line) for line in lines])
+        for rows, top, least in (
+            (np.flatnonzero(sizes > _SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
+            (np.flatnonzero((sizes > 0) & (sizes <= _SHORT_CHARS)), _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+        ):
+            labels, found = self._classifier.f.multilinePredict(
+                [f"{lines[row]}\n" for row in rows.tolist()], top, least, "strict"
+            )
+            columns = np.array([self._columns[name] for names in labels for name in names], np.int64)
+            places = np.repeat(rows, [len(names) for names in labels]) * len(CODES) + columns
+            values = np.concatenate([np.zeros(0), *found])
+            probabilities += np.bincount(places, values, probabilities.size).reshape(probabilities.shape)
+        for number in np.flatnonzero(np.isin(probabilities.argmax(axis=1), _CHINESE)).tolist():
+            self._check_writing(probabilities[number], lines[number])
+        return probabilities
+
+    def second(self, lines: Sequence[str], first: Probabilities) -> list[Torn]:
+        """What each group says of the lines whose best language is one of its own."""
+        best, named = first.argmax(axis=1), first.max(axis=1) > 0
+        found = []
+        for group in self._groups:
+            columns = [_COLUMN[code] for code in group.codes]
+            rows = np.flatnonzero(np.isin(best, columns) & named)
+            if len(rows):
+                found.append(Torn(rows, columns, group.scores([lines[row] for row in rows.tolist()])))
+        return found
+
+    @staticmethod
+    def _check_writing(row: Probabilities, line: str) -> None:
+        traditional = traditional_share(line)
+        total = row[_CHINESE].sum()
+        row[_CHINESE] *= (1 - traditional, traditional, traditional)
+        row[_CHINESE] *= total / row[_CHINESE].sum()
+
+
+def with_fewer(probabilities: Probabilities, others: float) -> Probabilities:
+    """With the last column times `others`, and each row's sum as it was."""
+    totals = probabilities.sum(axis=1, keepdims=True)
+    changed = probabilities.copy()
+    changed[:, -1] *= others
+    return changed * np.divide(totals, changed.sum(axis=1, keepdims=True), out=np.ones_like(totals), where=totals > 0)
+
+
+def length_classes(lines: Sequence[str]) -> NDArray[np.int64]:
+    """The class of length of each line."""
+    return np.searchsorted(LENGTHS, [len(line) for line in lines])
+
+
+def mix(probabilities: Probabilities, torn: Torn, lengths: NDArray[np.int64], calibration: Calibration) -> None:
+    """Shares anew, in place, what the languages of a group have among them. lengths: the class of every line."""
+    here = np.ix_(torn.rows, np.asarray(torn.columns))
+    total = probabilities[here].sum(axis=1, keepdims=True)
+    first = np.log(np.maximum(probabilities[here] / total, _UNSEEN))
+    one, other = (np.asarray(powers)[lengths[torn.rows]][:, None] for powers in (calibration.first, calibration.second))
+    probabilities[here] = np.exp(log_softmax(one * first + other * torn.scores)) * total
+
+
+def sharpen(probabilities: Probabilities, sharpness: NDArray[np.float64]) -> Probabilities:
+    """Each row raised to a power, with what is left to 1 as one more language."""
+    rest = np.maximum(1 - probabilities.sum(axis=1, keepdims=True), 0)
+    raised, rest = probabilities ** sharpness[:, None], rest ** sharpness[:, None]
+    total = raised.sum(axis=1, keepdims=True) + rest
+    return raised / np.where(total > 0, total, 1)
+
+
+def _guesses(probabilities: Probabilities) -> list[Guess]:
+    """The best codes of each row, of equal ones the first by name."""
+    order = np.argsort(-probabilities, axis=1, kind="stable")[:, :_TOP_LABELS_SHORT]
+    best = np.take_along_axis(probabilities, order, axis=1).tolist()
+    return [
+        [(CODES[column], value) for column, value in zip(columns, values, strict=True) if value > 0]
+        for columns, values in zip(order.tolist(), best, strict=True)
+    ]
