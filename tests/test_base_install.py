@@ -52,6 +52,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"verify {folder}/shards",
         f"reblock {folder}/lines.jsonl --output {folder}/blocks",
         f"langid predict --model {lid_model} {folder}/lines.jsonl",
+        f"quality thresholds --data {folder}/clean --output {folder}/thresholds.tsv",
         f"quality train --positive {folder}/good.txt --negative {folder}/bad.txt --output {folder}/quality.bin",
         f"quality score {folder}/quality.bin {folder}/lines.jsonl",
         f"build {folder}/build.yaml",

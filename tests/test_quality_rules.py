@@ -132,7 +132,10 @@ def test_a_text_of_no_known_language_is_judged_by_what_needs_none() -> None:
 
 
 def test_the_web_wants_running_text_and_the_forum_does_not() -> None:
-    short, menu = CLEAN["eng_Latn"], "\n".join(f"{word} is what we sell here" for word in CLEAN["eng_Latn"].split()[:20])
+    short, menu = (
+        CLEAN["eng_Latn"],
+        "\n".join(f"{word} is what we sell here" for word in CLEAN["eng_Latn"].split()[:20]),
+    )
     assert judged([short, menu], ["eng_Latn"] * 2) == [None, None]
     long = " ".join(f"{short} {number} of us said so." for number in (1, 22, 333))
     assert judged([short, menu, CLEAN["zho_Hans"]], ["eng_Latn", "eng_Latn", "zho_Hans"], WEB) == [
@@ -202,8 +205,14 @@ def test_the_first_rule_that_is_broken_is_the_reason() -> None:
         ("{signal: word, reason: quality-words, least: 1}", "signal is no signal: 'word'; one of characters, "),
         ("{signal: words, reason: tie, least: 1}", "reason must be one of quality-length, "),
         ("{signal: words, reason: quality-words}", "least or `most` must be given"),
-        ("{signal: letter_share, reason: quality-words, least: 1, tail: 0.02}", "tail must be one of 0.001, 0.005, 0.01"),
-        ("{signal: letter_share, reason: quality-words, least: 1, tail: 0.999}", "tail must be one of 0.001, 0.005, 0.01"),
+        (
+            "{signal: letter_share, reason: quality-words, least: 1, tail: 0.02}",
+            "tail must be one of 0.001, 0.005, 0.01",
+        ),
+        (
+            "{signal: letter_share, reason: quality-words, least: 1, tail: 0.999}",
+            "tail must be one of 0.001, 0.005, 0.01",
+        ),
         ("{signal: words, reason: quality-words, least: 1, tail: 0.01}", "tail has no reference for words, but for "),
         ("{signal: words, reason: quality-words, lest: 1}", r"unknown key 'lest' \(did you mean 'least'"),
     ],
