@@ -16,10 +16,15 @@ setup(
     packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
     package_data={
         "tokenizer": ["*.tsv"],
-        "transforms": ["quality/*.tsv", "quality/*.txt", "quality/presets/*.yaml"],
+        "transforms": [
+            "langid/agora119.lid",
+            "langid/MODEL_CARD.md",
+            "quality/*.tsv",
+            "quality/*.txt",
+            "quality/presets/*.yaml",
+        ],
         "pipelines": ["rules/*.yaml", "recipes/*.yaml", "report/*.css", "report/templates/*.html"],
         "trainers": ["configs/*/*.yaml"],
-        "transforms": ["langid/agora119.lid", "langid/MODEL_CARD.md"],
     },
     install_requires=[
         "apache-beam>=2.76,<3",

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from transforms.langid.own import OwnModel
 
 from benchmarks import planted
 from benchmarks.harness import Contender, Run, Timer, alternate, announce, comparison, run_once, timed, write_result
@@ -36,6 +35,7 @@ from transforms.datasets.dataset import Dataset
 from transforms.io.shard import Shard
 from transforms.langid.detect import Detector
 from transforms.langid.model import DEFAULT, SHIPPED, Model, ModelHandle
+from transforms.langid.own import OwnModel
 from transforms.langid.readable import readable
 from transforms.layers import kinds
 from transforms.layers.annotate import annotate as describe

@@ -73,6 +73,12 @@ def only(settings: Settings, name: str) -> Settings:
     return {name: settings[name]}
 
 
+def make_needed(documents: str, output: Path, settings: Settings, name: str) -> None:
+    """The layers that a layer is made from."""
+    if needed := {other: settings[other] for other in LAYERS[name].needs}:
+        annotate.run(documents, str(output), needed)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(train(tmp_path_factory.mktemp("model"), {key: key for key in SENTENCES}))
@@ -96,11 +102,12 @@ def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Setti
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
         check_aligned(described, manifest, name)
-        assert manifest.parents == {"documents": described.digest}
+        needed = {f"layers/{other}": manifests[other].digest for other in LAYERS[name].needs}
+        assert manifest.parents == {"documents": described.digest, **needed}
         assert manifest.counts["documents"]["in"] == 300
-    for name in ("language", "duplicates"):
+    for name in ("language", "quality", "duplicates"):
         counts = manifests[name].counts
-        laws.assert_conserved(300, counts["documents"]["kept"], dict(counts["drop"]))
+        laws.assert_conserved(300, counts["documents"]["kept"], dict(counts.get("drop", {})))
         rows = read(tmp_path / "layers", name)
         assert sum(row["keep"] for row in rows) == counts["documents"]["kept"]
         assert all(row["keep"] == (row["reason"] is None) for row in rows)
@@ -126,10 +133,7 @@ def test_order_of_rows_and_number_of_shards_change_no_row(tmp_path: Path, settin
         documents = write_documents(tmp_path / f"documents{number}", rows, number)
         annotate.run(documents, str(tmp_path / f"layers{number}"), settings)
         found.append(
-            [
-                sorted(read(tmp_path / f"layers{number}", name), key=lambda row: row["doc_id"])
-                for name in ("language", "duplicates", "split")
-            ]
+            [sorted(read(tmp_path / f"layers{number}", name), key=lambda row: row["doc_id"]) for name in LAYERS]
         )
     assert found[0] == found[1]
 
@@ -150,6 +154,8 @@ def test_an_interrupted_build_is_finished(
     tmp_path: Path, settings: Settings, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     documents = write_documents(tmp_path / "documents", forum(120), 4)
+    for place in ("whole", "cut"):
+        make_needed(documents, tmp_path / place, settings, name)
     annotate.run(documents, str(tmp_path / "whole"), only(settings, name))
     write_shard, done = shards.write_shard, []
 

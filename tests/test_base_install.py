@@ -53,6 +53,8 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"reblock {folder}/lines.jsonl --output {folder}/blocks",
         f"langid predict {folder}/lines.jsonl",
         "langid train --help",
+        f"langid predict --model {lid_model} {folder}/lines.jsonl",
+        f"quality thresholds --data {folder}/clean --output {folder}/thresholds.tsv",
         f"quality train --positive {folder}/good.txt --negative {folder}/bad.txt --output {folder}/quality.bin",
         f"quality score {folder}/quality.bin {folder}/lines.jsonl",
         f"langid evaluate {folder}/texts --model {lid_model} --output {folder}/languages.html",

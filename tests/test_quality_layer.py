@@ -1,4 +1,4 @@
-"""The quality layer: made from the language layer beside it, stale when that is another, decided by what its identity says."""
+"""The quality layer: made from the language layer beside it, stale when that is another; what decides it."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_another_language_layer_makes_the_quality_layer_stale_for_those_who_make
     shutil.rmtree(folder / "layers" / "language")
     write_layers(folder / "other", folder / "documents", language=lambda row: "ell_Grek")
     shutil.move(folder / "other" / "language", folder / "layers" / "language")
-    with pytest.raises(ValueError, match="the quality layer at .* was made from another language layer than the one"):
+    with pytest.raises(ValueError, match=r"the quality layer at .* was made from another language layer than the one"):
         pairs.run(str(folder / "documents"), str(folder / "layers"), str(folder / "pairs"), PairRule("any", 1, "score"))
     laws.assert_refuses_other(lambda: make(folder), "differs in layers/language")
     after = make(folder, Existing.REPLACE)

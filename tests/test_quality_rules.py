@@ -22,8 +22,8 @@ from transforms.quality.thresholds import SHIPPED, TAILS, Usual, load, make, rea
 CLEAN = {
     "eng_Latn": "All human beings are born free and equal in dignity and rights. They are endowed with reason and "
     "conscience and should act towards one another in a spirit of brotherhood.",
-    "ell_Grek": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. Είναι προικισμένοι "
-    "με λογική και συνείδηση, και οφείλουν να συμπεριφέρονται μεταξύ τους με πνεύμα αδελφοσύνης.",
+    "ell_Grek": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι και ίσοι στην αξιοπρέπεια και τα δικαιώματα. Είναι "
+    "προικισμένοι με λογική και συνείδηση, και οφείλουν να συμπεριφέρονται μεταξύ τους με πνεύμα αδελφοσύνης.",
     "arb_Arab": "يولد جميع الناس أحرارا متساوين في الكرامة والحقوق. وقد وهبوا عقلا وضميرا وعليهم أن يعامل بعضهم بعضا "
     "بروح الإخاء.",
     "hin_Deva": "सभी मनुष्यों को गौरव और अधिकारों के मामले में जन्मजात स्वतन्त्रता और समानता प्राप्त है। उन्हें बुद्धि और "
@@ -41,17 +41,17 @@ MENUS = {
     "zho_Hans": "关于我们 – 联系我们 – 使用条款 – 隐私政策 – 版权所有",
 }
 KEYWORDS = {  # Thai has no list of stop words: its letters are not words
-    "eng_Latn": "cheap shoes, discount sneakers, running boots, leather sandals, women heels, kids trainers, sale outlet, "
-    "hiking gear, winter coats, summer dresses, designer handbags, sunglasses, luxury watches, free shipping, coupons",
+    "eng_Latn": "cheap shoes, discount sneakers, running boots, leather sandals, women heels, kids trainers, "
+    "sale outlet, hiking gear, winter coats, summer dresses, designer handbags, sunglasses, luxury watches, free shipping, coupons",
     "ell_Grek": "φθηνά παπούτσια, έκπτωση αθλητικά, δερμάτινα πέδιλα, γυναικείες μπότες, παιδικά σανδάλια, προσφορές, "
     "χειμωνιάτικα μπουφάν, καλοκαιρινά φορέματα, τσάντες, γυαλιά ηλίου, ρολόγια χειρός, δωρεάν αποστολή, κουπόνια",
     "arb_Arab": "أحذية رخيصة، تخفيضات ملابس، حقائب جلدية، ساعات رجالية، عطور نسائية، نظارات شمسية، هدايا أطفال، تسوق، "
-    "معاطف شتوية، فساتين صيفية، مجوهرات فضية، أجهزة منزلية، هواتف ذكية، شواحن سريعة، سماعات رأس، توصيل مجاني، قسائم شراء",
+    "معاطف شتوية، فساتين صيفية، مجوهرات فضية، أجهزة منزلية، هواتف ذكية، شواحن سريعة، سماعات رأس، توصيل مجاني، قسائم",
     "hin_Deva": "सस्ते जूते, छूट कपड़े, चमड़े सैंडल, महिला घड़ी, बच्चे खिलौने, धूप चश्मा, मोबाइल कवर, ऑनलाइन खरीदारी, बैग, "
     "सर्दी जैकेट, गर्मी पोशाक, चांदी गहने, घरेलू सामान, स्मार्ट फोन, तेज़ चार्जर, हेडफोन, मुफ़्त डिलीवरी, कूपन, सेल",
-    "zho_Hans": "手机，电脑，平板，相机，耳机，键盘，鼠标，音箱，冰箱，空调，洗衣机，微波炉，吸尘器，净化器，投影仪，路由器，"
-    "充电宝，数据线，保护壳，贴膜，支架，背包，皮鞋，衬衫，牛仔裤，连衣裙，羽绒服，围巾，手套，帽子，袜子，雨伞，沙发，茶几，"
-    "床垫，枕头，毛巾，牙刷，香皂，洗发水，护肤品，口红，眼影，香水，项链，戒指，手链，耳环，钢笔，铅笔，橡皮，尺子，剪刀",
+    "zho_Hans": "手机，电脑，平板，相机，耳机，键盘，鼠标，音箱，冰箱，空调，洗衣机，微波炉，吸尘器，净化器，投影仪，"
+    "路由器，充电宝，数据线，保护壳，贴膜，支架，背包，皮鞋，衬衫，牛仔裤，连衣裙，羽绒服，围巾，手套，帽子，袜子，雨伞，"
+    "沙发，茶几，床垫，枕头，毛巾，牙刷，香皂，洗发水，护肤品，口红，眼影，香水，项链，戒指，手链，耳环，钢笔，铅笔，橡皮，尺子，剪刀",
 }
 
 THRESHOLDS = load(str(SHIPPED))
@@ -132,7 +132,10 @@ def test_a_text_of_no_known_language_is_judged_by_what_needs_none() -> None:
 
 
 def test_the_web_wants_running_text_and_the_forum_does_not() -> None:
-    short, menu = CLEAN["eng_Latn"], "\n".join(f"{word} is what we sell here" for word in CLEAN["eng_Latn"].split()[:20])
+    short, menu = (
+        CLEAN["eng_Latn"],
+        "\n".join(f"{word} is what we sell here" for word in CLEAN["eng_Latn"].split()[:20]),
+    )
     assert judged([short, menu], ["eng_Latn"] * 2) == [None, None]
     long = " ".join(f"{short} {number} of us said so." for number in (1, 22, 333))
     assert judged([short, menu, CLEAN["zho_Hans"]], ["eng_Latn", "eng_Latn", "zho_Hans"], WEB) == [
@@ -202,8 +205,14 @@ def test_the_first_rule_that_is_broken_is_the_reason() -> None:
         ("{signal: word, reason: quality-words, least: 1}", "signal is no signal: 'word'; one of characters, "),
         ("{signal: words, reason: tie, least: 1}", "reason must be one of quality-length, "),
         ("{signal: words, reason: quality-words}", "least or `most` must be given"),
-        ("{signal: letter_share, reason: quality-words, least: 1, tail: 0.02}", "tail must be one of 0.001, 0.005, 0.01"),
-        ("{signal: letter_share, reason: quality-words, least: 1, tail: 0.999}", "tail must be one of 0.001, 0.005, 0.01"),
+        (
+            "{signal: letter_share, reason: quality-words, least: 1, tail: 0.02}",
+            "tail must be one of 0.001, 0.005, 0.01",
+        ),
+        (
+            "{signal: letter_share, reason: quality-words, least: 1, tail: 0.999}",
+            "tail must be one of 0.001, 0.005, 0.01",
+        ),
         ("{signal: words, reason: quality-words, least: 1, tail: 0.01}", "tail has no reference for words, but for "),
         ("{signal: words, reason: quality-words, lest: 1}", r"unknown key 'lest' \(did you mean 'least'"),
     ],
@@ -290,7 +299,7 @@ def test_a_file_that_holds_no_thresholds_is_named(tmp_path: Path, change: tuple[
     place.write_text(SHIPPED.read_text("utf-8").replace(*change), "utf-8")
     with pytest.raises(ValueError, match=message):
         load(str(place))
-    with pytest.raises(ValueError, match="no thresholds at .*nowhere; `agora quality thresholds` makes a file"):
+    with pytest.raises(ValueError, match=r"no thresholds at .*nowhere; `agora quality thresholds` makes a file"):
         load(str(tmp_path / "nowhere"))
 
 

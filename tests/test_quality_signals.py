@@ -196,7 +196,18 @@ def test_no_texts_have_no_signals() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", " ", "\n\n\n", "\0" * 100, "`" * 5000, "$" * 5001, "\\" * 3000, "a" * 1_000_000, "- " * 500_000, "\u0301" * 999],
+    [
+        "",
+        " ",
+        "\n\n\n",
+        "\0" * 100,
+        "`" * 5000,
+        "$" * 5001,
+        "\\" * 3000,
+        "a" * 1_000_000,
+        "- " * 500_000,
+        "\u0301" * 999,
+    ],
 )
 def test_hostile_texts_have_signals(text: str) -> None:
     found = of(text)

@@ -27,12 +27,13 @@ from transforms.quality.presets import Preset, Rule
 from transforms.quality.signals import SCORE, SIGNALS, signals
 from transforms.quality.thresholds import SHIPPED, Thresholds, load
 
-_COUNTED = ("characters", "prose", "words")  # signals that are numbers of something; the others are shares
+_TYPES = dict.fromkeys(("characters", "prose", "words"), pa.int32())  # the other signals are shares
+_ALWAYS = ("characters", "prose")  # signals that every text has
 
 SCHEMA = pa.schema(
     [
         required("doc_id", pa.string()),
-        *(pa.field(name, pa.int32() if name in _COUNTED else pa.float32()) for name in (*SIGNALS, SCORE)),
+        *(pa.field(name, _TYPES.get(name, pa.float32()), name not in _ALWAYS) for name in (*SIGNALS, SCORE)),
         required("keep", pa.bool_()),
         pa.field("reason", pa.string()),
     ]
