@@ -33,7 +33,7 @@ def test_the_identity_is_of_the_models_bytes_and_the_table(
 def test_a_model_that_is_exchanged_under_a_run_is_refused(model: Path) -> None:
     settings = LanguageSettings(str(model))
     wanted = identity(settings)
-    assert load(settings, wanted).detect(["bread"])
+    assert load(settings, wanted).detector.detect(["bread"])
     model.write_bytes(model.read_bytes() + b"\0")
     with pytest.raises(ValueError, match=r"the language model .* changed"):
         load(settings, wanted)

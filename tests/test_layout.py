@@ -27,7 +27,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "text": (set(), {"clean", "markup", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
-    "langid": ({"datasets"}, {"detect", "labels", "model", "verdict"}),
+    "langid": ({"datasets"}, {"detect", "labels", "model", "threads", "verdict"}),
     "layers": ({"datasets", "io", "shuffle", "text", "langid"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),

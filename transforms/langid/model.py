@@ -16,8 +16,11 @@ from tokenizer.languages import LANGUAGES
 from transforms.datasets import places
 from transforms.langid.labels import PREFIX, Guess, codes_of, guess
 
-_TOP_LABELS = 5  # labels asked of the model; those below _LEAST_PROBABILITY are left out, which halves its work
-_LEAST_PROBABILITY = 0.01
+# Labels asked of the model, and the least probability: what is below is left out, which halves its work. A short line
+# may be in many languages, of which the posts around it choose (prior.py).
+_TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
+_TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
+SHORT_CHARS = 60  # of a short line, at most
 
 
 class Model(Protocol):
@@ -99,11 +102,17 @@ class FastTextModel:
 
     def predict(self, lines: Sequence[str]) -> list[Guess]:
         """As Model."""
-        # fastText's own predict() checks and copies each line again, and fails on single strings under numpy 2.
-        labels, probabilities = self._model.f.multilinePredict(
-            [line + "\n" for line in lines], _TOP_LABELS, _LEAST_PROBABILITY, "strict"
-        )
-        return [
-            guess(self._code_of, found, probability, line) if line else ()
-            for line, found, probability in zip(lines, labels, probabilities, strict=True)
-        ]
+        guesses: list[Guess] = [()] * len(lines)
+        short = [index for index, line in enumerate(lines) if len(line) <= SHORT_CHARS]
+        others = [index for index, line in enumerate(lines) if len(line) > SHORT_CHARS] if short else range(len(lines))
+        for rows, top, least in (
+            (short, _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+            (others, _TOP_LABELS, _LEAST_PROBABILITY),
+        ):
+            # fastText's own predict() checks and copies each line again, and fails on single strings under numpy 2.
+            labels, probabilities = self._model.f.multilinePredict(
+                [lines[row] + "\n" for row in rows], top, least, "strict"
+            )
+            for row, found, probability in zip(rows, labels, probabilities, strict=True):
+                guesses[row] = guess(self._code_of, found, probability.tolist(), lines[row]) if lines[row] else ()
+        return guesses
