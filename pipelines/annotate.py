@@ -76,6 +76,9 @@ def run(
     dry = check_run(workers, beam_args, [("DOCS", documents), ("--output", output), *models])
     described = Dataset.open(documents, "documents")
     layers = [layer for name, layer in LAYERS.items() if name in settings]
+    for layer in layers:
+        for note in layer.notes(settings[layer.name]):
+            console.print(f"{layer.name}: {note}", soft_wrap=True)
 
     def write(begun: Sequence[Build]) -> None:
         branches = [_branch(LAYERS[each.kind], settings[each.kind], described, each) for each in begun]

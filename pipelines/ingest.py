@@ -43,6 +43,7 @@ from transforms.sources.streams.unpack import Limits
 
 _SHOWN_LINES = 50  # of a remove list
 _SHOWN_FILES = 5
+_SHOWN_LANGUAGES = 8
 _GOOD_SHARD_BYTES = 64 << 20
 _LARGE_SHARD_BYTES = 512 << 20
 
@@ -321,9 +322,10 @@ def command(
 
 
 def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator[str]:
-    """What a user should know of a run beside its summary: shards that are too large, answers without their questions,
-    what was read and what reused, entries of the remove list that name no post."""
+    """What a user should know of a run beside its summary: shards that are too large, what rows state of themselves,
+    answers without their questions, what was read and what reused, entries of the remove list that name no post."""
     yield from _size_hint(manifest)
+    yield from _stated(manifest)
     yield from headless.of_files(manifest)
     if not (settings.reuse or settings.remove_list):
         return
@@ -333,6 +335,17 @@ def notes(manifest: Manifest, output: str, settings: IngestSettings) -> Iterator
     matched = account.get("remove_entries_matched")
     if settings.remove_list and matched is not None:
         yield from _unmatched(manifest, settings, settings.remove_list, matched)
+
+
+def _stated(manifest: Manifest) -> Iterator[str]:
+    """The languages that documents state, the most common first, and how many documents have which attribute."""
+    if languages := manifest.counts.get("language", {}):
+        ordered = sorted(languages.items(), key=lambda item: (-item[1], item[0]))
+        told = ", ".join(f"{number:,} {name}" for name, number in ordered[:_SHOWN_LANGUAGES])
+        more = ", …" if len(ordered) > _SHOWN_LANGUAGES else ""
+        yield f"language stated of {sum(languages.values()):,} documents: {told}{more}"
+    if attributes := manifest.counts.get("attribute", {}):
+        yield f"attributes: {', '.join(f'{number:,} {name}' for name, number in sorted(attributes.items()))}"
 
 
 def _unmatched(

@@ -26,7 +26,7 @@ from transforms.sources.kinds import SOURCES
 from transforms.sources.source import Holds, InputFile
 from transforms.sources.streams.unpack import USUAL_LIMITS, Limits, window_bytes
 
-_STEP = Step("documents", version=6, libraries=LIBRARIES)
+_STEP = Step("documents", version=7, libraries=LIBRARIES)
 
 _HEADLESS = ("drop", "keep")
 _SITE = re.compile(r"[\w.-]*")  # as far as it can be told from a path

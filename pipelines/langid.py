@@ -8,9 +8,10 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import run_app
+from pipelines.command import console, run_app
 from transforms.datasets import places, shown
 from transforms.langid.detect import Detector
+from transforms.langid.labels import unknown
 from transforms.langid.model import ModelHandle
 
 _LINES = 1000  # read and identified at a time
@@ -29,7 +30,10 @@ def predict(
     file: Annotated[str, typer.Argument(help="A text file, a text per line; standard input by default.")] = "-",
 ) -> None:
     """Print language code, confidence and text for every line."""
-    detector = Detector(ModelHandle.of(model).load())
+    loaded = ModelHandle.of(model).load()
+    for note in unknown(loaded.labels):
+        console.print(note, soft_wrap=True)
+    detector = Detector(loaded)
     with sys.stdin.buffer if file == "-" else places.open_input(file) as lines:
         while batch := list(islice(lines, _LINES)):
             texts = [line.decode("utf-8", "replace").rstrip("\r\n") for line in batch]

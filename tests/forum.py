@@ -32,6 +32,7 @@ def post(number: int, kind: str, thread: int, text: str, **more: Any) -> Row:
         "text": text,
         "tags": [],
         "flags": [],
+        "attributes": [],
         "source": "test",
         "site": "test",
         "created": EPOCH + dt.timedelta(minutes=number),

@@ -78,6 +78,23 @@ CORPUS = (
     },
 )
 
+# Rows that state their language and are kept with attributes, as STATING says; one of them again, stated otherwise.
+STATED = (
+    {"id": 1, "text": "Le pain lève lentement dans une cuisine froide.", "meta": {"lang": "fr-CA", "host": "a.x"}},
+    {"id": 2, "text": "廚房很冷，麵團應該發酵多久？", "meta": {"lang": "zh"}, "score": 0.5, "topic": " schÃ¶n "},
+    {"id": 3, "text": "ⲡⲟⲉⲓⲕ", "meta": {"lang": "COP"}, "score": 7.0, "topic": True},
+    {"id": 4, "text": "Bread.", "meta": {"lang": "english please!", "host": ["x"]}, "score": "x" * 1025},
+    {"id": 5, "text": "Brot.", "meta": {"lang": 5}},
+    {"id": 6, "text": "Pan.", "meta": {}},
+    {"id": 1, "text": "Le pain lève lentement dans une cuisine froide.", "meta": {"lang": "de", "host": "b.x"}},
+)  # fmt: skip
+STATING = """
+source: web
+language: meta.lang
+attributes: {host: meta.host, set: {value: golden}}
+document: {id: id, text: text, attributes: {score: score, topic: topic}}
+"""
+
 
 def build(folder: Path, lid_model: Path) -> dict[str, Golden]:
     """Runs every step below a folder and returns what came out, by dataset, in the order of goldens.STEPS."""
@@ -121,7 +138,7 @@ def steps(
 
 
 def inputs(folder: Path) -> list[Input]:
-    """A Stack Exchange dump of several tables, a Reddit month, a JSONL corpus; written when they are not there."""
+    """A Stack Exchange dump of several tables, a Reddit month, two JSONL corpora; written when they are not there."""
     if not folder.exists():
         write_inputs(folder)
     return [
@@ -129,6 +146,7 @@ def inputs(folder: Path) -> list[Input]:
         Input(str(folder / "RS_2020-09")),
         Input(str(folder / "RC_2020-09")),
         Input(str(folder / "corpus.jsonl"), "jsonl", "corpus"),
+        Input(str(folder / "stated.jsonl"), "jsonl", "corpus", str(folder / "stating.yaml")),
     ]
 
 
@@ -143,6 +161,8 @@ def write_inputs(folder: Path) -> None:
     write_lines(folder / "RS_2020-09", [{**shared, **row} for row in REDDIT if "title" in row])
     write_lines(folder / "RC_2020-09", [{**shared, **row} for row in REDDIT if "body" in row])
     write_lines(folder / "corpus.jsonl", CORPUS)
+    write_lines(folder / "stated.jsonl", STATED)
+    (folder / "stating.yaml").write_text(STATING, "utf-8")
 
 
 def posts_rows() -> list[str]:

@@ -70,7 +70,7 @@ def row_of(kind: str, path: str, row: int, reasons: Sequence[str] = ()) -> dict[
     values |= {"doc_id": f"{row}", "group_id": f"{path}:{row}", "pair_id": f"{path}:{row}"}
     if kind == "documents":
         values |= {"kind": "answer" if row % 5 > 1 else "question", "thread_id": f"{row // 2}", "score": row - 3}
-        values |= {"text": f"text {row}", "created": YEAR_2020 + row}
+        values |= {"text": f"text {row}", "created": YEAR_2020 + row, "language": None, "attributes": []}
     if kind in LAYERS and LAYERS[kind].keep:
         values |= {"keep": row >= len(reasons), "reason": reasons[row] if row < len(reasons) else None}
     if kind == "pairs":

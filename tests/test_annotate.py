@@ -36,7 +36,8 @@ from transforms.layers.split import SplitSettings
 Settings = dict[str, Any]  # by layer
 
 DEFAULTS: Mapping[str, Any] = {
-    "kind": "answer", "tags": [], "flags": [], "source": "test", "site": "test.example.org", "text": "", "title": None
+    "kind": "answer", "tags": [], "flags": [], "attributes": [], "source": "test", "site": "test.example.org",
+    "text": "", "title": None,
 }  # fmt: skip
 
 

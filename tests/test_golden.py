@@ -154,6 +154,6 @@ def test_a_digest_sees_the_order_of_rows_and_where_shards_end_but_not_how_they_a
 
 def test_the_fixed_input_has_something_to_do_for_every_source_and_table(tmp_path: Path) -> None:
     inputs = golden_forum.inputs(tmp_path / "dump")
-    assert [place.site for place in inputs] == ["golden.example", None, None, "corpus"]
+    assert [place.site for place in inputs] == ["golden.example", None, None, "corpus", "corpus"]
     for table in ("Posts", "Votes", "Comments", "PostLinks"):
         assert (tmp_path / "dump" / "forum" / f"{table}.xml").read_text("utf-8-sig").count("<row ") >= 2

@@ -12,7 +12,7 @@ from tokenizer.languages import LANGUAGES
 from transforms.datasets.fates import Reason
 from transforms.langid import verdict
 from transforms.langid.detect import Detector
-from transforms.langid.labels import codes_of, guess
+from transforms.langid.labels import codes_of, guess, unknown
 from transforms.langid.model import FastTextModel, ModelHandle
 from transforms.langid.readable import readable
 from transforms.langid.verdict import Detected
@@ -66,13 +66,32 @@ def test_lid176_labels_go_through_the_table() -> None:
 
 
 def test_flores_labels_are_codes_already() -> None:
-    codes = codes_of(["als_Latn", "gsw_Latn", "zho_Hant", "cmn_Hani", "ekk_Latn"])
+    codes = codes_of(["als_Latn", "gsw_Latn", "zho_Hant", "cmn_Hani", "ekk_Latn", "ajp_Arab", "srp_Latn"])
     assert codes == {
         "__label__als_Latn": "als_Latn",
         "__label__zho_Hant": "zho_Hant",
         "__label__cmn_Hani": "zho",
         "__label__ekk_Latn": "est_Latn",
+        "__label__ajp_Arab": "apc_Arab",
     }
+
+
+def test_labels_outside_the_table_are_told() -> None:
+    assert list(unknown(["en", "fr", "zho_Hans"])) == []
+    assert list(unknown(["en", "la", "bh"])) == ["2 of its 3 labels are not in the table of 119: bh, la"]
+    assert list(unknown(["srp_Latn", "srp_Cyrl", "als", "gsw_Latn", "srpski"])) == [
+        "4 of its 5 labels are not in the table of 119: als, gsw_Latn, srp_Latn, srpski",
+        "not taken for a language of the table, though like one: als (als_Latn), srp_Latn (srp_Cyrl)",
+    ]
+    (many,) = unknown([f"x{number}" for number in range(10, 30)])
+    assert many == "20 of its 20 labels are not in the table of 119: x10, x11, x12, x13, x14, x15, x16, x17 …"
+
+
+def test_lid176_names_languages_outside_the_table_and_one_that_looks_like_ours(lid_model: Path) -> None:
+    labels = ModelHandle.of(str(lid_model)).load().labels
+    outside, near = unknown(labels)
+    assert outside.startswith("79 of its 176 labels are not in the table of 119: als, am, ")
+    assert near.endswith(": als (als_Latn)")
 
 
 def test_a_model_of_something_else_is_refused(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.test_langid import SENTENCES, train
 from transforms.layers import language
-from transforms.layers.language import LanguageSettings, identity, load
+from transforms.layers.language import LAYER, LanguageSettings, identity, load
 
 
 @pytest.fixture
@@ -43,3 +43,8 @@ def test_a_model_that_is_exchanged_under_a_run_is_refused(model: Path) -> None:
 def test_a_model_is_a_place(model: object) -> None:
     with pytest.raises(ValueError, match="must be the place of a fastText model"):
         LanguageSettings(model)  # type: ignore[arg-type]
+
+
+def test_labels_that_the_table_does_not_know_are_told_at_the_start(model: Path) -> None:
+    (note,) = LAYER.notes(LanguageSettings(str(model)))
+    assert note == "1 of its 5 labels are not in the table of 119: la"

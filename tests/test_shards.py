@@ -29,6 +29,10 @@ def test_bytes_do_not_depend_on_how_rows_were_cut(
     nullable = [None if index % 7 == 0 else f"t{index}" for index in range(number)]
     values: dict[str, list[object]] = {name: [None] * number for name in DOCUMENTS.names} | {"flags": [[]] * number}
     values |= {
+        "attributes": [[{"name": "a", "value": f"v{index}"}] * (index % 2) for index in range(number)],
+        "language": [None if index % 5 else "eng_Latn" for index in range(number)],
+    }
+    values |= {
         name: [f"{name}{index}" for index in range(number)]
         for name in ("doc_id", "thread_id", "kind", "text", "source", "site")
     }

@@ -57,7 +57,7 @@ def test_a_question_and_its_answer() -> None:
         "source": "stackexchange", "site": "x.example", "url": "https://x.example/questions/1",
         "created": 1577934245678, "edited": 1609459200000, "license": "CC BY-SA 4.0", "author_key": None, "score": 3,
         "accepted_id": "stackexchange:x.example:2", "note": None, "ups": None, "downs": None, "accepted": None,
-        "flags": [], "authors": ("7", ""),
+        "flags": [], "language": None, "attributes": (), "authors": ("7", ""),
     }  # fmt: skip
     assert (answer.thread_id, answer.parent_id, answer.kind) == (question.doc_id, question.doc_id, "answer")
     assert (answer.text, answer.score, answer.url) == ("a & b", -4, "https://x.example/a/2")

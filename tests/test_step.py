@@ -261,7 +261,7 @@ def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_pa
     (tmp_path / "NOTES.txt").write_text("mine")
     for existing in (Existing.REFUSE, Existing.KEEP):
         with pytest.raises(
-            ValueError, match=r"manifest\.json has schema version 1, this Agora reads and writes 3; build it anew with"
+            ValueError, match=r"manifest\.json has schema version 1, this Agora reads and writes 4; build it anew with"
         ):
             made(tmp_path, existing=existing)
     made(tmp_path, existing=Existing.REPLACE)
@@ -274,8 +274,8 @@ def test_a_dataset_of_another_schema_version_is_named_and_can_be_replaced(tmp_pa
     [
         (b"{broken", "is no manifest"),
         (b"[]", "is no manifest"),
-        (b'{"schema_version": 3, "files": []}', "was changed after it was written"),
-        (b'{"schema_version": 3, "files": [{"path": "../precious"}]}', "names a file outside its folder"),
+        (b'{"schema_version": 4, "files": []}', "was changed after it was written"),
+        (b'{"schema_version": 4, "files": [{"path": "../precious"}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": "/precious"}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": ""}]}', "names a file outside its folder"),
         (b'{"schema_version": 1, "files": [{"path": "data/../../precious"}]}', "names a file outside its folder"),

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 import pyarrow as pa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 TIME = pa.timestamp("ms", tz="UTC")
 
@@ -34,6 +34,9 @@ def required(name: str, kind: pa.DataType) -> pa.Field:
     """A column that is never null."""
     return pa.field(name, kind, nullable=False)
 
+
+# Of a document: name and value, sorted by name. (A list, since not every reader of Arrow knows maps.)
+ATTRIBUTES = pa.list_(pa.struct([required("name", pa.string()), required("value", pa.string())]))
 
 # One row per post (or per plain document). A shard holds whole threads; rows are sorted by thread_id, kind, created,
 # doc_id. thread_id of a plain document is its doc_id.
@@ -60,6 +63,8 @@ DOCUMENTS = pa.schema(
         pa.field("accepted_at", TIME),
         pa.field("duplicate_of", pa.string()),  # the question that this one is declared a duplicate of
         required("flags", pa.list_(pa.string())),  # sorted; what the source says of the post in one word
+        pa.field("language", pa.string()),  # as the source states it: a code of the table, or the tag of another one
+        required("attributes", ATTRIBUTES),  # what a mapping keeps beside the columns
     ]
 )
 

@@ -32,7 +32,7 @@ from transforms.sources.records import PARSED, placed
 from transforms.sources.source import InputFile
 
 # Raised when parsing may give other rows though no setting did: it is part of the folder's name.
-_VERSION = 6
+_VERSION = 7
 _COMPLETE = "complete.json"
 _OURS = re.compile(
     rf"[0-9a-f]{{16}}/[0-9a-f]{{16}}/(?:{re.escape(places.TEMPORARY)}.*|\d{{16}}(?:-(?:\d{{16}}|end))?\.arrow(?:\.json)?|complete\.json)"

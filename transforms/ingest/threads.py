@@ -16,6 +16,7 @@ import apache_beam as beam
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tokenizer.languages import LANGUAGES, leaves_open
 from transforms.datasets.building import Build
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason, Tally
 from transforms.datasets.schema import DOCUMENTS, KIND_ORDER, REJECTS, PostKind
@@ -41,6 +42,8 @@ from transforms.shuffle.regroup import LOSSY, Bucket
 from transforms.shuffle.runs import Run, merge, write_run
 from transforms.sources.records import FILE_REASONS, PARSED
 
+_UNLISTED = "unlisted"  # counted: all stated languages that the table does not list
+_LEFT_OPEN = "left-open"  # counted: stated tags that may mean several of the table's, such as zh
 _MISSING_PARENT = "missing-parent"  # counted: a reply that is kept though what it replies to is not
 MISSING_QUESTION = "missing-question"  # counted by file: a post that is kept though its thread has no question
 
@@ -140,8 +143,13 @@ def _rejects(drops: Sequence[Drop]) -> pa.Table:
 
 
 def _counts_of(finished: Finished) -> tuple[Tally, Tally]:
-    """The counts of a bucket's two shards: kinds, accepted answers and notes; drops and outcomes of files."""
+    """The counts of a bucket's two shards: kinds, accepted answers, stated languages, attributes and notes; drops and
+    outcomes of files."""
     kept, dropped = Tally(), Tally()
+    for code, number in _numbers(finished.documents.column("language").combine_chunks()):
+        kept.add("language", code if code in LANGUAGES else _LEFT_OPEN if leaves_open(code) else _UNLISTED, number)
+    for name, number in _numbers(finished.documents.column("attributes").combine_chunks().flatten().field("name")):
+        kept.add("attribute", name, number)
     for kind in finished.documents.column("kind").to_pylist():
         kept.add("kind", kind)
     for accepted in finished.documents.column("accepted").to_pylist():
@@ -153,6 +161,12 @@ def _counts_of(finished: Finished) -> tuple[Tally, Tally]:
     for drop in finished.drops:
         dropped.add("file" if drop.reason in FILE_REASONS else "drop", drop.reason.value)
     return kept, dropped
+
+
+def _numbers(values: pa.Array) -> Iterator[tuple[str, int]]:
+    """(value, how often it is there)."""
+    for entry in values.drop_null().value_counts():
+        yield entry["values"].as_py(), entry["counts"].as_py()
 
 
 @dataclass(frozen=True)

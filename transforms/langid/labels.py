@@ -1,42 +1,35 @@
 """A model's labels as codes of the language table.
 
-`lid.176`-style labels ("sq") go by the table's lid176 column, never by comparing codes (lid.176's "als" is Alemannic,
-our als_Latn is Tosk Albanian); labels such as "als_Latn" (NLLB, GlotLID) are codes already. Probabilities of labels
-that mean the same code are added. Where a label leaves the script open, the characters decide: `zh` is two of ours,
-`sr` and `uz` are listed in one of their two scripts only.
+Labels go by the table's columns, never by comparing codes: lid.176's "als" is Alemannic, our als_Latn is Tosk Albanian.
+Probabilities of labels that mean the same code are added. Where a label leaves the script open, the characters decide:
+`zh` and GlotLID's `cmn_Hani` are two of ours, `sr` and `uz` are listed in one of their two scripts only.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
-from tokenizer.languages import LANGUAGES, LID176
+from tokenizer.languages import LABELS, LANGUAGES
 from transforms.datasets.ids import fingerprint
 from transforms.langid.chinese import traditional_share
 
 PREFIX = "__label__"
 
 _CHINESE = "zho"  # writing not known yet
+_TOLD = 8  # labels in a line
 _SIMPLIFIED, _TRADITIONAL = "zho_Hans", "zho_Hant"
-# Languages of which one script is listed and another is common: code to the script that is not meant.
+# Languages that lid.176 gives one label for two scripts, of which one is listed: code to the script that is not.
 _OTHER_SCRIPT = {"srp_Cyrl": "Latn", "uzn_Latn": "Cyrl"}
-# GlotLID's and NLLB's names for languages that our table writes otherwise.
-_OTHER_NAMES = {
-    "cmn_Hani": _CHINESE,
-    "zho_Hani": _CHINESE,
-    "yue_Hani": "yue_Hant",
-    "ekk_Latn": "est_Latn",
-    "fil_Latn": "tgl_Latn",
-    "kor_Kore": "kor_Hang",
-}
 
 _UNDECIDED = frozenset({_CHINESE, *_OTHER_SCRIPT})  # by their labels alone
 
 _SCRIPTS = {"Latn": re.compile(r"[A-Za-z\u00c0-\u024f]"), "Cyrl": re.compile(r"[\u0400-\u052f]")}
 
 # Names the rows of the language table that a layer depends on: labels and thresholds.
-TABLE_FINGERPRINT = fingerprint([[row.code, row.lid176, row.lid_threshold] for row in LANGUAGES.values()])
+TABLE_FINGERPRINT = fingerprint(
+    [[row.code, row.lid176, row.nllb, row.glotlid, row.lid_threshold] for row in LANGUAGES.values()]
+)
 
 Guess = Sequence[tuple[str, float]]
 """What a model says of a text: codes and probabilities, the best first, equal ones in order of code. Codes that are not
@@ -48,19 +41,34 @@ def codes_of(labels: Sequence[str]) -> Mapping[str, str]:
 
     Raises ValueError when none does.
     """
-    codes: dict[str, str] = {}
-    for label in labels:
-        meant = LID176.get(label, ())
-        of_lid176 = _CHINESE if len(meant) > 1 else meant[0].code if meant else None
-        code = label if label in LANGUAGES else _OTHER_NAMES.get(label) or of_lid176
-        if code:
-            codes[PREFIX + label] = code
+    codes = {PREFIX + label: _meant(label) for label in labels if label in LABELS}
     if not codes:
         raise ValueError(
             f"none of its {len(labels)} labels ({', '.join(sorted(labels)[:5])} …) is a language of the table; labels "
             "must be like lid.176's (en) or like FLORES codes (eng_Latn)"
         )
     return codes
+
+
+def _meant(label: str) -> str:
+    rows = LABELS[label]
+    return rows[0].code if len(rows) == 1 else rows[0].iso
+
+
+def unknown(labels: Sequence[str]) -> Iterator[str]:
+    """What to tell of a model's labels that mean no language of the table, a line each: their number and the first of
+    them; then those that are the ISO 639-3 code of one, without a script or with another one."""
+    outside = sorted(label for label in labels if label not in LABELS)
+    if outside:
+        yield f"{len(outside)} of its {len(labels)} labels are not in the table of {len(LANGUAGES)}: {_some(outside)}"
+    codes = {row.iso: row.code for row in LANGUAGES.values()}
+    near = [f"{label} ({codes[label[:3]]})" for label in outside if label[:3] in codes and label[3:4] in ("", "_")]
+    if near:
+        yield f"not taken for a language of the table, though like one: {_some(near)}"
+
+
+def _some(names: Sequence[str]) -> str:
+    return ", ".join(names[:_TOLD]) + (" …" if len(names) > _TOLD else "")
 
 
 def guess(code_of: Mapping[str, str], labels: Sequence[str], probabilities: Sequence[float], line: str) -> Guess:

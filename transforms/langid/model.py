@@ -14,17 +14,21 @@ import fasttext
 
 from tokenizer.languages import LANGUAGES
 from transforms.datasets import places
-from transforms.langid.labels import PREFIX, Guess, codes_of, guess
+from transforms.langid.labels import PREFIX, SHORT_CHARS, Guess, codes_of, guess
 
 # Labels asked of the model, and the least probability: what is below is left out, which halves its work. A short line
 # may be in many languages, of which the posts around it choose (prior.py).
 _TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
 _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
-SHORT_CHARS = 60  # of a short line, at most
 
 
 class Model(Protocol):
     """A loaded model."""
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """What it calls languages, without fastText's prefix."""
+        ...
 
     @property
     def thresholds(self) -> Mapping[str, float]:
@@ -93,8 +97,8 @@ class FastTextModel:
 
     def __init__(self, model: Any) -> None:
         try:
-            labels = [label.removeprefix(PREFIX) for label in model.get_labels()]
-            self._code_of = codes_of(labels)
+            self.labels: Sequence[str] = [label.removeprefix(PREFIX) for label in model.get_labels()]
+            self._code_of = codes_of(self.labels)
             model.f.multilinePredict(["\n"], 1, 0.0, "strict")
         except (ValueError, RuntimeError) as error:
             raise ValueError(f"this fastText model does not identify languages: {error}") from error

@@ -13,6 +13,7 @@ _LEAST_CHARS = (
 )
 _MIXED_SHARE = 0.2  # of a text's characters, in one language that is not its first, make it one of mixed languages
 _MIXED_CONFIDENCE = 0.8  # of each such paragraph
+_IMPOSSIBLE = 0.01  # what a language is less probable than that no paragraph can be in
 
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 
@@ -50,7 +51,7 @@ def together(guesses: Sequence[Guess], sizes: Sequence[int], thresholds: Mapping
 
 def are_mixed(guesses: Sequence[Guess], sizes: Sequence[int]) -> bool:
     """Whether paragraphs are in more than one language: a model is sure of another one, and the text's first language
-    (that of most characters) is not even among what it may be. So neighbours that models confuse are not mixed."""
+    (that of most characters) is next to impossible there. So neighbours that models confuse are not mixed."""
     by_language: dict[str, int] = {}
     sure = [
         (guess, size) for guess, size in zip(guesses, sizes, strict=True) if guess and guess[0][1] >= _MIXED_CONFIDENCE
@@ -60,6 +61,6 @@ def are_mixed(guesses: Sequence[Guess], sizes: Sequence[int]) -> bool:
     first = max(sorted(by_language), key=lambda code: by_language[code], default=None)
     others: dict[str, int] = {}
     for guess, size in sure:
-        if all(code != first for code, _ in guess):
+        if all(code != first or probability < _IMPOSSIBLE for code, probability in guess):
             others[guess[0][0]] = others.get(guess[0][0], 0) + size
     return max(others.values(), default=0) >= max(1.0, _MIXED_SHARE * sum(sizes))

@@ -7,8 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from transforms.langid.detect import Seen
-from transforms.langid.labels import Guess
-from transforms.langid.model import SHORT_CHARS
+from transforms.langid.labels import SHORT_CHARS, Guess
 from transforms.langid.prior import by_thread
 from transforms.langid.verdict import Detected, believe, choose, is_sure
 

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tokenizer.languages import LANGUAGES, language_name
+from tokenizer.languages import LANGUAGES, language_name, leaves_open
 from transforms.datasets.fates import Tally
-from transforms.datasets.schema import DOCUMENTS, required
+from transforms.datasets.schema import required
 from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
 from transforms.langid.detect import Detector, Seen
-from transforms.langid.labels import TABLE_FINGERPRINT
+from transforms.langid.labels import TABLE_FINGERPRINT, unknown
 from transforms.langid.model import ModelHandle
 from transforms.langid.threads import Threads
 from transforms.langid.verdict import Detected, choose
@@ -60,6 +60,11 @@ def identity(settings: LanguageSettings) -> Mapping[str, object]:
     handle = ModelHandle.of(settings.model)
     handle.load()
     return {"model": handle.sha256, "languages": TABLE_FINGERPRINT, "spans": settings.spans}
+
+
+def notes(settings: LanguageSettings) -> Iterator[str]:
+    """Labels of the model that the table does not know."""
+    return unknown(ModelHandle.of(settings.model).load().labels)
 
 
 @dataclass(frozen=True)
@@ -111,10 +116,11 @@ def rows(batches: Batches, means: Means) -> tuple[pa.Table, Tally]:
 
 
 def _stated(documents: pa.RecordBatch) -> list[str | None]:
-    if _STATED not in documents.schema.names:
-        return [None] * documents.num_rows
-    stated: list[str | None] = documents.column(_STATED).to_pylist()
-    return stated
+    """What is stated; a tag that leaves open which language of the table it means states none."""
+    column = documents.column("language")
+    if column.null_count == len(column):
+        return [None] * len(column)
+    return [None if tag is None or (tag not in LANGUAGES and leaves_open(tag)) else tag for tag in column.to_pylist()]
 
 
 def _count(group: str, names: Iterable[str | None], counts: Tally) -> None:
@@ -136,8 +142,6 @@ def _disagreement(name: str) -> str:
     return " ≠ ".join(map(language_name, name.split("≠")))
 
 
-_STATED = "language"  # a column of documents
-
 LAYER = Layer(
     title="Languages",
     says=f"Which of {len(LANGUAGES)} languages each document is written in, as its source states it or a fastText "
@@ -151,9 +155,10 @@ LAYER = Layer(
         CountGroup("mixed", "language", "documents of mixed languages", label=language_name),
         CountGroup("language-disagreement", "stated ≠ language that the model is sure of", label=_disagreement),
     ),
-    columns=(*TEXT_COLUMNS, "thread_id", *(name for name in DOCUMENTS.names if name == _STATED)),
+    columns=(*TEXT_COLUMNS, "thread_id", "language"),
     hint="`make models` fetches models/lid.176.ftz.",
     identity=identity,
+    notes=notes,
     opens=lambda settings: [settings.model],
     open=load,
     rows=rows,

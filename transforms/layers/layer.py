@@ -58,6 +58,10 @@ def _no_places(settings: Any) -> Sequence[str]:
     return ()
 
 
+def _no_notes(settings: Any) -> Iterable[str]:
+    return ()
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -71,9 +75,10 @@ class Layer(Generic[S, M]):
     alone.
 
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
-    as digests of what is there; raises ValueError for settings that cannot be used. open: loads in each process what
-    `rows` needs. opens: the places that it reads. rows: batches of the documents' `columns` to the layer's rows and
-    counts; None for a layer that needs all documents at once, for which annotate has a transform.
+    as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
+    can, a line each. open: loads in each process what `rows` needs. opens: the places that it reads. rows: batches of
+    the documents' `columns` to the layer's rows and counts; None for a layer that needs all documents at once, for
+    which annotate has a transform.
     """
 
     title: str
@@ -86,6 +91,7 @@ class Layer(Generic[S, M]):
     columns: Sequence[str] = ("doc_id",)
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
+    notes: Callable[[S], Iterable[str]] = _no_notes
     opens: Callable[[S], Sequence[str]] = _no_places
     open: Callable[[S, Mapping[str, object]], M] = _settings_alone
     rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None

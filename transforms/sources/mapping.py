@@ -11,17 +11,25 @@ A mapping is strict YAML (examples/mappings/). It knows four shapes:
 The second and third may have comments under questions and answers: `comment` with `list` (of one level: what lies
 deeper is not read), or with `question` and `answer`. In a tree of replies a question may be a title alone.
 A field is a path into the row, its steps parted by dots (`meta.date`, `answers.0`; `.` is the item itself), or a
-constant: `{value: CC BY-SA 4.0}`.
+constant: `{value: CC BY-SA 4.0}`. `language` and `attributes` may stand beside the shape as well: they are then read at
+the row itself, for each of its posts that does not say its own.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from tokenizer.languages import LANGUAGES, closest
+from transforms.datasets.settings import SettingError
+from transforms.sources.fields import UnusableError
+from transforms.sources.stated import attribute_of, language_of
+
 SITE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")  # what may stand in an id as the name of a source or a site
+_ATTRIBUTE = re.compile(r"[a-z][a-z0-9_]{0,63}")  # the name of one
+_MAX_ATTRIBUTES = 64  # names in one mapping
 TIMES = ("auto", "iso", "seconds", "milliseconds")
 
 
@@ -33,6 +41,42 @@ class Constant:
 
 
 Where = str | Constant
+
+
+def _check_stated(language: Where | None, attributes: Mapping[str, Where]) -> None:
+    """Raises SettingError for a constant that is no language, or no attribute's value, and for attributes' names."""
+    if isinstance(language, str) and language in LANGUAGES:
+        raise SettingError("language", f"{language!r} is a path in the row; a constant is {{value: {language}}}")
+    if isinstance(language, Constant):
+        _check_language(language.value)
+    for name, where in attributes.items():
+        if not _ATTRIBUTE.fullmatch(name):
+            raise SettingError(
+                "attributes", f"names {name!r}: want small letters, digits and '_', a letter first, 64 at most"
+            )
+        if isinstance(where, Constant):
+            _check_attribute(name, where.value)
+
+
+def _check_language(value: object) -> None:
+    try:
+        known = language_of(value)
+    except UnusableError:
+        known = None
+    if known is None:
+        near = f"; nearest: {', '.join(closest(value))}" if isinstance(value, str) else "; quote it to make it text"
+        raise SettingError(
+            "language", f"is always {value!r}; want a tag such as pt-BR or a code such as por_Latn{near}"
+        )
+
+
+def _check_attribute(name: str, value: object) -> None:
+    try:
+        text = attribute_of(value, "it")
+    except UnusableError as error:
+        raise SettingError(f"attributes.{name}", f"is always one that cannot be kept: {error}") from error
+    if text is None:
+        raise SettingError(f"attributes.{name}", "is always empty; leave it out")
 
 
 @dataclass(frozen=True)
@@ -51,6 +95,11 @@ class PostFields:
     score: Where | None = None  # without it: ups - downs, where both are there
     ups: Where | None = None
     downs: Where | None = None
+    language: Where | None = None  # a BCP 47 tag such as pt-BR, or a code of the language table; it is trusted
+    attributes: Mapping[str, Where] = field(default_factory=dict)  # kept beside the text under these names
+
+    def __post_init__(self) -> None:
+        _check_stated(self.language, self.attributes)
 
 
 @dataclass(frozen=True)
@@ -107,6 +156,7 @@ class RowMapping:
 
     body: what texts are written in. time: iso, seconds or milliseconds (since 1970), a format such as %Y/%m/%d, or
     auto: text is ISO 8601, numbers are seconds. withdrawn: fields that are true of a post that was taken back or down.
+    language, attributes: of the whole row, for its posts that have none of their own.
     """
 
     source: str
@@ -120,6 +170,8 @@ class RowMapping:
     reply: ReplyFields | None = None
     withdrawn: Sequence[str] = ()
     kind: KindField | None = None
+    language: Where | None = None
+    attributes: Mapping[str, Where] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not SITE.fullmatch(self.source):
@@ -149,6 +201,10 @@ class RowMapping:
             if bool(getattr(self.kind, name)) != bool(getattr(self, name)):
                 raise ValueError(f"kind: `{name}` names values if, and only if, there is a section `{name}`")
         self._check_comments()
+        _check_stated(self.language, self.attributes)
+        names = {*self.attributes}.union(*(fields.attributes for fields in self._sections.values()))
+        if len(names) > _MAX_ATTRIBUTES:
+            raise SettingError("attributes", f"have {len(names)} names; at most {_MAX_ATTRIBUTES} are kept")
 
     def _check_comments(self) -> None:
         if self.comment is None:
@@ -162,6 +218,11 @@ class RowMapping:
             raise ValueError(
                 "comment: want `question` (and `answer`), which its row names, and a `kind` to tell it from an answer"
             )
+
+    @property
+    def _sections(self) -> Mapping[str, PostFields]:
+        named = {name: getattr(self, name) for name in ("document", "question", "answer", "comment", "reply")}
+        return {name: fields for name, fields in named.items() if fields}
 
     @property
     def nested(self) -> bool:
@@ -185,6 +246,10 @@ class RowMapping:
     def identity(self) -> Mapping[str, object]:
         """What names the mapping. Shapes that it does not have are left out, so that new ones rename no old mapping."""
         values: dict[str, Any] = asdict(self)
+        for section in (values, *(values[name] for name in self._sections)):
+            for name in ("language", "attributes"):
+                if not section[name]:
+                    del section[name]
         if not values["withdrawn"]:
             del values["withdrawn"]
         for name in ("comment", "reply"):

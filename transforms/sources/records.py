@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from transforms.datasets.fates import WITHDRAWN, Drop, Reason
 from transforms.datasets.ids import bucket_of
-from transforms.datasets.schema import TIME
+from transforms.datasets.schema import ATTRIBUTES, TIME
 
 # Outcomes of a whole file: rows of the reject shard, but no records, so conservation does not count them.
 FILE_REASONS = frozenset(
@@ -58,6 +58,8 @@ class Record(NamedTuple):
     downs: int | None = None
     accepted: bool | None = None  # answers whose own row says whether the asker accepted them
     flags: Sequence[str] = ()  # sorted
+    language: str | None = None  # as the source states it: a code of the table, or the tag of another one
+    attributes: Sequence[Mapping[str, str]] = ()  # {"name": …, "value": …}, sorted by name
     authors: Sequence[str] = ()  # ids and names as the dump has them, for the remove list: never written anywhere
 
 
@@ -86,6 +88,8 @@ PARSED = pa.schema(
         ("downs", pa.int64()),
         ("accepted", pa.bool_()),
         ("flags", pa.list_(pa.string())),
+        ("language", pa.string()),
+        ("attributes", ATTRIBUTES),
         ("file", pa.string()),
         ("record_id", pa.string()),
         ("reason", pa.string()),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -44,6 +44,7 @@ from transforms.sources.rows.row_values import (
 )
 from transforms.sources.sites import SiteRule
 from transforms.sources.source import Found, Holds, InputFile, Problem, Reading
+from transforms.sources.stated import attribute_of, language_of
 from transforms.text.clean import is_blank
 
 _ADDRESS = re.compile(r"https?://([^/?#:]+)")
@@ -83,7 +84,7 @@ def describe(found: Found, source: str, problem: Problem | None) -> InputFile:
 
 def to_posts(row: Row, offset: int, how: Reading, mapping: RowMapping) -> Iterator[Record | Drop]:
     """Every post of a row, each as a Record or a Drop: one, or with nested answers and comments one for each."""
-    set_of = _Set(how, mapping)
+    set_of = _Set(how, mapping, row)
     question, answer = mapping.question, mapping.answer
     if question and answer and answer.list is not None:
         yield from _nested(row, offset, set_of, question, answer, answer.list)
@@ -108,10 +109,11 @@ def _ids_of(row: Row, rows: _Set, reply: ReplyFields) -> tuple[str | None, str |
 
 
 class _Set(NamedTuple):
-    """A file's rows: how they are read, and what their fields are."""
+    """A row of a file: how it is read, what its fields are, and the row itself, in which items may stand."""
 
     how: Reading
     mapping: RowMapping
+    whole: Row
 
     def prefix(self, row: object) -> str:
         return f"{self.mapping.source}:{self.site(row)}:"
@@ -276,11 +278,39 @@ def _record(row: object, offset: int, rows: _Set, fields: PostFields, stand: _St
         ups=ups,
         downs=downs,
         accepted=notes.read("accepted", lambda: _accepted(row, fields)),
+        language=_language(row, rows, fields, notes),
+        attributes=_attributes(row, rows, fields, notes),
         authors=() if author is None else (author,),
     )
     notes += [ODD_DATE] * is_odd(created)
     notes += ["no-site"] * (record.site == _UNNAMED and mapping.site is not None)
     return record._replace(note=" ".join([*notes, *_absent(row, mapping, fields)]) or None)
+
+
+def _language(row: object, rows: _Set, fields: PostFields, notes: Notes) -> str | None:
+    own, of_row = fields.language, rows.mapping.language
+    if own is None and of_row is None:
+        return None
+    return notes.expect("language", lambda: language_of(_own(row, own, rows, of_row)))
+
+
+def _attributes(row: object, rows: _Set, fields: PostFields, notes: Notes) -> Sequence[Mapping[str, str]]:
+    own, of_row = fields.attributes, rows.mapping.attributes
+    if not own and not of_row:
+        return ()
+    found = []
+    for name in sorted({*own, *of_row}):
+        column = f"attributes.{name}"
+        value = _own(row, own.get(name), rows, of_row.get(name))
+        if (text := notes.read(column, partial(attribute_of, value, column))) is not None:
+            found.append({"name": name, "value": text})
+    return found
+
+
+def _own(row: object, own: Where | None, rows: _Set, of_row: Where | None) -> object:
+    """What a post says of itself, else what its row says of all its posts."""
+    value = value_at(row, own)
+    return value_at(rows.whole, of_row) if value is None or value == "" else value
 
 
 def _author(value: object) -> str | None:

@@ -154,9 +154,11 @@ def _columns(mapping: RowMapping) -> list[str]:
     """The columns that the mapping reads: the first step of each path. Other columns are not even unpacked."""
     items = (mapping.answer, mapping.comment) if mapping.nested else ()  # their fields are steps inside of a list
     posts = (mapping.document, mapping.question, mapping.answer, mapping.comment, mapping.reply)
-    paths = [path for fields in posts if fields and fields not in items for path in vars(fields).values()]
+    sections = [fields for fields in posts if fields and fields not in items]
+    paths = [path for fields in sections for path in (*vars(fields).values(), *fields.attributes.values())]
     paths += [fields.list for fields in items if fields]
-    paths += [mapping.site, mapping.kind and mapping.kind.path, *mapping.withdrawn]
+    paths += [mapping.site, mapping.language, *mapping.attributes.values()]
+    paths += [mapping.kind and mapping.kind.path, *mapping.withdrawn]
     return sorted({path.split(".")[0] for path in paths if isinstance(path, str)})
 
 

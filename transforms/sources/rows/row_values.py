@@ -39,7 +39,7 @@ def value_at(row: object, where: Where | None) -> object:
     if where is None:
         return None
     if isinstance(where, Constant):
-        return where.value
+        return _whole(where.value)
     if where == _ITSELF:
         return row
     value = row

@@ -32,6 +32,18 @@ _PLAIN_NUMBER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _CLOCK = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})T([01][0-9]|2[0-3]):([0-5][0-9]):([0-5][0-9])\.([0-9]{3})", re.ASCII)
 _LONG = 100  # characters: no tag or licence is so long, and what is is not remembered
 
+# Sites that take posts of one language only; on those that are about a language people write in two.
+_LANGUAGES = {
+    "es.stackoverflow.com": "spa_Latn",
+    "es.meta.stackoverflow.com": "spa_Latn",
+    "ja.stackoverflow.com": "jpn_Jpan",
+    "ja.meta.stackoverflow.com": "jpn_Jpan",
+    "pt.stackoverflow.com": "por_Latn",
+    "pt.meta.stackoverflow.com": "por_Latn",
+    "ru.stackoverflow.com": "rus_Cyrl",
+    "ru.meta.stackoverflow.com": "rus_Cyrl",
+}
+
 _QUESTION, _ANSWER, _COMMENT = PostKind.QUESTION.value, PostKind.ANSWER.value, PostKind.COMMENT.value
 _POST_TYPES = {"1": _QUESTION, "2": _ANSWER}
 _OTHER_TYPES = {
@@ -101,6 +113,7 @@ def _to_post(row: Mapping[str, str], offset: int, how: Reading) -> Record:
         accepted_id=accepted_id,
         note=" ".join(notes) if notes else None,
         flags=_flags(row),
+        language=_LANGUAGES.get(site),
         authors=(row.get("OwnerUserId", ""), row.get("OwnerDisplayName", "")),
     )
 
@@ -135,6 +148,7 @@ def _to_comment(row: Mapping[str, str], offset: int, how: Reading) -> Record:
         score=score,
         accepted_id=None,
         note=" ".join(notes) if notes else None,
+        language=_LANGUAGES.get(site),
         authors=(row.get("UserId", ""), row.get("UserDisplayName", "")),
     )
 
