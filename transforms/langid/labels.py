@@ -33,7 +33,9 @@ TABLE_FINGERPRINT = fingerprint(
 
 Guess = Sequence[tuple[str, float]]
 """What a model says of a text: codes and probabilities, the best first, equal ones in order of code. Codes that are not
-in the table are languages that are not listed."""
+in the table are languages that are not listed. Of a short line more of them are told."""
+
+SHORT_CHARS = 60  # of a short line, at most
 
 
 def codes_of(labels: Sequence[str]) -> Mapping[str, str]:
