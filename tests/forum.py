@@ -79,6 +79,8 @@ def _language(row: Row, code: str | None) -> Row:
         "confidence": 0.9 if code else 0.1,
         "runner_up": None,
         "runner_up_confidence": 0.0,
+        "stated": False,
+        "mixed": False,
         "keep": code is not None,
         "reason": None if code else "language-unsure",
     }

@@ -28,7 +28,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
     "classifiers": ({"datasets"}, {"fasttext_file"}),
-    "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "verdict"}),
+    "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "threads", "verdict"}),
     "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
     "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),

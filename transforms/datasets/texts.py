@@ -25,14 +25,21 @@ def full_texts(documents: pa.Table) -> pa.ChunkedArray:
 
 def iter_texts(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[list[str], list[str]]]:
     """(ids, full texts) of documents in order, about a million characters at a time. batches: of TEXT_COLUMNS."""
+    for rows, texts in iter_rows(batches):
+        yield rows.column("doc_id").to_pylist(), texts
+
+
+def iter_rows(batches: Iterable[pa.RecordBatch]) -> Iterator[tuple[pa.RecordBatch, list[str]]]:
+    """(rows, their full texts) of documents in order, about a million characters at a time. batches: of TEXT_COLUMNS,
+    and of others that are wanted."""
     for batch in batches:
-        ids = batch.column("doc_id").to_pylist()
-        titles, bodies = batch.column("title").to_pylist(), batch.column("text").to_pylist()
-        texts = [full_text(title, body) for title, body in zip(titles, bodies, strict=True)]
+        texts = batch.column("text").to_pylist()
+        if (title := batch.column("title")).null_count < len(title):
+            texts = list(map(full_text, title.to_pylist(), texts))
         start = chars = 0
         for end, text in enumerate(texts):
             if chars + len(text) > _BATCH_CHARS and end > start:
-                yield ids[start:end], texts[start:end]
+                yield batch.slice(start, end - start), texts[start:end]
                 start, chars = end, 0
             chars += len(text)
-        yield ids[start:], texts[start:]
+        yield batch.slice(start), texts[start:]

@@ -3,10 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
+from typing import NamedTuple
 
+from transforms.langid.labels import Guess
 from transforms.langid.model import Model
-from transforms.langid.readable import readable
-from transforms.langid.verdict import Detected, choose
+from transforms.langid.paragraphs import are_mixed, paragraphs, together
+from transforms.langid.readable import in_place, one_line, stripped_all
+from transforms.langid.verdict import Detected, choose, is_sure
+
+
+class Seen(NamedTuple):
+    """[N] what texts say, each by itself."""
+
+    guesses: list[Guess]
+    chars: list[int]  # that were read
+    mixed: list[bool]  # its paragraphs are in more than one language
+
+
+class Span(NamedTuple):
+    """Paragraphs of one language: from which character of a text to before which."""
+
+    start: int
+    end: int
+    language: str
 
 
 class Detector:
@@ -14,8 +34,61 @@ class Detector:
 
     def __init__(self, model: Model) -> None:
         self._model = model
+        self.thresholds = model.thresholds
 
     def detect(self, texts: Sequence[str]) -> list[Detected]:
-        """The language of each text. Markdown code and URLs do not count."""
-        guesses = self._model.predict([readable(text) for text in texts])
-        return [choose(guess, self._model.thresholds) for guess in guesses]
+        """The language of each text by itself. Code, quotes, URLs, names and emoji do not count."""
+        return [choose(guess, self.thresholds) for guess in self.look(texts).guesses]
+
+    def look(self, texts: Sequence[str]) -> Seen:
+        """What each text says by itself: of several long paragraphs what they say together, or, if they are not all
+        sure of one language, what it says as a whole."""
+        read = stripped_all(texts)
+        cuts = [paragraphs(text) if "\n" in text else [] for text in read]
+        if all(len(cut) < 2 for cut in cuts):
+            guesses = self._model.predict([one_line(text) for text in read])
+            return Seen(guesses, list(map(len, read)), [False] * len(read))
+        lines = [
+            one_line(text[start:end])
+            for text, cut in zip(read, cuts, strict=True)
+            for start, end in (cut if len(cut) > 1 else ((0, len(text)),))
+        ]
+        said = iter(self._model.predict(lines))
+        seen = Seen([], list(map(len, read)), [])
+        again: list[int] = []
+        for cut in cuts:
+            guess, is_mixed = next(said), False
+            if len(cut) > 1:
+                parts, sizes = [guess, *islice(said, len(cut) - 1)], [end - start for start, end in cut]
+                of_one_language = together(parts, sizes, self.thresholds)
+                if of_one_language is None:
+                    again.append(len(seen.guesses))
+                    is_mixed = are_mixed(parts, sizes)
+                guess = of_one_language or ()
+            seen.guesses.append(guess)
+            seen.mixed.append(is_mixed)
+        wholes = self._model.predict([one_line(read[index]) for index in again])
+        for index, guess in zip(again, wholes, strict=True):
+            seen.guesses[index] = guess
+        return seen
+
+    def spans(self, texts: Sequence[str]) -> list[list[Span]]:
+        """Where each text is in which language, by paragraphs; those that are not sure are in no span."""
+        read = [in_place(text) for text in texts]
+        cuts = [paragraphs(text) for text in read]
+        lines = [one_line(text[start:end]) for text, cut in zip(read, cuts, strict=True) for start, end in cut]
+        guesses = iter(self._model.predict(lines))
+        found: list[list[Span]] = []
+        for text, cut in zip(read, cuts, strict=True):
+            spans: list[Span] = []
+            neighbour = False
+            for start, end in cut:
+                guess = next(guesses)
+                if sure := is_sure(guess, self.thresholds):
+                    start += len(text[start:end]) - len(text[start:end].lstrip())
+                    if neighbour and spans[-1].language == guess[0][0]:
+                        start = spans.pop().start
+                    spans.append(Span(start, len(text[:end].rstrip()), guess[0][0]))
+                neighbour = sure
+            found.append(spans)
+        return found

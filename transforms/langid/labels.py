@@ -22,6 +22,8 @@ _SIMPLIFIED, _TRADITIONAL = "zho_Hans", "zho_Hant"
 # Languages that lid.176 gives one label for two scripts, of which one is listed: code to the script that is not.
 _OTHER_SCRIPT = {"srp_Cyrl": "Latn", "uzn_Latn": "Cyrl"}
 
+_UNDECIDED = frozenset({_CHINESE, *_OTHER_SCRIPT})  # by their labels alone
+
 _SCRIPTS = {"Latn": re.compile(r"[A-Za-z\u00c0-\u024f]"), "Cyrl": re.compile(r"[\u0400-\u052f]")}
 
 # Names the rows of the language table that a layer depends on: labels and thresholds.
@@ -31,7 +33,9 @@ TABLE_FINGERPRINT = fingerprint(
 
 Guess = Sequence[tuple[str, float]]
 """What a model says of a text: codes and probabilities, the best first, equal ones in order of code. Codes that are not
-in the table are languages that are not listed."""
+in the table are languages that are not listed. Of a short line more of them are told."""
+
+SHORT_CHARS = 60  # of a short line, at most
 
 
 def codes_of(labels: Sequence[str]) -> Mapping[str, str]:
@@ -70,11 +74,17 @@ def _some(names: Sequence[str]) -> str:
 
 
 def guess(code_of: Mapping[str, str], labels: Sequence[str], probabilities: Sequence[float], line: str) -> Guess:
-    """A model's best labels for a line, as codes."""
+    """A model's best labels for a line, the best first, as codes."""
+    if len(labels) == 1:  # as for most lines
+        code, probability = code_of.get(labels[0], labels[0]), probabilities[0]
+        if code not in _UNDECIDED:
+            return ((code, probability if probability < 1.0 else 1.0),)
+    codes = list(map(code_of.get, labels, labels))
+    if _UNDECIDED.isdisjoint(codes) and len({*codes, *probabilities}) == 2 * len(codes) and max(probabilities) <= 1.0:
+        return tuple(zip(codes, probabilities, strict=True))  # fastText has them in order
     totals: dict[str, float] = {}
-    for label, probability in zip(labels, probabilities, strict=True):
-        code = code_of.get(label, label)
-        totals[code] = totals.get(code, 0.0) + float(probability)
+    for code, probability in zip(codes, probabilities, strict=True):
+        totals[code] = totals.get(code, 0.0) + probability
     if _CHINESE in totals:
         _give_writing(totals, line)
     for code in _OTHER_SCRIPT:

@@ -12,12 +12,14 @@ from tokenizer.languages import LANGUAGES
 from transforms.classifiers import fasttext_file
 from transforms.datasets import places
 from transforms.langid import bundle
-from transforms.langid.labels import PREFIX, Guess, codes_of, guess
+from transforms.langid.labels import PREFIX, SHORT_CHARS, Guess, codes_of, guess
 
 DEFAULT = "default"  # the place of the model that is shipped
 SHIPPED = Path(__file__).with_name("agora119.lid")
-_TOP_LABELS = 5  # labels asked of the model; those below _LEAST_PROBABILITY are left out, which halves its work
-_LEAST_PROBABILITY = 0.01
+# Labels asked of the model, and the least probability: what is below is left out, which halves its work. A short line
+# may be in many languages, of which the posts around it choose (prior.py).
+_TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
+_TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
 
 
 class Model(Protocol):
@@ -106,11 +108,17 @@ class FastTextModel:
 
     def predict(self, lines: Sequence[str]) -> list[Guess]:
         """As Model."""
-        # fastText's own predict() checks and copies each line again, and fails on single strings under numpy 2.
-        labels, probabilities = self._model.f.multilinePredict(
-            [line + "\n" for line in lines], _TOP_LABELS, _LEAST_PROBABILITY, "strict"
-        )
-        return [
-            guess(self._code_of, found, probability, line) if line else ()
-            for line, found, probability in zip(lines, labels, probabilities, strict=True)
-        ]
+        guesses: list[Guess] = [()] * len(lines)
+        short = [index for index, line in enumerate(lines) if len(line) <= SHORT_CHARS]
+        others = [index for index, line in enumerate(lines) if len(line) > SHORT_CHARS] if short else range(len(lines))
+        for rows, top, least in (
+            (short, _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+            (others, _TOP_LABELS, _LEAST_PROBABILITY),
+        ):
+            # fastText's own predict() checks and copies each line again, and fails on single strings under numpy 2.
+            labels, probabilities = self._model.f.multilinePredict(
+                [lines[row] + "\n" for row in rows], top, least, "strict"
+            )
+            for row, found, probability in zip(rows, labels, probabilities, strict=True):
+                guesses[row] = guess(self._code_of, found, probability.tolist(), lines[row]) if lines[row] else ()
+        return guesses

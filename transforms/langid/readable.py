@@ -1,8 +1,19 @@
-"""What of a text is read for its language: a person's words on one line, without code, URLs and shouting."""
+"""What of a text is read for its language: a person's own words, without code, quotes, URLs, names, emoji and shouting.
+
+Most texts hold none of these. So one expression looks for all of them in a whole batch, by an automaton that takes a
+tenth of the time that Python does, and only what it finds something in is looked at piece by piece.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+_Gap = str | Callable[[re.Match[str]], str]
+"""What stands where something was left out."""
 
 _READ_CHARS = 4_000  # of a text, after stripping: a language shows in far fewer
 _SCANNED_CHARS = 5 * _READ_CHARS  # of a text, before stripping: bounds the work on an endless line
@@ -12,26 +23,93 @@ _FENCED_CODE = re.compile(
     r"^[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)*(`{3,}|~{3,}).*?(?:^[ \t>]*\1|\Z)", re.MULTILINE | re.DOTALL
 )
 _INLINE_CODE = re.compile(r"(`{1,16})[^\n]*?\1")  # of a run of n, n lengths would be tried, and the line read for each
-# Two patterns that each begin with a literal, which Python searches for ten times as fast as for a choice.
-_URL = re.compile(r"https?://[^\s<>)\]]+")
-_WEB_NAME = re.compile(r"www\.[^\s<>)\]]+")
+_QUOTE = re.compile(r"\n {0,3}>[^\n]*")  # a line of Markdown; the text gets a line feed before its first
+# A block of lines behind four spaces. It may be a paragraph of a list, too: marks tell code from prose.
+_INDENTED = re.compile(r"\n[ \t]*\n(?:(?: {4}|\t)[^\n]+\n?)+")
+_CODE_MARK = re.compile(r"[{}<>=;_\\|$#+&^~]|\w[(\[]")
+_LEAST_CODE_MARKS = 0.04  # of the characters that are no space
+
+# What is left out wherever it stands, and a literal without which it does not occur. Names are bounded: so is the work.
+_LEFT_OUT = (
+    ("://", re.compile(r"https?://[^\s<>)\]]+")),
+    ("www.", re.compile(r"www\.[^\s<>)\]]+")),
+    ("@", re.compile(r"(?<![A-Za-z0-9._+-])[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]+")),  # an e-mail address
+    ("@", re.compile(r"@[\w.-]+")),
+    ("u/", re.compile(r"(?<![\w/])/?u/[\w-]+")),  # a name on Reddit
+    ("<", re.compile(r"</?[A-Za-z][^<>\n]{0,300}>")),
+    ("&", re.compile(r"&(?:[A-Za-z]{2,8}|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});")),
+    (":", re.compile(r":[a-z][a-z0-9_+-]{1,31}:")),  # :custom_emoji:
+    (":", re.compile(r":(?<!\S:)['^-]?[DPpOoSsXx3](?!\w)")),  # emoticons with letters; others say nothing
+    ("xD", re.compile(r"xD+(?<!\wxD)(?!\w)")),
+)
+_EMOJI = re.compile(
+    "[\u2300-\u23ff\u2600-\u27bf\u2b00-\u2bff\U0001f000-\U0001faff]"
+    "[\ufe0e\ufe0f\u200d\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f]*"
+)
+# For Arrow: finds something in every text that `_stripped` changes, and in few others.
+_ANYTHING = (
+    r"[`@<&\t\x{2300}-\x{23ff}\x{2600}-\x{27bf}\x{2b00}-\x{2bff}\x{1f000}-\x{1faff}]|~~~|^ {0,3}>|\n {0,3}>|    |://"
+    r"|www\.|u/|:[a-z][a-z0-9_+-]+:|:['^-]?[DPpOoSsXx3]|xD|[\p{Lu}\x{2160}-\x{216f}\x{24b6}-\x{24cf}]{2}"
+)
 _LETTER = re.compile(r"[^\W\d_]")
+
 # The capitals of Latin, Greek, Cyrillic, Armenian and their neighbours. Two in a row: few lines need counting.
 _UPPER = "".join(letter for letter in map(chr, [*range(0x2E00), *range(0xA640, 0xA7FF)]) if letter.isupper())
 _CAPITALS = re.compile(f"[{_UPPER}]{{2}}")
+_SMALL_BYTES = bytes(range(ord("a"), ord("z") + 1))
 
 
 def readable(text: str) -> str:
-    """One line of what a person wrote: no fenced or inline code, no URLs; "" when no letter is left."""
+    """One line of what a person wrote; "" when no letter is left. A text that is all quote has no line."""
+    return one_line(_stripped(text))
+
+
+def one_line(text: str) -> str:
+    """A text that fastText reads whole: it stops at a line's end, and takes "</s>" for one."""
+    return text.replace("\n", " ").replace("</s>", " ")
+
+
+def stripped_all(texts: Sequence[str]) -> list[str]:
+    """`_stripped` of each text, in a fraction of the time."""
+    has_anything = pc.match_substring_regex(pa.array(texts, pa.string()), _ANYTHING).to_pylist()
+    return [
+        _stripped(text) if has else text[:_READ_CHARS] if text[:1].isalpha() or _LETTER.search(text) else ""
+        for text, has in zip(texts, has_anything, strict=True)
+    ]
+
+
+def _stripped(text: str, gap: _Gap = " ", most_chars: int = _READ_CHARS) -> str:
+    """What a person wrote, in lines: no code, quotes, URLs, addresses, names, tags and emoji, and no line in capitals;
+    "" when no letter is left. most_chars: of the result."""
     text = text[:_SCANNED_CHARS]
     if "`" in text or "~~~" in text:
-        text = _INLINE_CODE.sub(" ", _FENCED_CODE.sub(" ", text))
-    text = _WEB_NAME.sub(" ", _URL.sub(" ", text))
-    if not _LETTER.search(text):
-        return ""
-    text = _without_capitals(text[:_READ_CHARS])
-    # "</s>" ends a line for fastText: what follows it would not be read.
-    return text.replace("\n", " ").replace("</s>", " ")
+        text = _INLINE_CODE.sub(gap, _FENCED_CODE.sub(gap, text))
+    if ">" in text:
+        text = _QUOTE.sub(gap, "\n" + text)[1:]
+    if "    " in text or "\t" in text:
+        text = _INDENTED.sub(lambda block: _without_code(block, gap), "\n\n" + text)[2:]
+    for literal, pattern in _LEFT_OUT:
+        if literal in text:
+            text = pattern.sub(gap, text)
+    if not text.isascii():
+        text = _EMOJI.sub(gap, text)
+    return _without_capitals(text[:most_chars]) if _LETTER.search(text) else ""
+
+
+def in_place(text: str) -> str:
+    """`_stripped`, with every character where it stood: what is left out is blank. As far as texts are looked at."""
+    return _stripped(text, _blank, _SCANNED_CHARS)
+
+
+def _blank(left_out: re.Match[str]) -> str:
+    return " " * len(left_out[0])
+
+
+def _without_code(block: re.Match[str], gap: _Gap) -> str:
+    text = block[0]
+    if len(_CODE_MARK.findall(text)) < _LEAST_CODE_MARKS * len("".join(text.split())):
+        return text
+    return gap if isinstance(gap, str) else gap(block)
 
 
 def _without_capitals(text: str) -> str:
@@ -45,6 +123,9 @@ def _without_capitals(text: str) -> str:
 
 
 def _is_mostly_capitals(line: str) -> bool:
+    data = line.encode("utf-8", "replace")
+    if len(data) >= 2 * len(data.translate(None, _SMALL_BYTES)):  # counts a hundred times as fast
+        return False
     upper = sum(map(str.isupper, line))
     return 2 * upper > upper + sum(map(str.islower, line))
 

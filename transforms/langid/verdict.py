@@ -20,13 +20,37 @@ class Detected(NamedTuple):
     reason: Reason | None  # None: kept
 
 
-def choose(guess: Guess, thresholds: Mapping[str, float]) -> Detected:
-    """The verdict. thresholds: the least confidence to accept, by code of the table."""
+def is_sure(guess: Guess, thresholds: Mapping[str, float]) -> bool:
+    """Whether the best of a guess is a language of the table that reaches its threshold."""
+    return bool(guess) and guess[0][1] >= thresholds.get(guess[0][0], 2.0)
+
+
+def choose(guess: Guess, thresholds: Mapping[str, float], least: float = 0.0) -> Detected:
+    """The verdict. thresholds: the least confidence to accept, by code of the table; least: of every language."""
     if not guess:
         return Detected(None, 0.0, None, 0.0, Reason.LANGUAGE_UNSURE)
     best, confidence = guess[0]
-    runner_up, runner_up_confidence = next(((code, p) for code, p in guess[1:] if code in LANGUAGES), (None, 0.0))
+    runner_up, runner_up_confidence = _first_listed(guess[1:]) if len(guess) > 1 else (None, 0.0)
     if best not in LANGUAGES:
         return Detected(None, confidence, runner_up, runner_up_confidence, Reason.LANGUAGE_UNLISTED)
-    reason = Reason.LANGUAGE_UNSURE if confidence < thresholds[best] else None
+    reason = Reason.LANGUAGE_UNSURE if confidence < max(thresholds[best], least) else None
     return Detected(best, confidence, runner_up, runner_up_confidence, reason)
+
+
+def believe(stated: str, guess: Guess) -> Detected:
+    """The verdict on a text whose language its source states: that one, whatever a model says.
+
+    Confidences remain the model's: of the stated language, and of the best other one that is listed.
+    """
+    confidence = next((probability for code, probability in guess if code == stated), 0.0)
+    runner_up, runner_up_confidence = _first_listed([item for item in guess if item[0] != stated])
+    if stated not in LANGUAGES:
+        return Detected(None, confidence, runner_up, runner_up_confidence, Reason.LANGUAGE_UNLISTED)
+    return Detected(stated, confidence, runner_up, runner_up_confidence, None)
+
+
+def _first_listed(guess: Guess) -> tuple[str | None, float]:
+    for code, probability in guess:
+        if code in LANGUAGES:
+            return code, probability
+    return None, 0.0

@@ -2,7 +2,7 @@
 
 A language is a tag of BCP 47 or a code of the language table. One that names a row of the table is stored as its code
 (`por_Latn`), another one as a canonical tag: it leaves open which row it means (`zh`), or is not listed (`pt-Cyrl`,
-`cop`); `tokenizer.languages.leaves_open` tells these apart. `und` states nothing.
+`cop`); `tokenizer.languages.may_mean` tells these apart. `und` states nothing.
 """
 
 from __future__ import annotations
