@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.harness import ROOT
+from benchmarks.harness import ROOT, write_result
 from tokenizer.languages import LABELS, LANGUAGES
 from transforms.langid.detect import Detector
 from transforms.langid.model import ModelHandle
@@ -147,20 +147,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default=str(ROOT / "models" / "lid.176.ftz"))
     parser.add_argument("--fold", type=int, choices=range(_FOLDS), help="sentences of this fold alone")
-    parser.add_argument("--output", type=Path, help="a file for the table")
     options = parser.parse_args()
     model = ModelHandle.of(options.model).load()
     known = {row.code for label in model.labels for row in LABELS.get(label, ())}
     sentences = _sentences([code for code in LANGUAGES if code in known], options.fold)
+    which = "all sentences" if options.fold is None else f"sentences of fold {options.fold}"
+    name = Path(options.model).name
     lines = [
-        f"{Path(options.model).name}, {len(sentences)} languages that it knows of {len(LANGUAGES)}, "
-        + ("all sentences" if options.fold is None else f"sentences of fold {options.fold}"),
+        f"{name} knows {len(sentences)} of {len(LANGUAGES)} languages; {which}.",
         "",
         *_table(Detector(model), sentences),
     ]
     print("\n".join(lines))
-    if options.output:
-        options.output.write_text("\n".join([*lines, ""]), "utf-8")
+    subject = f"thread_languages_{name.replace('.', '-')}"
+    write_result(subject, "Languages of short posts in threads", lines, ["fasttext-community"])
 
 
 if __name__ == "__main__":
