@@ -69,7 +69,9 @@ EN, FR, RU = ("the cat sat on the mat", "le chat est sur la table", "кошка 
 
 def test_what_is_stated_is_the_language_and_disagreement_is_counted(model: Path) -> None:
     settings = LanguageSettings(str(model))
-    table = documents(("a", EN, "fra_Latn"), ("b", EN, "eng_Latn"), ("c", EN, "cop"), ("d", EN, "sr"), ("e", "1", "zsm_Latn"))
+    table = documents(
+        ("a", EN, "fra_Latn"), ("b", EN, "eng_Latn"), ("c", EN, "cop"), ("d", EN, "sr"), ("e", "1", "zsm_Latn")
+    )
     rows, counts = language.rows(table.to_batches(), load(settings, identity(settings)))
     assert rows.column("language").to_pylist() == ["fra_Latn", "eng_Latn", None, "eng_Latn", "zsm_Latn"]
     assert rows.column("stated").to_pylist() == [True, True, True, False, True]
