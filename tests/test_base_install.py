@@ -82,6 +82,9 @@ def test_every_command_but_training_runs_in_the_base_install(site: Path, tmp_pat
     (tmp_path / "lines.jsonl").write_text('{"text": "The bread rises slowly in a cold kitchen."}\n')
     for name, words in (("good", "a proof by"), ("bad", "a sale of")):
         (tmp_path / f"{name}.txt").write_text("".join(f"{words} {number}\n" for number in range(200)))
+    (tmp_path / "clean").mkdir()
+    sentences = "".join(f"The bread rises slowly in a cold kitchen, faster in a warm one. {n}\n" for n in range(200))
+    (tmp_path / "clean" / "eng_Latn.txt").write_text(sentences)
     build_file(tmp_path, tmp_path / "build", [tmp_path / "dump"], lid_model)
     done = subprocess.run(
         [sys.executable, "-c", _RUN_COMMANDS, str(site), *driven],
