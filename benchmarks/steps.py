@@ -27,7 +27,7 @@ from transforms.sources.inputs import Input
 
 _ROOT = Path(__file__).parent.parent
 _SHOWN_PLACES = 6
-_NEED_LANGUAGE = ("language", "pairs", "tokenizer", "tokenize documents", "tokenize pairs", "curriculum")
+_NEED_LANGUAGE = ("language", "quality", "pairs", "tokenizer", "tokenize documents", "tokenize pairs", "curriculum")
 
 
 def _annotate(folder: Path, layer: str, model: str) -> Manifest:
@@ -43,6 +43,7 @@ def _steps(folder: Path, model: str) -> Mapping[str, Callable[[], Manifest]]:
             [Input(str(folder / "Posts.xml"), "stackexchange", "bench.example.org")], at["documents"]
         ),
         "language": lambda: _annotate(folder, "language", model),
+        "quality": lambda: _annotate(folder, "quality", model),
         "duplicates": lambda: _annotate(folder, "duplicates", model),
         "split": lambda: _annotate(folder, "split", model),
         "pairs": lambda: pairs.run(

@@ -83,7 +83,8 @@ def _rerun(forum: Forum, step: str, file: Path, data: bytes | None, folder: Path
 # What reads each dataset: the steps, and the loaders.
 READERS: Mapping[str, tuple[str, ...]] = {
     "documents": ("layers", "pairs", "tokenizer", "tokens"),
-    "layers/language": ("pairs", "tokenizer", "tokens", "curriculum"),
+    "layers/language": ("layers", "pairs", "tokenizer", "tokens", "curriculum"),
+    "layers/quality": ("pairs", "tokenizer", "curriculum"),
     "layers/duplicates": ("pairs", "tokenizer", "curriculum"),
     "layers/split": ("pairs", "tokenizer", "curriculum"),
     "pairs": ("preference",),

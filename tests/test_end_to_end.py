@@ -22,8 +22,8 @@ from transforms.datasets.verify import find_problems
 
 QUESTIONS = 60
 DATASETS = [
-    "documents", "layers/language", "layers/duplicates", "layers/split", "pairs", "tokenizer", "tokens", "curriculum",
-    "preference",
+    "documents", "layers/language", "layers/quality", "layers/duplicates", "layers/split", "pairs", "tokenizer",
+    "tokens", "curriculum", "preference",
 ]  # fmt: skip
 RECIPE = {
     "name": "tiny",
@@ -45,7 +45,7 @@ def build_file(folder: Path, output: Path, inputs: list[Path], lid_model: Path) 
         "output": str(output),
         "inputs": [{"path": str(path), "source": "stackexchange", "site": "tiny.example"} for path in inputs],
         "ingest": {"num_shards": 3, "author_secret": str(ROOT / "examples" / "author_secret.txt")},
-        "annotate": {"language": str(lid_model), "duplicates": None, "split": {}},
+        "annotate": {"language": str(lid_model), "quality": None, "duplicates": None, "split": {}},
         "pairs": {"rule": "worldpm"},
         "tokenizer": {"vocab_size": 1600},
         "curriculum": {"recipe": str(recipe)},
@@ -91,7 +91,7 @@ def test_every_dataset_is_sound_and_a_second_build_skips_all(tiny: tuple[Path, P
         assert laws.no_strays(whole / name)
     before = laws.files_of(whole)
     again = agora("build", folder / "build.yaml")
-    assert again.stderr.count("unchanged, skipped") == 9
+    assert again.stderr.count("unchanged, skipped") == len(DATASETS)
     assert laws.files_of(whole) == before
     assert "report.html" in again.stderr
     assert agora("verify", whole / "pairs").stderr.startswith("sound: pairs")
@@ -155,7 +155,7 @@ def test_a_changed_recipe_is_refused_then_rebuilds_only_what_depends_on_it(
     refused = agora("build", tmp_path / "build.yaml", status=2)
     assert "--replace" in refused.stderr
     done = agora("build", tmp_path / "build.yaml", "--replace")
-    assert done.stderr.count("unchanged, skipped") == 8
+    assert done.stderr.count("unchanged, skipped") == len(DATASETS) - 1
     laws.assert_sound(copy / "curriculum")
 
 

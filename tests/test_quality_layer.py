@@ -99,7 +99,9 @@ def test_without_a_language_layer_none_is_made(folder: Path) -> None:
     assert not (folder / "layers" / "quality").exists()
 
 
-def test_a_shard_without_the_layer_it_needs_and_one_with_other_rows_are_refused(folder: Path) -> None:
+def test_a_shard_without_the_layer_it_needs_and_one_with_other_rows_are_refused(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     judge = open_judge(QualitySettings(), identity(QualitySettings()))
     documents = document_shard(pa.table({"doc_id": ["a", "b"], "text": ["x", "y"]}))
     with pytest.raises(ValueError, match="has no language layer beside it"):
@@ -108,6 +110,7 @@ def test_a_shard_without_the_layer_it_needs_and_one_with_other_rows_are_refused(
     with pytest.raises(ValueError, match="the language layer does not stand row for row"):
         annotate_shard(Shard(documents.path, documents.rows, {"language": other}), LAYER, judge)
     beside = pa.table({"doc_id": ["a", "b"], "language": pa.array([None, "tha_Thai"], pa.string())})
+    monkeypatch.setattr("transforms.datasets.shards.BATCH_ROWS", 1)
     found = annotate_shard(Shard(documents.path, documents.rows, {"language": beside}), LAYER, judge)
     assert found.read(["words"]).column(0).to_pylist() == [1, None], "each row has its own language"
 
