@@ -26,12 +26,21 @@ from typing import Any
 import pyarrow as pa
 
 from benchmarks import planted
+from benchmarks.generate import source_files
 from benchmarks.harness import Contender, Run, Timer, alternate, announce, comparison, run_once, timed, write_result
 from benchmarks.peers import peer_python, peer_version
-from pipelines import annotate
+from pipelines import annotate, ingest
+from pipelines.ingest_plan import IngestSettings
 from transforms.classifiers.fasttext_file import LABEL
 from transforms.datasets import shards
+from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
+from transforms.datasets.manifest import DatasetSpec
+from transforms.datasets.names import shard_name
+from transforms.datasets.schema import DOCUMENTS
+from transforms.datasets.standing import Existing
+from transforms.datasets.step import Wanted, make_one
+from transforms.datasets.texts import full_texts
 from transforms.io.shard import Shard
 from transforms.langid.detect import Detector
 from transforms.langid.model import DEFAULT, SHIPPED, Model, ModelHandle
@@ -40,6 +49,7 @@ from transforms.langid.readable import readable
 from transforms.layers import kinds
 from transforms.layers.annotate import annotate as describe
 from transforms.layers.layer import Layer
+from transforms.sources.inputs import Input
 from transforms.text.clean import repair
 
 _ROOT = Path(__file__).parent.parent
@@ -67,26 +77,49 @@ _PEERS = {
 # ------------------------------------------------------------------------------------------- documents
 
 
-def _sentences() -> list[tuple[str, str]]:
-    """(id, text) of sentences, those of each language beside those of the others."""
-    folder = _FLORES if _FLORES.is_dir() else _CORE
-    return sorted(
+def _write_sentences(folder: Path) -> None:
+    """Sentences as documents, those of each language beside those of the others."""
+    source = _FLORES if _FLORES.is_dir() else _CORE
+    found = sorted(
         (f"{number:05d}:{file.stem}", line)
-        for file in folder.glob("*.txt")
+        for file in source.glob("*.txt")
         for number, line in enumerate(file.read_text("utf-8").splitlines())
         if readable(line)
     )
-
-
-def _posts(megabytes: float) -> list[tuple[str, str]]:
-    found, _ = planted.documents(int(megabytes * 1e6))
-    return [(doc_id, text) for doc_id, text in found if readable(text)]
-
-
-def _write(found: Sequence[tuple[str, str]], folder: Path) -> None:
     folder.mkdir()
-    planted.write_jsonl(found, folder / "documents.jsonl")
     planted.write_dataset(found, str(folder / "documents"), _NUM_SHARDS)
+    planted.write_jsonl(found, folder / "documents.jsonl")
+
+
+def _write_posts(folder: Path, megabytes: float) -> None:
+    """The posts of dumps as `agora ingest` makes documents of them, again and again in shards of their own.
+
+    `generate` would exchange words, and mix languages.
+    """
+    inputs = [Input(str(file), "stackexchange", f"{file.parent.name}.example.org") for file in source_files()]
+    ingest.run(inputs, str(folder / "once"), IngestSettings(num_shards=1))
+    once = Dataset.open(str(folder / "once"))
+    posts = shards.read_shard(once, once.paths[0])
+    texts = full_texts(posts).to_pylist()
+    posts = posts.filter(pa.array([bool(readable(text)) for text in texts]))
+    texts = full_texts(posts).to_pylist()
+    copies = max(1, round(megabytes * 1e6 / sum(len(text.encode()) for text in texts)))
+    paths = [shard_name(index, copies) for index in range(copies)]
+    ids = {name: posts.column(name).to_pylist() for name in ("doc_id", "thread_id")}
+
+    def write(build: Build) -> None:
+        for index, path in enumerate(paths):
+            table = posts
+            for name, values in ids.items():
+                column = pa.array([f"{value}:{index:05d}" for value in values], pa.string())
+                table = table.set_column(table.schema.get_field_index(name), name, column)
+            shards.write_shard(build, path, DOCUMENTS, [table], "doc_id")
+
+    spec = DatasetSpec("documents", {"benchmark": "languages", "copies": copies})
+    make_one(Wanted(str(folder / "documents"), spec, paths), Existing.REFUSE, write)
+    pairs = list(zip(ids["doc_id"], texts, strict=True))
+    found = [(f"{doc_id}:{index:05d}", text) for index in range(copies) for doc_id, text in pairs]
+    planted.write_jsonl(found, folder / "documents.jsonl")
 
 
 def _texts(folder: Path) -> list[str]:
@@ -251,9 +284,9 @@ def _shares(runs: Mapping[str, Sequence[Run]]) -> str:
 
 def _compare(megabytes: float, rounds: int, model: str, peer_model: str, folder: Path) -> Path:
     posts, few, sentences = (folder / name for name in ("posts", "few", "sentences"))
-    _write(_posts(megabytes), posts)
-    _write(_posts(megabytes * _DESCRIBED), few)
-    _write(_sentences(), sentences)
+    _write_posts(posts, megabytes)
+    _write_posts(few, megabytes * _DESCRIBED)
+    _write_sentences(sentences)
     memory = run_once(_contender("memory", "memory", sentences, model)).extra
     file = SHIPPED if model == DEFAULT else Path(model)
     body = [
