@@ -41,5 +41,5 @@ def test_a_model_that_is_exchanged_under_a_run_is_refused(model: Path) -> None:
 
 @pytest.mark.parametrize("model", ["", 3])
 def test_a_model_is_a_place(model: object) -> None:
-    with pytest.raises(ValueError, match="must be the place of a fastText model"):
+    with pytest.raises(ValueError, match="must be default, which is shipped, or the place of a model"):
         LanguageSettings(model)  # type: ignore[arg-type]
