@@ -15,9 +15,7 @@ WORDS = {
     "bjn_Latn": "rumah nang kawa lantaran motor kantur duit pabila sapida tulak kamarian sakulah balain parusahaan",
     "bre": "dour ti tud gant kreñv goañv bara goustad kegin mignon respont goulenn pelec'h emañ ket amañ",
 }
-SETTINGS = TrainSettings(
-    draw=Draw(samples=200, others=100), epochs=5, buckets=2_000, kept=600, bits=10, group_lines=40, iterations=30
-)
+SETTINGS = TrainSettings(draw=Draw(samples=200, others=100), epochs=5, buckets=2_000, kept=600, bits=10, iterations=30)
 
 
 def lines(label: str, number: int, seed: str = "") -> list[str]:

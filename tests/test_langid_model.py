@@ -171,7 +171,7 @@ def test_a_threshold_is_where_enough_is_right_but_keeps_most_of_its_own() -> Non
     ones, short, long = np.ones(6), np.full(6, 10), np.full(6, 100)
     assert thresholds(probabilities, right, ones, short)["eng_Latn"] == 0.7  # below, 4 of 5 are right
     assert thresholds(probabilities, right, ones, long)["eng_Latn"] == pytest.approx(0.54)  # 95% of its long ones
-    assert thresholds(probabilities, np.full(6, english), ones, short)["eng_Latn"] == 0.5
+    assert thresholds(probabilities, np.full(6, english), ones, short)["eng_Latn"] == 0.3  # all right
     assert thresholds(probabilities, np.full(6, german), ones, short)["eng_Latn"] == 0.9  # never right
     assert thresholds(probabilities * 0.5, np.full(6, english), ones, short)["eng_Latn"] == 0.3
     assert thresholds(probabilities, right, ones, short).keys() == LANGUAGES.keys()

@@ -1,7 +1,7 @@
 """What a model's probabilities are worth: measured on sentences that it was not trained on.
 
 Each sentence is asked for whole, its first 40 and first 20 characters, and a piece. Every language counts alike; all
-that are not listed are `_OTHERS` of everything.
+that are not listed are `_OTHERS` of everything. Of a language, a text counts its source's weight.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _MANY = 40
 _OTHERS = 0.1
 _LEAST = 1e-3  # probability that a loss takes a text's language to have
 _LINES = 40  # of a source and label, at most
-_POWERS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5)
+_RATIOS = (0.25, 0.5, 0.75, 1.0)  # of fastText's power to the group's
+_POWERS = (0.25, 0.5, 0.75, 1.0)  # of the group's
 _FEWER = (0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0)
 _SHARPNESSES = tuple(np.round(np.arange(0.3, 1.55, 0.05), 2).tolist())
 
@@ -50,8 +51,8 @@ def floor() -> Mapping[str, float]:
 def measure(bundle: Bundle, held_out: Corpus, seed: int) -> tuple[Calibration, Mapping[str, float]]:
     """The calibration, and each language's threshold: the least confidence, from the floor on, from which 95% of what
     is told is right, unless fewer than 95% of the language's longer texts would be kept."""
-    lines, right = _texts(held_out, seed)
-    importance = _importance(right)
+    lines, right, weights = _texts(held_out, seed)
+    importance = _importance(right, weights)
     model = bundle.model()
     lengths = length_classes(lines)
     loss = _Loss(right, importance, lengths)
@@ -80,23 +81,26 @@ class _Loss:
         return np.bincount(self.lengths, losses, minlength=len(LENGTHS) + 1).astype(np.float64)
 
 
-def _texts(held_out: Corpus, seed: int) -> tuple[list[str], NDArray[np.int64]]:
+def _texts(held_out: Corpus, seed: int) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
+    """Texts, the column of what each is in, and the weight of its source."""
     lines: list[str] = []
     right: list[int] = []
+    weights: list[float] = []
     for part in held_out.parts:
         chance = random_of(seed, "calibrate", part.source.name, part.label)
         for line in chance.sample(part.lines, min(_LINES, len(part.lines))):
             texts = [line, line[:40].strip(), line[:20].strip(), Draw().crop(line, chance)]
             lines += texts
             right += [CODES.index(part.label) if part.label in LANGUAGES else len(LANGUAGES)] * len(texts)
-    return lines, np.array(right)
+            weights += [float(part.source.weight)] * len(texts)
+    return lines, np.array(right), np.array(weights)
 
 
-def _importance(right: NDArray[np.int64]) -> NDArray[np.float64]:
-    counts = np.bincount(right, minlength=len(CODES))
+def _importance(right: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    totals = np.bincount(right, weights, minlength=len(CODES))
     share = np.full(len(CODES), (1 - _OTHERS) / len(LANGUAGES))
     share[-1] = _OTHERS
-    return (share / np.maximum(counts, 1))[right]
+    return weights * (share / np.where(totals > 0, totals, 1))[right]
 
 
 def _mixed(
@@ -111,9 +115,11 @@ def _mixed(
 def _powers(first: Probabilities, torn: Sequence[Torn], loss: _Loss) -> Calibration:
     """For each class of length the powers with the least loss."""
     losses = {}
-    for one, other in product(_POWERS, _POWERS):
-        everywhere = [(power,) * (len(LENGTHS) + 1) for power in (one, other, 1.0)]
-        losses[one, other] = loss.by_length(_mixed(first, torn, loss.lengths, Calibration(1.0, *everywhere)))
+    for ratio, second in product(_RATIOS, _POWERS):
+        everywhere = [(power,) * (len(LENGTHS) + 1) for power in (ratio * second, second, 1.0)]
+        losses[ratio * second, second] = loss.by_length(
+            _mixed(first, torn, loss.lengths, Calibration(1.0, *everywhere))
+        )
     best = [min(losses, key=lambda powers: (losses[powers][size], powers)) for size in range(len(LENGTHS) + 1)]
     return replace(Calibration.neutral(), first=tuple(one for one, _ in best), second=tuple(other for _, other in best))
 
@@ -139,7 +145,8 @@ def thresholds(
         weight, is_right = importance[mine], right[mine] == column
         shares = np.cumsum(weight * is_right) / np.cumsum(weight)
         enough = np.flatnonzero(shares >= _RIGHT)
-        precise = confidence[mine[enough[-1]]] if len(enough) else _CEILING
+        below = enough[-1] if len(enough) else -1  # the last that is told well enough; of all: nothing is left out
+        precise = _FLOOR if below == len(mine) - 1 else confidence[mine[below]] if len(enough) else _CEILING
         sure = confidence[mine[is_right & (characters[mine] >= _MANY)]]
         own = float(np.quantile(sure, 1 - _KEPT)) if len(sure) else _CEILING
         found[code] = round(float(np.clip(min(precise, own), _FLOOR, _CEILING)), 3)

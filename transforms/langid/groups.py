@@ -30,6 +30,10 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "serbo-croatian": ("bos_Latn", "hrv_Latn"),
 }
 
+# Sentences of one source and language that a group is fitted to, at most. Of Arabic few: most varieties have one source
+# alone, and what more there is of the others is of other styles.
+GROUP_LINES = {**dict.fromkeys(GROUPS, 1_500), "arabic": 600}
+
 
 @dataclass(frozen=True)
 class Group:

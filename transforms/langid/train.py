@@ -11,7 +11,7 @@ from transforms.langid import calibrate, linear
 from transforms.langid.bundle import Bundle
 from transforms.langid.corpus import Corpus, random_of
 from transforms.langid.draw import Draw, samples
-from transforms.langid.groups import GROUPS, Group
+from transforms.langid.groups import GROUP_LINES, GROUPS, Group
 from transforms.langid.own import Calibration
 
 Say = Callable[[str], None]
@@ -29,11 +29,9 @@ class TrainSettings:
     buckets: int = 1_000_000  # of fastText's n-grams, of which `kept` stay
     kept: int = 320_000  # 0: all, and not quantised
     bits: int = 17  # of a group's n-grams: 2**bits rows
-    group_lines: int = 600  # sentences of a source that a group reads of a language, at most
-    group_crops: int = 2  # and pieces of each
-    shared: int = 2  # in a group, a source that all its languages have counts its weight to this power
-    unshared: float = 0.1  # and one that some lack, which tells of the source rather than of the language, so much
-    looseness: float = 1.0
+    group_crops: int = 2  # pieces of each sentence that a group is fitted to, besides itself
+    emphasis: int = 2  # in a group, a source counts its weight to this power
+    looseness: float = 3.0
     iterations: int = 60
 
 
@@ -83,10 +81,6 @@ def fit(corpus: Corpus, settings: TrainSettings, say: Say) -> Bundle:
 
 def _fit_group(corpus: Corpus, name: str, settings: TrainSettings) -> Group:
     codes = GROUPS[name]
-    owners: dict[str, set[str]] = {}
-    for code in codes:
-        for part in corpus.of(code):
-            owners.setdefault(part.source.name, set()).add(code)
     lines: list[str] = []
     classes: list[int] = []
     importance: list[float] = []
@@ -94,9 +88,8 @@ def _fit_group(corpus: Corpus, name: str, settings: TrainSettings) -> Group:
         chance = random_of(settings.seed, "group", name, code)
         begun = len(lines)
         for part in corpus.of(code):
-            is_shared = len(owners[part.source.name]) == len(codes)
-            weight = part.source.weight**settings.shared * (1.0 if is_shared else settings.unshared)
-            for line in chance.sample(part.lines, min(len(part.lines), settings.group_lines)):
+            weight = float(part.source.weight**settings.emphasis)
+            for line in chance.sample(part.lines, min(len(part.lines), GROUP_LINES[name])):
                 lines += [line, *(settings.draw.crop(line, chance) for _ in range(settings.group_crops))]
                 importance += [weight, *[weight / 2] * settings.group_crops]
         total = sum(importance[begun:])
