@@ -80,7 +80,11 @@ def guess(code_of: Mapping[str, str], labels: Sequence[str], probabilities: Sequ
         if code not in _UNDECIDED:
             return ((code, probability if probability < 1.0 else 1.0),)
     codes = list(map(code_of.get, labels, labels))
-    if _UNDECIDED.isdisjoint(codes) and len({*codes, *probabilities}) == 2 * len(codes) and max(probabilities) <= 1.0:
+    if (
+        _UNDECIDED.isdisjoint(codes)
+        and len({*codes, *probabilities}) == 2 * len(codes)
+        and max(probabilities, default=0.0) <= 1.0
+    ):
         return tuple(zip(codes, probabilities, strict=True))  # fastText has them in order
     totals: dict[str, float] = {}
     for code, probability in zip(codes, probabilities, strict=True):
