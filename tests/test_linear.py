@@ -24,7 +24,8 @@ import pytest
 
 from tests.test_layout import PACKAGES, ROOT, sources
 from transforms.ingest.removal import normal_urls, parse
-from transforms.langid.readable import readable
+from transforms.langid.paragraphs import paragraphs
+from transforms.langid.readable import in_place, readable, stripped_all
 from transforms.layers.shingles import normalised
 from transforms.sources.reddit.posts import _text
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row, without_illegal
@@ -206,6 +207,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "mathematics": find_math,
     "reddit": lambda text: _text({"body": f"&amp;nbsp; {text}"}, "body"),
     "readable": readable,
+    "readable-in-a-batch": lambda text: stripped_all([text]),
+    "readable-in-place": in_place,
+    "paragraphs": paragraphs,
     "shingles": normalised,
     "url": lambda text: normal_urls(f"https://a.com/questions/1/{text}"),
     "remove-list": lambda text: parse([text, f"author:{text}", f"https://reddit.com/user/{text}"]),
