@@ -111,10 +111,11 @@ def median(values: Sequence[float]) -> float:
     return float(statistics.median(values))
 
 
-def comparison(runs: Mapping[str, Sequence[Run]], ours: str) -> list[str]:
-    """A Markdown table of medians; `ours against it`: its CPU seconds a byte over ours, so above 1 we are faster."""
+def comparison(runs: Mapping[str, Sequence[Run]], ours: str, ratio_is: str = "ours against it") -> list[str]:
+    """A Markdown table of medians; `ours against it`: its CPU seconds a byte over ours, so above 1 we are faster.
+    ratio_is: what that column is called."""
     lines = [
-        "| contender | CPU s | wall s | MB/s per CPU s | records/s per CPU s | peak MB | ours against it |",
+        f"| contender | CPU s | wall s | MB/s per CPU s | records/s per CPU s | peak MB | {ratio_is} |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     ours_cost = median([run.cpu_s / run.bytes for run in runs[ours]])

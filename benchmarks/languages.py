@@ -260,7 +260,7 @@ def _naming(title: str, folder: Path, model: str, rounds: int) -> list[str]:
         "",
         _size(runs),
         "",
-        *comparison(runs, _NAMING["bare"]),
+        *comparison(runs, _NAMING["bare"], "times the model alone"),
         "",
         _shares(runs),
     ]
