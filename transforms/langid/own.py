@@ -13,7 +13,7 @@ from tokenizer.languages import LANGUAGES
 from transforms.classifiers.fasttext_file import LABEL
 from transforms.langid.chinese import traditional_share
 from transforms.langid.groups import Group, log_softmax
-from transforms.langid.labels import Guess
+from transforms.langid.labels import SHORT_CHARS, Guess
 
 OTHER = "other"  # the code of every language that is not listed
 CODES = (*LANGUAGES, OTHER)
@@ -25,7 +25,6 @@ Probabilities = NDArray[np.float64]
 # may be in many languages, of which the posts around it choose.
 _TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
 _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
-_SHORT_CHARS = 60  # of a short line, at most
 _UNSEEN = 0.002  # of a group's languages that fastText does not name: less than what it leaves out
 _COLUMN = {code: column for column, code in enumerate(CODES)}
 _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
@@ -90,8 +89,8 @@ class OwnModel:
         probabilities = np.zeros((len(lines), len(CODES)))
         sizes = np.array([len(line) for line in lines])
         for rows, top, least in (
-            (np.flatnonzero(sizes > _SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
-            (np.flatnonzero((sizes > 0) & (sizes <= _SHORT_CHARS)), _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+            (np.flatnonzero(sizes > SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
+            (np.flatnonzero((sizes > 0) & (sizes <= SHORT_CHARS)), _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
         ):
             labels, found = self._classifier.f.multilinePredict(
                 [f"{lines[row]}\n" for row in rows.tolist()], top, least, "strict"
