@@ -50,7 +50,7 @@ def test_no_kept_answer_stands_in_two_splits(demo: Path) -> None:
 
 def test_every_dataset_is_sound_and_the_report_is_written(demo: Path) -> None:
     manifests = sorted(path.parent for path in demo.rglob("manifest.json"))
-    assert len(manifests) == 12
+    assert len(manifests) == 13
     for place in manifests:
         laws.assert_sound(place)
     page = (demo / "report.html").read_text("utf-8")
