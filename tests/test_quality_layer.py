@@ -209,6 +209,7 @@ def test_thresholds_that_are_exchanged_under_a_run_are_refused(tmp_path: Path) -
     [
         ({"preset": "forums"}, "forums"),
         ({"preset": ""}, "quality.preset is empty text"),
+        ({"preset": "scored.yaml"}, "the preset scored.yaml has a rule of the score, which needs a classifier"),
         ({"thresholds": "nowhere.tsv"}, "no thresholds at nowhere.tsv"),
         ({"classifier": "nowhere.bin"}, "no quality classifier at nowhere.bin"),
         ({"least_score": 0.5}, "quality.least_score needs a classifier"),
@@ -216,8 +217,10 @@ def test_thresholds_that_are_exchanged_under_a_run_are_refused(tmp_path: Path) -
     ],
 )
 def test_settings_that_cannot_be_used_are_named_before_anything_is_built(
-    folder: Path, settings: dict[str, object], message: str
+    folder: Path, settings: dict[str, object], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(folder)
+    (folder / "scored.yaml").write_text("rules: [{signal: score, reason: quality-score, least: 0.5}]")
     with pytest.raises(ValueError, match=message):
         make(folder, **settings)
     assert not (folder / "layers" / "quality").exists()

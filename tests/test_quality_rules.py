@@ -214,6 +214,13 @@ def test_the_first_rule_that_is_broken_is_the_reason() -> None:
             "tail must be one of 0.001, 0.005, 0.01",
         ),
         ("{signal: words, reason: quality-words, least: 1, tail: 0.01}", "tail has no reference for words, but for "),
+        ("{signal: words, reason: quality-words, least: .nan}", "least must be a number that bounds; got nan"),
+        ("{signal: words, reason: quality-words, most: .inf}", "most must be a number that bounds; got inf"),
+        ("{signal: words, reason: quality-words, least: 2, most: 1}", "least is above `most`: no text would be kept"),
+        (
+            "{signal: words, reason: quality-words, least: 1, from_characters: -1}",
+            "from_characters must not be negative; got -1",
+        ),
         ("{signal: words, reason: quality-words, lest: 1}", r"unknown key 'lest' \(did you mean 'least'"),
     ],
 )
@@ -292,11 +299,19 @@ def test_texts_that_make_no_thresholds_are_named(tmp_path: Path, name: str, line
         (("language\t", "code\t"), "is no file of thresholds: wanted a table with the columns language, texts, "),
         (("eng_Latn", "eng"), "'eng' is no code of the language table"),
         (("\t0.", "\tx."), "is no file of thresholds: "),
+        (("0.7252", "nan"), "acm_Arab has 'nan 0.8333 .* not 10 rising numbers"),
+        (("0.7252", "-inf"), "acm_Arab has '-inf 0.8333 .* not 10 rising numbers"),
+        (("\nacq_Arab", "\nacm_Arab"), "acm_Arab is there twice, in line 3 again"),
+        (("acm_Arab\t", "acm_Arab\t\t"), "line 2 has 11 columns, not 10"),
+        ((SHIPPED.read_text("utf-8")[-9:], ""), "it ends in the middle of line 120"),
+        (("\nacq_Arab", "\n\nacq_Arab"), "line 3 has 1 columns, not 10"),
+        ((SHIPPED.read_text("utf-8"), ""), "wanted a table with the columns language"),
+        (("acm_Arab", "\udcff"), "is no file of thresholds: 'utf-8' codec can't decode byte 0xff"),
     ],
 )
 def test_a_file_that_holds_no_thresholds_is_named(tmp_path: Path, change: tuple[str, str], message: str) -> None:
     place = tmp_path / "mine.tsv"
-    place.write_text(SHIPPED.read_text("utf-8").replace(*change), "utf-8")
+    place.write_text(SHIPPED.read_text("utf-8").replace(*change), "utf-8", "surrogateescape")
     with pytest.raises(ValueError, match=message):
         load(str(place))
     with pytest.raises(ValueError, match=r"no thresholds at .*nowhere; `agora quality thresholds` makes a file"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,6 +135,29 @@ def test_encoded_text_is_letters_and_digits_without_a_break() -> None:
     check(of(f"look: {encoded[:49]}"), encoded_share=0)
     check(of("a" * 70), encoded_share=0)
     check(of("1" * 70), encoded_share=0)
+    path = "/usr/local/lib/python3/site/packages/numpy/core/include/numpy2"
+    check(of(f"It is in {path} there."), encoded_share=0)
+    check(of("Donaudampfschifffahrtselektrizitatenhauptbetriebswerk1"), encoded_share=0)
+    check(of(f"look: {encoded[:40]}/{encoded[40:]}"), encoded_share=59 / 64)
+
+
+def test_indented_lines_are_code_where_marks_say_so() -> None:
+    block = "    for (i = 0; i < n; ++i) {\n\n        a[i] += 2;\n    }"
+    for text in (f"Try:\n\n{block}\n\nIt works.", f"{block}\n\nTry: It works."):
+        check(of(text), words=3, symbol_share=0, prose=12, code_share=(len(block) - 2) / len(text))
+    check(of("- Bread\n\n    It rises because of the yeast, as said above."), words=10, code_share=0)
+    check(of("Try:\n    x = y[0]"), words=4, code_share=0)  # of the paragraph
+
+
+def test_words_are_the_same_with_and_without_vowel_points() -> None:
+    lexicon = Lexicon({"arb_Arab": ["من", "جداً"], "heb_Hebr": ["של"]})
+
+    def stop_words(text: str, language: str) -> list[float]:
+        return signals([text, "کتاب", text], [language] * 3, lexicon)["stop_word_share"].tolist()
+
+    assert stop_words("مِنْ الكتاب", "arb_Arab") == [1 / 2, 0, 1 / 2]
+    assert stop_words("جدا جِدًّا", "arb_Arab") == [1, 0, 1]
+    assert stop_words("שֶׁל ילד", "heb_Hebr") == [1 / 2, 0, 1 / 2]
 
 
 def test_boilerplate_is_three_phrases_or_more() -> None:
@@ -141,6 +165,21 @@ def test_boilerplate_is_three_phrases_or_more() -> None:
     check(of("Privacy policy. Privacy policy. Privacy policy."), boilerplate_share=0)
     check(of("Privacy policy. Terms of use. Log in."), boilerplate_share=3 / 6)
     check(of("版权所有隐私政策联系我们", CHINESE), boilerplate_share=3 / 9)
+    two = "Privacy policy. Terms of use."
+    found = signals([two, "Log in.", f"{two} Log in.", "Sign up, sign up"], [ENGLISH] * 4, LEXICON)
+    assert found["boilerplate_share"].tolist() == [0, 0, 3 / 6, 0], "each text's phrases are its own"
+
+
+def test_phrases_of_many_short_texts_are_counted_in_one_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[int] = []
+    unique = np.unique
+    monkeypatch.setattr(np, "unique", lambda values, **options: calls.append(len(values)) or unique(values, **options))
+    work = []
+    for size in (10, 100):
+        calls.clear()
+        signals(["log in or sign up"] * size, [ENGLISH] * size, LEXICON)
+        work.append(len(calls))
+    assert work[0] == work[1]
 
 
 def test_the_script_is_the_languages_and_only_letters_count() -> None:

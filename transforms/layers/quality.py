@@ -69,8 +69,11 @@ class QualitySettings:
 
     @property
     def all_rules(self) -> Preset:
-        """The preset's, and the least score. Raises ValueError for what is no preset."""
+        """The preset's, and the least score. Raises ValueError for what is no preset, and for one with a rule of
+        the score when nothing gives it."""
         preset = Preset.load(self.preset)
+        if self.classifier is None and any(rule.signal == SCORE for rule in preset.rules):
+            raise ValueError(f"the preset {self.preset} has a rule of the score, which needs a classifier; name one")
         score = [Rule(SCORE, Reason.QUALITY_SCORE, least=self.least_score)] if self.least_score else []
         return Preset([*preset.rules, *score])
 

@@ -16,10 +16,15 @@ _SPACE, NEWLINE, OTHER, SYMBOL, _PUNCTUATION, MARK, DIGIT, LETTER = range(8)
 KIND_BITS = 0b111
 CLOSES = 0b1000  # may stand behind the end of a sentence: quotes, brackets, Markdown's emphasis
 ENCODES = 0b10000  # a digit or small letter of base64 or hexadecimal text
+POINTS = 0b100000  # of Hebrew and Arabic: vowels and the like, which most people do not write
 
 _CLOSERS = "\"'*_)]}>»›”’」』】〉》）］｝〕〗"
 _OF_PROGRAMS = "#%&*@\\/_[]{}<>|~^`=+"  # punctuation to Unicode, and to a reader none
 _VARIATION_SELECTORS = range(0xFE00, 0xFE10)  # marks to Unicode, of emoji
+_VOWEL_POINTS = (
+    *range(0x591, 0x5BE), 0x5BF, 0x5C1, 0x5C2, 0x5C4, 0x5C5, 0x5C7,
+    *range(0x610, 0x61B), 0x640, *range(0x64B, 0x653), 0x670, *range(0x6D6, 0x6DD),
+)  # fmt: skip
 
 # Scripts by the word that begins the names of their characters. A character of no script belongs to every one.
 _COMMON = 0
@@ -51,7 +56,7 @@ def scripts_of(*scripts: str) -> npt.NDArray[np.bool_]:
 
 @lru_cache(maxsize=1)
 def kinds() -> npt.NDArray[np.uint8]:
-    """(0x110000,) the kind of every code point, with CLOSES and ENCODES."""
+    """(0x110000,) the kind of every code point, with CLOSES, ENCODES and POINTS."""
     of_category = {"L": LETTER, "M": MARK, "N": DIGIT, "P": _PUNCTUATION, "S": SYMBOL, "Z": _SPACE}
     table = np.full(0x110000, OTHER, dtype=np.uint8)
     for code in range(0x110000):
@@ -64,6 +69,7 @@ def kinds() -> npt.NDArray[np.uint8]:
     table[ord("\n")] = NEWLINE
     table[[ord(character) for character in _CLOSERS]] |= CLOSES
     table[[ord(character) for character in "abcdefghijklmnopqrstuvwxyz0123456789+/"]] |= ENCODES
+    table[list(_VOWEL_POINTS)] |= POINTS
     return table
 
 

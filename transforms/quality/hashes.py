@@ -16,7 +16,8 @@ import numpy.typing as npt
 # Odd constants without structure (the digits of pi and of the golden ratio).
 _CHARACTER_BASE = 0x243F6A8885A308D3
 _TOKEN_BASE = 0x9E3779B97F4A7C15
-_HASH_BITS = 40  # of a key; the others are its text's number
+HASH_BITS = 40
+"""Of a key; the others are its text's number."""
 
 Hashes = npt.NDArray[np.uint64]
 
@@ -53,7 +54,7 @@ def ngram_hashes(tokens: Hashes, text_of: npt.NDArray[np.int32], size: int) -> t
 
 def keys_of(text_of: npt.NDArray[np.int32], hashes: Hashes) -> Hashes:
     """Keys that sort by text, then by hash: equal hashes of one text are one key."""
-    return (text_of.astype(np.uint64) << np.uint64(_HASH_BITS)) | (hashes >> np.uint64(64 - _HASH_BITS))
+    return (text_of.astype(np.uint64) << np.uint64(HASH_BITS)) | (hashes >> np.uint64(64 - HASH_BITS))
 
 
 def _mix(values: Hashes) -> Hashes:

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from transforms.quality.characters import KIND_BITS, MARK, kinds
-from transforms.quality.hashes import Hashed, Hashes, ngram_hashes
+from transforms.quality.characters import KIND_BITS, MARK, POINTS, kinds
+from transforms.quality.hashes import HASH_BITS, Hashed, Hashes, keys_of, ngram_hashes
 
 BOILERPLATE = Path(__file__).with_name("boilerplate.txt")
 """A phrase a line: two words, or four letters of a language without spaces."""
@@ -45,10 +45,9 @@ class Lexicon:
         """(N,) how many n-grams of each text are phrases; 0 where fewer than three differ."""
         listed = self._phrases.among(ngrams)
         counts = np.bincount(text_of[listed], minlength=size).astype(np.float64)
-        for text in np.flatnonzero(counts):
-            if len(np.unique(ngrams[listed[text_of[listed] == text]])) < _LEAST_PHRASES:
-                counts[text] = 0
-        return counts
+        different = np.unique(keys_of(text_of[listed], ngrams[listed])) >> np.uint64(HASH_BITS)
+        few = np.bincount(different.astype(np.int64), minlength=size) < _LEAST_PHRASES
+        return np.where(few, 0, counts)
 
 
 class _Known:
@@ -68,7 +67,8 @@ class _Known:
 
 
 def _hashes(words: Sequence[str]) -> Hashes:
-    """The hash of each word, as a token has it."""
+    """The hash of each word, as a token has it: without vowel points."""
+    words = ["".join(letter for letter in word if not kinds()[ord(letter)] & POINTS) for word in words]
     codes = np.frombuffer("".join(words).encode("utf-32-le"), dtype=np.uint32)
     lengths = np.array([len(word) for word in words], dtype=np.int64)
     ends = np.cumsum(lengths)

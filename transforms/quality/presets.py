@@ -7,6 +7,7 @@ bound is never stricter than what one reference text in a thousand goes beyond.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -28,8 +29,7 @@ _REASONS = tuple(reason for reason in Reason if reason.startswith("quality-"))
 class Rule:
     """A signal is not below `least` nor above `most`, in texts with `from_characters` of prose or more.
 
-    tail: the share of reference texts beyond a bound from which on it gives way to theirs; with a tail and no bound of
-    its own the reference texts alone decide, where there are such of the language: `side` says on which side.
+    tail: the share of reference texts beyond a bound from which on it gives way to theirs.
     """
 
     signal: str
@@ -46,6 +46,13 @@ class Rule:
             raise SettingError("reason", f"must be one of {', '.join(_REASONS)}; got {self.reason}")
         if self.least is None and self.most is None:
             raise SettingError("least", "or `most` must be given: a rule bounds its signal")
+        for side in ("least", "most"):
+            if not math.isfinite(getattr(self, side) or 0):
+                raise SettingError(side, f"must be a number that bounds; got {getattr(self, side)}")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise SettingError("least", f"is above `most`: no text would be kept; got {self.least} and {self.most}")
+        if self.from_characters < 0:
+            raise SettingError("from_characters", f"must not be negative; got {self.from_characters}")
         if self.tail is not None and (self.tail not in TAILS or self.tail > 0.5):
             raise SettingError("tail", f"must be one of {', '.join(str(t) for t in TAILS if t < 0.5)}; got {self.tail}")
         if self.tail is not None and self.signal not in MEASURED:

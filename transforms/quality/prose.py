@@ -13,6 +13,10 @@ _FENCED_CODE = re.compile(
     r"^[ \t>]*(?:(?:[-*+]|\d+[.)])[ \t]+)*(`{3,}|~{3,}).*?(?:^[ \t>]*\1|\Z)", re.MULTILINE | re.DOTALL
 )
 _INLINE_CODE = re.compile(r"(`{1,16})[^\n]*?\1")
+# A block of lines behind four spaces. It may be a paragraph of a list, too: marks tell code from prose.
+_INDENTED = re.compile(r"(?:\A\n?|\n[ \t]*\n)(?: {4}|\t)[^\n]+(?:\n(?: {4}|\t)[^\n]+)*")
+_CODE_MARK = re.compile(r"[{}<>=;_\\|$#+&^~]|\w[(\[]")
+_LEAST_CODE_MARKS = 0.04  # of the characters that are no space
 _URL = re.compile(r"https?://[^\s<>)\]]+")
 _WEB_NAME = re.compile(r"www\.[^\s<>)\]]+")
 
@@ -31,6 +35,10 @@ def prose_of(text: str) -> Prose:
     if "`" in words or "~~~" in words:
         for spans in (_FENCED_CODE, _INLINE_CODE):
             words, code = _without(spans, words, code)
+    if "    " in words or "\t" in words:
+        for block in _INDENTED.findall(words):
+            code += len(block.strip("\n")) if _is_code(block) else 0
+        words = _INDENTED.sub(lambda block: "\n\n" if _is_code(block[0]) else block[0], words)
     if "$" in words or "\\" in words:
         pieces = _between(words, find_math(words))
         code += len(words) - sum(map(len, pieces))
@@ -40,6 +48,10 @@ def prose_of(text: str) -> Prose:
         for spans in (_URL, _WEB_NAME):
             words, urls = _without(spans, words, urls)
     return Prose(words, code, urls)
+
+
+def _is_code(block: str) -> bool:
+    return len(_CODE_MARK.findall(block)) >= _LEAST_CODE_MARKS * len("".join(block.split()))
 
 
 def _without(spans: re.Pattern[str], text: str, taken: int) -> tuple[str, int]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from tokenizer.languages import LANGUAGES
 from transforms.quality import characters
 from transforms.quality.characters import DIGIT, KIND_BITS, LETTER, MARK, NEWLINE, NUM_SCRIPTS, OTHER, SYMBOL
-from transforms.quality.hashes import Hashed, keys_of, ngram_hashes
+from transforms.quality.hashes import Hashed, Hashes, keys_of, ngram_hashes
 from transforms.quality.lexicon import Lexicon
 from transforms.quality.prose import Prose, prose_of
 
@@ -25,6 +25,7 @@ _READ = 1 << 18  # characters of a text that are read: what it is like shows in 
 _TOP = (2, 4)  # tokens of an n-gram that is counted by itself: words, letters
 _REPEATED = (5, 10)  # tokens of one that is counted as seen before
 _ENCODED_RUN = 50  # letters and digits without a break that no word has
+_MOST_SLASHES, _LEAST_DIGITS = 1 / 20, 1 / 25  # of such a run
 
 SIGNALS = (
     "characters",  # of the whole text
@@ -129,7 +130,7 @@ class _Batch:
         hashed = Hashed.of(codes)
         return _Batch(
             size, languages, codes, kinds, text_of, hashed, kinds_of, scripts_of, unspaced, begins, ends,
-            hashed.of_spans(begins, ends), text_of[begins],
+            _token_hashes(codes, kinds, hashed, begins, ends), text_of[begins],
         )  # fmt: skip
 
 
@@ -161,6 +162,21 @@ def _tokens(
     return np.flatnonzero(begin), np.flatnonzero(within & ~goes_on) + 1
 
 
+def _token_hashes(
+    codes: npt.NDArray[np.uint32],
+    kinds: npt.NDArray[np.uint8],
+    hashed: Hashed,
+    begins: npt.NDArray[np.int64],
+    ends: npt.NDArray[np.int64],
+) -> Hashes:
+    """Of each token without its vowel points: a word is the same with and without them."""
+    points = kinds & np.uint8(characters.POINTS) > 0
+    if not points.any():
+        return hashed.of_spans(begins, ends)
+    bare = np.concatenate([np.zeros(1, np.int64), np.cumsum(~points)])  # places in what is left
+    return Hashed.of(codes[~points]).of_spans(bare[begins], bare[ends])
+
+
 def _code_and_urls(texts: Sequence[str], proses: Sequence[Prose]) -> dict[str, npt.NDArray[np.float64]]:
     length = np.array([min(len(text), _READ) for text in texts], dtype=np.float64)
     code, urls = (np.array([prose[place] for prose in proses], dtype=np.float64) for place in (1, 2))
@@ -189,13 +205,17 @@ def _words(batch: _Batch) -> dict[str, npt.NDArray[np.float64]]:
 
 
 def _encoded(batch: _Batch) -> npt.NDArray[np.float64]:
-    """(N,) characters of long runs of letters and digits, both of them: base64, hexadecimal numbers, keys."""
+    """(N,) characters of long runs of letters and digits, both of them: base64, hexadecimal numbers, keys. Of base64
+    one in 64 is a slash and ten are digits; paths have more of the one and few of the others."""
     breaks = np.flatnonzero(batch.kinds & np.uint8(characters.ENCODES) == 0)  # a text ends with one
     starts = np.concatenate([np.zeros(1, np.int64), breaks[:-1] + 1])
     found = np.zeros(batch.size)
     for run in np.flatnonzero(breaks - starts >= _ENCODED_RUN):
-        kinds = batch.kinds[starts[run] : breaks[run]] & KIND_BITS
-        if (kinds == DIGIT).any() and (kinds == LETTER).any():
+        span = slice(starts[run], breaks[run])
+        kinds = batch.kinds[span] & KIND_BITS
+        slashes, digits = np.count_nonzero(batch.codes[span] == ord("/")), np.count_nonzero(kinds == DIGIT)
+        is_path = slashes > 1 + len(kinds) * _MOST_SLASHES or digits < len(kinds) * _LEAST_DIGITS
+        if (kinds == LETTER).any() and not is_path:
             found[batch.text_of[starts[run]]] += len(kinds)
     return found
 

@@ -8,8 +8,7 @@ TAILS, and the stop words.
 
 from __future__ import annotations
 
-import csv
-import io
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -111,13 +110,11 @@ def _texts(place: str) -> Iterator[str]:
 
 def to_tsv(thresholds: Thresholds) -> str:
     """The file of thresholds."""
-    out = io.StringIO()
-    writer = csv.writer(out, delimiter="\t", quoting=csv.QUOTE_NONE, lineterminator="\n")
-    writer.writerow(_COLUMNS)
+    rows: list[Sequence[str]] = [_COLUMNS]
     for code, usual in thresholds.items():
         values = [" ".join(f"{value:.4g}" for value in usual.values.get(name, ())) for name in MEASURED]
-        writer.writerow([code, usual.texts, *values, " ".join(usual.stop_words)])
-    return out.getvalue()
+        rows.append([code, str(usual.texts), *values, " ".join(usual.stop_words)])
+    return "".join("\t".join(row) + "\n" for row in rows)
 
 
 _COLUMNS = ("language", "texts", *MEASURED, "stop_words")
@@ -127,16 +124,29 @@ def load(place: str) -> dict[str, Usual]:
     """A file of thresholds. Raises ValueError when there is none, or it is no such file."""
     if not places.exists(place):
         raise ValueError(f"no thresholds at {place}; `agora quality thresholds` makes a file of them from texts")
-    text = places.read_bytes(place).decode("utf-8", "replace")
-    rows = list(csv.DictReader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
-    if not rows or tuple(rows[0]) != _COLUMNS:
-        raise ValueError(f"{place} is no file of thresholds: wanted a table with the columns {', '.join(_COLUMNS)}")
     try:
-        return {row["language"]: _usual(row) for row in rows}
-    except (ValueError, TypeError, AttributeError) as error:
+        return _parsed(places.read_bytes(place).decode("utf-8"))
+    except ValueError as error:  # of bytes that are no UTF-8, too
         raise ValueError(
             f"{place} is no file of thresholds: {error}; make it anew with agora quality thresholds"
         ) from None
+
+
+def _parsed(text: str) -> dict[str, Usual]:
+    header, *rows, last = text.replace("\r\n", "\n").split("\n") if "\n" in text else (text, "")
+    if tuple(header.split("\t")) != _COLUMNS:
+        raise ValueError(f"wanted a table with the columns {', '.join(_COLUMNS)}")
+    if last or not rows:
+        raise ValueError(f"it ends in the middle of line {len(rows) + 2}" if last else "it has no language")
+    found: dict[str, Usual] = {}
+    for number, row in enumerate(rows, 2):
+        cells = row.split("\t")
+        if len(cells) != len(_COLUMNS):
+            raise ValueError(f"line {number} has {len(cells)} columns, not {len(_COLUMNS)}")
+        if cells[0] in found:
+            raise ValueError(f"{cells[0]} is there twice, in line {number} again")
+        found[cells[0]] = _usual(dict(zip(_COLUMNS, cells, strict=True)))
+    return found
 
 
 def _usual(row: Mapping[str, str]) -> Usual:
@@ -144,6 +154,6 @@ def _usual(row: Mapping[str, str]) -> Usual:
         raise ValueError(f"{row['language']!r} is no code of the language table")
     values = {name: [float(value) for value in row[name].split()] for name in MEASURED if row[name]}
     for name, found in values.items():
-        if len(found) != len(TAILS) or found != sorted(found):
+        if len(found) != len(TAILS) or found != sorted(found) or not all(map(math.isfinite, found)):
             raise ValueError(f"{row['language']} has {row[name]!r} for {name}, not {len(TAILS)} rising numbers")
     return Usual(int(row["texts"]), values, row["stop_words"].split())
