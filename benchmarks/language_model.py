@@ -198,9 +198,9 @@ def _without(work: Path) -> Iterator[str]:
         ]
         yield f"| {name} | {_macro(f1):.4f} | {_macro(f1, GROUPS['arabic']):.4f} | {seen[0]:.4f} | {seen[1]:.4f} |"
         if name == "tatoeba":
-            lines = [line for code, line in own if code == "yue_Hant"]
+            lines = dict(language_data.read(name))["yue_Hant"]  # those without a character of their own as well
             told = _best(model.predict(lines))
-            yue = f"Cantonese of Tatoeba, not seen: {told.count('yue_Hant')} of {len(lines)} told right."
+            yue = f"Cantonese of Tatoeba, not seen: {told.count('yue_Hant')} of {len(lines)} sentences told right."
     yield ""
     if "tatoeba" in names:
         yield yue
