@@ -18,7 +18,7 @@ from pipelines.langid_train import train
 from pipelines.lines import Lines
 from pipelines.report import html, identification
 from pipelines.report.identification import Judged
-from tokenizer.languages import LANGUAGES, closest
+from tokenizer.languages import LANGUAGES, closest, listed_by
 from transforms.datasets import places, shown
 from transforms.datasets.settings import SettingError
 from transforms.langid.detect import Detector
@@ -111,10 +111,12 @@ def evaluate(
 def _check_output(output: str) -> None:
     if output and not output.endswith((".html", ".json")):
         raise SettingError("output", f"must end with .html or .json, got {output}")
+    if output:
+        places.check_file(output)
 
 
 def _find_texts(folder: str) -> Mapping[str, str]:
-    """The files by label. Raises ValueError when none is of a language of the table."""
+    """The files by label. Raises ValueError when none is of a language of the table, or one is by another name."""
     files = {name.removesuffix(".txt"): name for name in places.list_files(folder) if name.endswith(".txt")}
     if not files:
         raise ValueError(f"{folder} holds no CODE.txt files, such as eng_Latn.txt, with a text a line")
@@ -124,6 +126,12 @@ def _find_texts(folder: str) -> Mapping[str, str]:
             f"none of the files in {folder} ({', '.join(others[:5])} …) is named by a code of the language table; for "
             f"{others[0]} it may be one of {', '.join(closest(others[0]))}"
         )
+    for label in others:
+        if meant := listed_by(label.rpartition("/")[2]):
+            raise ValueError(
+                f"{places.join(folder, files[label])} would be text in another language, and its name means "
+                f"{meant[0].name}; name it {' or '.join(row.code for row in meant)}.txt, in {folder} itself"
+            )
     if others:
         console.print(
             f"note: texts in other languages, since their files are named by no code of the table: {', '.join(others)}",
@@ -140,12 +148,14 @@ def _judge(place: str, folder: str, files: Mapping[str, str]) -> Judged:
 def _texts(folder: str, files: Mapping[str, str]) -> Iterator[tuple[str, Sequence[str]]]:
     """Labels with their texts, in batches. What is empty is no text."""
     for label, name in files.items():
+        empty = True
         with places.open_input(places.join(folder, name)) as stream:
             lines = Lines(stream)
             for batch in lines.batches():
                 if texts := [line for line in batch if line.strip()]:
+                    empty = False
                     yield label, texts
-        for trouble in lines.troubles():
+        for trouble in [*lines.troubles(), *(["it has no text, and is not measured"] if empty else [])]:
             console.print(f"note: {name}: {trouble}", soft_wrap=True)
 
 

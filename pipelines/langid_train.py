@@ -35,3 +35,4 @@ def _check_output(output: str, replace: bool) -> None:
         raise ValueError("--output is empty text; check the variable that it comes from")
     if places.exists(output) and not replace:
         raise ValueError(f"{output} is there already; name another --output, or give --replace")
+    places.check_file(output)

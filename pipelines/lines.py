@@ -27,7 +27,7 @@ class Lines:
     cut: int = 0
 
     def batches(self) -> Iterator[list[str]]:
-        """Every line once, in order; an empty one is "". No batch is empty."""
+        """Every line once, in order; an empty one is "". No batch is empty. A mark of UTF-8 at the start is no text."""
         read = getattr(self.stream, "read1", self.stream.read)  # files on object stores have no read1, and no lulls
         left = b""
         while chunk := read(_CHUNK_BYTES):
@@ -47,7 +47,7 @@ class Lines:
         except UnicodeDecodeError:
             self.damaged += 1
             text, _ = codecs.utf_8_decode(line[:_MOST_BYTES], "replace", whole)
-        return text.removesuffix("\r")
+        return (text.removeprefix("\ufeff") if self.number == 1 else text).removesuffix("\r")
 
     def troubles(self) -> list[str]:
         """What is to be said of the lines so far; nothing when all were whole."""

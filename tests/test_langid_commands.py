@@ -199,8 +199,34 @@ def test_what_cannot_be_measured_is_refused_before_any_work(tmp_path: Path) -> N
     with pytest.raises(ValueError, match="named by a code of the language table; for eng it may be one of eng_Latn"):
         langid.evaluate(str(tmp_path), "no model")
     (tmp_path / "eng_Latn.txt").write_text("words")
+    with pytest.raises(ValueError, match=r"would be text in another language, .* English; name it eng_Latn\.txt"):
+        langid.evaluate(str(tmp_path), "no model")
+    (tmp_path / "eng.txt").unlink()
     with pytest.raises(ValueError, match="no language model at no model"):
         langid.evaluate(str(tmp_path), "no model")
+    for output in (tmp_path / "is.html", tmp_path / "eng_Latn.txt" / "page.html"):
+        (tmp_path / "is.html").mkdir(exist_ok=True)
+        with pytest.raises(OSError, match="folder"):
+            langid.evaluate(str(tmp_path), "no model", output=str(output))
+
+
+@pytest.mark.parametrize("name", ["en", "zh", "ekk_Latn", "old/fra_Latn"])
+def test_a_listed_language_by_another_name_is_not_measured_as_another(name: str, texts: Path) -> None:
+    (texts / name).parent.mkdir(exist_ok=True)
+    (texts / f"{name}.txt").write_text("words")
+    with pytest.raises(ValueError, match="would be text in another language"):
+        langid.evaluate(str(texts), "no model")
+
+
+def test_a_language_without_texts_is_told(model: str, texts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (texts / "deu_Latn.txt").write_text("\n")
+    langid.evaluate(str(texts), model)
+    assert "deu_Latn.txt: it has no text" in capsys.readouterr().err
+
+
+def test_a_mark_of_utf8_at_the_start_is_no_text() -> None:
+    marked = io.BytesIO("\ufeffone\n\ufefftwo".encode())
+    assert [line for batch in Lines(marked).batches() for line in batch] == ["one", "\ufefftwo"]
 
 
 def test_a_folder_of_empty_files_has_no_texts(model: str, tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import pytest
 from tests.conftest import LID_MODEL, ROOT
 from tests.small_languages import SETTINGS, lines, write
 from tokenizer.languages import LANGUAGES
+from transforms.classifiers import fasttext_file
+from transforms.datasets import places
 from transforms.langid import bundle
 from transforms.langid.bundle import Bundle
 from transforms.langid.calibrate import floor, thresholds
@@ -237,6 +239,59 @@ def test_a_file_that_is_not_what_its_card_says_is_refused(small: Bundle) -> None
     for message, changed in cases.items():
         with pytest.raises(ValueError, match=message):
             bundle.read(changed, "x")
+
+
+def _part(data: bytes, part: str, **values: object) -> bytes:
+    """With values in a part of the card."""
+
+    def change(card: bytes) -> str:
+        whole = json.loads(card)
+        into = whole[part]["malay"] if part == "groups" else whole[part]
+        into.update(values)
+        return json.dumps(whole)
+
+    return _changed(data, "card.json", change)
+
+
+@pytest.mark.parametrize(
+    ("part", "values"),
+    [
+        *[("groups", {"bits": bits}) for bits in (9, 11, -1, 10**9, "10", None)],
+        *[("groups", {"scale": scale}) for scale in (0.0, -1.0, float("nan"), float("inf"), "x", None)],
+        *[("groups", {"codes": codes}) for codes in (["ind_Latn"], ["a", "b", "c"], ["ind_Latn"] * 3, 3)],
+        *[("calibration", {"others": others}) for others in (0, -1, float("nan"), None)],
+        *[("calibration", {"sharpness": powers}) for powers in ([1.0], [0.0] * 5, [float("nan")] * 5, "1234x", 1)],
+        ("calibration", {"lengths": [15, 30, 60, 121]}),
+        *[("thresholds", {"eng_Latn": least}) for least in (7, -0.1, float("nan"), None)],
+    ],
+)
+def test_numbers_that_no_model_has_are_refused(part: str, values: dict[str, object], small: Bundle) -> None:
+    with pytest.raises(ValueError, match="x is no whole language model"):
+        bundle.read(_part(bundle.write(small), part, **values), "x")
+
+
+def test_a_card_of_another_kind_and_a_packed_file_are_refused(small: Bundle) -> None:
+    data = bundle.write(small)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("card.json", b" " * 10**6)
+    for changed in (_card(data, groups=[1]), _card(data, members=None), packed.getvalue()):
+        with pytest.raises(ValueError, match="x is no whole language model"):
+            bundle.read(changed, "x")
+    with pytest.raises(ValueError, match="no language of the table"):
+        replace(small, first=fasttext_file.train([("a", "b"), ("c", "d")] * 9, minCount=1)).model()
+
+
+def test_a_file_that_is_exchanged_while_it_is_read_is_refused(
+    small: Bundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "model.lid"
+    place.write_bytes(bundle.write(small))
+    other = bundle.write(replace(small, about={"of": "another"}))
+    handle = ModelHandle.of(str(place))
+    monkeypatch.setattr(places, "read_bytes", lambda place: other)
+    with pytest.raises(ValueError, match="changed"):
+        handle.load()
 
 
 def test_empty_lines_have_no_guess_and_others_are_ranked(small: Bundle) -> None:

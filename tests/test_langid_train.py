@@ -12,6 +12,7 @@ import pytest
 from pipelines.langid_train import train as command
 from tests import small_languages
 from tests.small_languages import SETTINGS, WORDS, lines, write
+from transforms.classifiers import fasttext_file
 from transforms.langid import bundle
 from transforms.langid.bundle import Bundle
 from transforms.langid.corpus import read_corpus
@@ -80,6 +81,9 @@ def test_a_tenth_is_held_out_in_blocks(data: Path) -> None:
         (lambda folder: _add_row(folder, "news\tMIT\tX\t5\t1"), "line 4.*once"),
         (lambda folder: _add_row(folder, "more\t\tX\t5\t1"), "line 4.*licence"),
         (lambda folder: _add_row(folder, "more\tMIT\tX\t0\t1"), "line 4: cap and weight must be whole and positive"),
+        (lambda folder: _add_row(folder, "more\tMIT\tX\t5\t101"), "line 4: .* a weight at most 100; got 5, 101"),
+        (lambda folder: _add_row(folder, "more\tMIT\tX\tnan\t1"), "line 4: cap and weight must be whole"),
+        (lambda folder: _add_row(folder, f"more\tMIT\tX\t{'9' * 5000}\t1"), "line 4: cap and weight must be whole"),
         (lambda folder: _add_row(folder, "more\tMIT\tX\t1"), "line 4, has 4 values; wanted 5"),
         (lambda folder: _add_row(folder, "more\tMIT\tX\t5\t1"), "'more', and .* has no file more/<label>.txt"),
         (lambda folder: (folder / "notes.txt").write_text("x"), "notes.txt is not of the layout"),
@@ -88,6 +92,9 @@ def test_a_tenth_is_held_out_in_blocks(data: Path) -> None:
         (lambda folder: _add(folder, "news/swh_Latm.txt", b"x\n"), "'swh_Latm' is no code .*nearest: swh_Latn"),
         (lambda folder: _add(folder, "news/swh-latn.txt", b"x\n"), "'swh-latn' is no code .*nearest: swh_Latn"),
         (lambda folder: _add(folder, "news/a b.txt", b"x\n"), "'a b' is no code"),
+        (lambda folder: _add(folder, "news/en.txt", b"x\n"), "'en' is a name of English, and no code.*: eng_Latn"),
+        (lambda folder: _add(folder, "news/ekk_Latn.txt", b"x\n"), "'ekk_Latn' is a name of Estonian"),
+        (lambda folder: _add(folder, "news/zh.txt", b"x\n"), "'zh' is a name of Chinese.*: zho_Hans, zho_Hant"),
         (lambda folder: _add(folder, "news/fra_Latn.txt", b" \n\n"), "fra_Latn.txt has no sentence"),
         (lambda folder: _add(folder, "news/fra_Latn.txt", b"\xff\n"), "fra_Latn.txt is not UTF-8"),
     ],
@@ -197,3 +204,17 @@ def test_the_command_writes_a_model_that_loads_and_overwrites_none(
     command(str(data), str(tmp_path / "model.lid"), replace=True)
     with pytest.raises(ValueError, match="--output is empty"):
         command(str(data), "")
+
+
+def test_sentences_that_hold_what_steers_fasttext_are_text(tmp_path: Path) -> None:
+    made = fasttext_file.train([("eng", "the __label__spam </s> water"), ("fra", "l'eau")] * 20, minCount=1, dim=4)
+    model = fasttext_file.read(made, "x")
+    assert sorted(model.get_labels()) == ["__label__eng", "__label__fra"]
+    assert {"the", "spam", "water"} <= set(model.get_words())
+
+
+def test_a_place_for_no_file_is_refused_before_training(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for output, replace in ((tmp_path, True), (tmp_path / "file" / "model.lid", False)):
+        with pytest.raises(OSError, match="folder"):
+            command(str(tmp_path / "no data"), str(output), replace=replace)

@@ -202,7 +202,7 @@ def test_another_model_or_a_changed_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no quality classifier at"):
         QualityHandle.of(str(tmp_path / "absent"))
     path = tmp_path / "model.bin"
-    path.write_bytes(fasttext_file.train([f"__label__{name} a b c" for name in ("spam", "ham")] * 5, minCount=1))
+    path.write_bytes(fasttext_file.train([(name, "a b c") for name in ("spam", "ham")] * 5, minCount=1))
     handle = QualityHandle.of(str(path))
     with pytest.raises(ValueError, match=r"its labels are __label__\w+, __label__\w+, wanted __label__negative and"):
         handle.load()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.langid.readable import in_place, readable, stripped_all
+from transforms.langid.readable import in_place, one_line, readable, stripped_all
 
 PIECES = [
     *(
@@ -43,7 +43,7 @@ PIECES = [
         "ÉTÉ",
         "x = f(1);",
     ),
-    *("Ⅷ", "1", ".", ":", "<3", "İI", "- "),
+    *("Ⅷ", "1", ".", ":", "<3", "İI", "- ", "\u00a0", "\u2028", "\r"),
 ]
 
 
@@ -108,3 +108,16 @@ def test_capitals_of_every_writing_are_seen_in_a_batch() -> None:
     for code in [*range(0x2E00), *range(0xA640, 0xA7FF)]:
         if chr(code).isupper():
             assert stripped_all([chr(code) * 2]) == [readable(chr(code) * 2)], hex(code)
+
+
+@pytest.mark.parametrize("space", [char for char in map(chr, range(0x3001)) if char.isspace()])
+def test_a_space_of_any_kind_is_a_space(space: str) -> None:
+    text = f"Quel{space}est le prix"
+    assert readable(text) == one_line(stripped_all([text])[0]) == ("Quel est le prix")
+
+
+@pytest.mark.parametrize("many", ["-" * 5_000, "1 " * 15_000, "\u00a0" * 5_000, "> quoted\n" * 1_000])
+def test_what_has_no_letter_as_far_as_it_is_read_is_not_read(many: str) -> None:
+    assert readable(f"{many} and words") == stripped_all([f"{many} and words"])[0].strip() == (
+        "and words" if ">" in many else ""
+    )

@@ -254,6 +254,12 @@ def from_tag(tag: str) -> Language | None:
     return rows[0] if rows and sure else None
 
 
+def listed_by(name: str) -> list[Language]:
+    """Rows that a name of a language which is no code of the table means, or may mean, as a tag: en, ekk_Latn, zh."""
+    found = from_tag(name)
+    return [found] if found else may_mean(name)
+
+
 def may_mean(tag: str) -> list[Language]:
     """Rows that a tag may mean which leaves open which it does, as zh, sr and ar-EG do: the text has to say. None for a
     tag that names a row, or a language that is not listed."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,8 +20,12 @@ def load(place: str, sha256: str, called: str, again: str) -> Any:
 
     Raises ValueError when the file is not the one of this SHA-256, or no fastText model.
     """
-    check(places.sha256(place), sha256, place, called, again)
-    return _load(places.local_path(place), place) if places.is_local(place) else read(places.read_bytes(place), place)
+    if places.is_local(place):
+        check(places.sha256(place), sha256, place, called, again)
+        return _load(places.local_path(place), place)
+    data = places.read_bytes(place)
+    check(hashlib.sha256(data).hexdigest(), sha256, place, called, again)
+    return read(data, place)
 
 
 def check(found: str, wanted: str, place: str, called: str, again: str) -> None:
@@ -48,19 +53,24 @@ def _load(path: str, place: str) -> Any:
 
 
 def train(
-    lines: Iterable[str], quantized: Mapping[str, int | bool] | None = None, **options: int | float | str
+    samples: Iterable[tuple[str, str]], quantized: Mapping[str, int | bool] | None = None, **options: int | float | str
 ) -> bytes:
-    """The file of a classifier of lines that each begin with LABEL and their label. options: fastText's; quantized:
-    those of its quantisation, None: none.
+    """The file of a classifier of samples: labels, and lines of text. options: fastText's; quantized: those of its
+    quantisation, None: none.
 
-    The same lines in the same order give the same bytes: fastText does so on one thread only.
+    The same samples in the same order give the same bytes: fastText does so on one thread only.
     """
     with tempfile.TemporaryDirectory() as folder:
         text, file = Path(folder, "lines.txt"), Path(folder, "model.bin")
         with text.open("w", encoding="utf-8", newline="\n") as stream:
-            stream.writelines(f"{line}\n" for line in lines)
+            stream.writelines(f"{LABEL}{label} {_plain(line)}\n" for label, line in samples)
         model = fasttext.train_supervised(str(text), thread=1, verbose=0, **options)
         if quantized is not None:
             model.quantize(str(text), thread=1, verbose=0, **quantized)
         model.save_model(str(file))
         return file.read_bytes()
+
+
+def _plain(line: str) -> str:
+    """Without what is a label to fastText, or the end of a line."""
+    return line.replace(LABEL, " ").replace("</s>", " ") if "__" in line or "<" in line else line

@@ -41,7 +41,7 @@ class Bundle:
     about: Mapping[str, object]
 
     def model(self, place: str = "the model") -> OwnModel:
-        """Ready to predict. Raises ValueError when its classifier is no fastText model."""
+        """Ready to predict. Raises ValueError when its classifier is no fastText model, or not of these languages."""
         return OwnModel(
             fasttext_file.read(self.first, place), list(self.groups.values()), self.calibration, self.thresholds
         )
@@ -72,16 +72,29 @@ def write(bundle: Bundle) -> bytes:
 def read(data: bytes, place: str) -> Bundle:
     """The content of a file; place: what errors call it. Raises ValueError when it is damaged, or of another format."""
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            members = {name: archive.read(name) for name in archive.namelist()}
+        members = _members(data)
         card = json.loads(members.pop(_CARD))
-        if card["format"] != FORMAT:
-            raise ValueError(f"{place} is a language model of format {card['format']}; this version reads {FORMAT}")
-        if found := _altered(card["members"], members):
-            raise ValueError(f"the language model {place} is damaged: {found} is not what its card says; {_AGAIN}")
-        return _bundle(card, members)
-    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        is_ours = card["format"] == FORMAT
+        damaged = _altered(card["members"], members) if is_ours else None
+        if is_ours and not damaged:
+            return _bundle(card, members)
+    except _NOT_WHOLE as error:
         raise ValueError(f"{place} is no whole language model ({type(error).__name__}: {error}); {_AGAIN}") from error
+    if is_ours:
+        raise ValueError(f"the language model {place} is damaged: {damaged} is not what its card says; {_AGAIN}")
+    raise ValueError(f"{place} is a language model of format {card['format']!r}; this version reads {FORMAT}")
+
+
+_NOT_WHOLE = (zipfile.BadZipFile, EOFError, AttributeError, LookupError, TypeError, ValueError, RuntimeError)
+
+
+def _members(data: bytes) -> dict[str, bytes]:
+    """What is in the archive. It is not compressed, so that it is no larger than the file."""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        found = archive.infolist()
+        if any(member.compress_type for member in found) or sum(member.file_size for member in found) > len(data):
+            raise zipfile.BadZipFile("its members are compressed")
+        return {member.filename: archive.read(member) for member in found}
 
 
 def _altered(wanted: Mapping[str, str], members: Mapping[str, bytes]) -> str | None:
@@ -92,12 +105,16 @@ def _altered(wanted: Mapping[str, str], members: Mapping[str, bytes]) -> str | N
 def _bundle(card: Mapping[str, Any], members: Mapping[str, bytes]) -> Bundle:
     groups = {}
     for name, group in card["groups"].items():
-        table = np.frombuffer(members[_member(name)], np.int8).reshape(2 ** group["bits"] + 1, len(group["codes"]))
-        groups[name] = Group(group["codes"], group["bits"], table, group["scale"])
+        table = np.frombuffer(members[_member(name)], np.int8).reshape(-1, len(group["codes"]))
+        groups[name] = Group(group["codes"], group["bits"], table, float(group["scale"]))
     measured = card["calibration"]
+    if measured["lengths"] != list(LENGTHS):
+        raise ValueError(f"it is calibrated for lengths of {measured['lengths']}, should be {list(LENGTHS)}")
     powers = (tuple(map(float, measured[name])) for name in ("first", "second", "sharpness"))
     calibration = Calibration(float(measured["others"]), *powers)
     thresholds = {code: float(card["thresholds"][code]) for code in LANGUAGES}
+    if not all(0.0 <= least <= 1.0 for least in thresholds.values()):
+        raise ValueError("a threshold is not in [0, 1]")
     known = {"format", "members", "groups", "calibration", "thresholds"}
     about = {key: value for key, value in card.items() if key not in known}
     return Bundle(members[_FIRST], groups, calibration, thresholds, about)

@@ -16,13 +16,15 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tokenizer.languages import LANGUAGES, closest
+from tokenizer.languages import LANGUAGES, closest, listed_by
 from transforms.datasets import places
 from transforms.datasets.ids import keyed_hash
 
 SOURCES = "sources.tsv"
 _COLUMNS = ["source", "licence", "attribution", "cap", "weight"]
 _LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_NUMBER = re.compile(r"0*[1-9][0-9]{0,9}")
+_MOST_WEIGHT = 100  # a sentence is in memory as often as it counts
 _LIKE_OURS = re.compile(r"[a-z]{3}_[A-Z][a-z]{3}")
 _SCRIPTS = {row.script for row in LANGUAGES.values()}
 _BLOCK = 20  # lines: neighbours are often of one document, and are held out together
@@ -129,9 +131,10 @@ def _read_sources(table: str) -> Mapping[str, Source]:
         if len(row) != len(_COLUMNS):
             raise ValueError(f"{table}, line {number}, has {len(row)} values; wanted {len(_COLUMNS)}, between tabs")
         name, licence, attribution, *numbers = row
-        if not all(number.isdecimal() and int(number) for number in numbers):
+        if not all(_NUMBER.fullmatch(value) for value in numbers) or int(numbers[1]) > _MOST_WEIGHT:
             raise ValueError(
-                f"{table}, line {number}: cap and weight must be whole and positive; got {', '.join(numbers)}"
+                f"{table}, line {number}: cap and weight must be whole and positive, and a weight at most "
+                f"{_MOST_WEIGHT}; got {', '.join(numbers)}"
             )
         if not _LABEL.fullmatch(name) or name in sources or not licence:
             raise ValueError(
@@ -158,9 +161,14 @@ def _read_sentences(folder: str, source: Source, file: str, seed: int) -> Senten
 
 
 def _check_label(label: str, place: str) -> None:
-    """A code that is mistyped would silently be a language that is not listed."""
+    """A listed language by another name, or its code mistyped, would silently be a language that is not listed."""
     if label in LANGUAGES:
         return
+    if meant := listed_by(label):
+        raise ValueError(
+            f"{place}: {label!r} is a name of {meant[0].name}, and no code of the language table; name the file by the "
+            f"code: {', '.join(row.code for row in meant)}"
+        )
     near = closest(label)
     same = label.replace("-", "_").casefold() == near[0].casefold()
     if not _LABEL.fullmatch(label) or same or (_LIKE_OURS.fullmatch(label) and label[4:] not in _SCRIPTS):

@@ -17,6 +17,7 @@ from transforms.langid.grams import gram_ids
 
 Scores = NDArray[np.float32]
 
+_MOST_BITS = 30
 _MOST = 800  # characters read of a line: a group shows in far fewer
 
 # What models of many languages confuse: near varieties, and one language in two countries.
@@ -38,12 +39,20 @@ GROUP_LINES = {**dict.fromkeys(GROUPS, 1_500), "arabic": 600}
 @dataclass(frozen=True)
 class Group:
     """A linear model of some languages. weights: [2**bits + 1, languages], in units of scale; the last row, which
-    stands for no n-gram, is zeros."""
+    stands for no n-gram, is zeros. Raises ValueError for other shapes and values."""
 
     codes: Sequence[str]
     bits: int
     weights: NDArray[np.int8]
     scale: float
+
+    def __post_init__(self) -> None:
+        if not set(self.codes) <= LANGUAGES.keys() or len(set(self.codes)) != len(self.codes):
+            raise ValueError(f"a group is of codes of the table, each once; got {self.codes}")
+        if not 0 < self.bits <= _MOST_BITS or self.weights.shape != (2**self.bits + 1, len(self.codes)):
+            raise ValueError(f"weights of {self.weights.shape} are not of {self.bits} bits and {len(self.codes)} codes")
+        if self.weights[-1].any() or not 0.0 < self.scale < np.inf:
+            raise ValueError(f"weights of no n-gram are not zeros, or their scale is {self.scale}, not above 0")
 
     @staticmethod
     def of(codes: Sequence[str], bits: int, weights: NDArray[np.float64]) -> Group:

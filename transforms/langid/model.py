@@ -3,6 +3,7 @@ table knows. What a file is, its first bytes say."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +74,8 @@ class ModelHandle:
         file = _file(self.place)
         if places.size(file) and _begins(file, bundle.MAGIC):
             data = places.read_bytes(file)
-            fasttext_file.check(places.sha256(file), self.sha256, self.place, "language model", "annotate")
+            found = hashlib.sha256(data).hexdigest()  # of what was read: the file may be exchanged meanwhile
+            fasttext_file.check(found, self.sha256, self.place, "language model", "annotate")
             return bundle.read(data, self.place).model(self.place)
         return FastTextModel(fasttext_file.load(file, self.sha256, "language model", "annotate"))
 

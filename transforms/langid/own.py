@@ -34,13 +34,19 @@ _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
 class Calibration:
     """What is made of probabilities. others: times that of languages that are not listed, since they are fewer than
     the samples of them. For each class of length: fastText's and the group's are raised to these powers and multiplied
-    within a group; then all are raised to `sharpness` and add up to 1 again."""
+    within a group; then all are raised to `sharpness` and add up to 1 again. Raises ValueError for other numbers than
+    these, or none above 0."""
 
     others: float
 
     first: Sequence[float]
     second: Sequence[float]
     sharpness: Sequence[float]
+
+    def __post_init__(self) -> None:
+        for powers in (self.first, self.second, self.sharpness):
+            if len(powers) != len(LENGTHS) + 1 or not all(0.0 < power < np.inf for power in (self.others, *powers)):
+                raise ValueError(f"calibration wants {len(LENGTHS) + 1} powers, all numbers above 0; got {self}")
 
     @staticmethod
     def neutral() -> Calibration:
@@ -58,7 +64,7 @@ class Torn(NamedTuple):
 
 
 class OwnModel:
-    """A trained model. classifier: as fastText loads it."""
+    """A trained model. classifier: as fastText loads it. Raises ValueError when it names no language of the table."""
 
     def __init__(
         self, classifier: Any, groups: Sequence[Group], calibration: Calibration, thresholds: Mapping[str, float]
@@ -68,6 +74,8 @@ class OwnModel:
             label: _COLUMN.get(label.removeprefix(LABEL), _COLUMN[OTHER]) for label in classifier.get_labels()
         }
         self.labels = sorted(LANGUAGES.keys() & {label.removeprefix(LABEL) for label in self._columns})
+        if not self.labels:
+            raise ValueError("a classifier of no language of the table is no part of a language model")
         self._groups = groups
         self._calibration = calibration
         self.thresholds = thresholds

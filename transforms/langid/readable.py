@@ -50,8 +50,10 @@ _EMOJI = re.compile(
 _ANYTHING = (
     r"[`@<&\t\x{2300}-\x{23ff}\x{2600}-\x{27bf}\x{2b00}-\x{2bff}\x{1f000}-\x{1faff}]|~~~|^ {0,3}>|\n {0,3}>|    |://"
     r"|www\.|u/|:[a-z][a-z0-9_+-]+:|:['^-]?[DPpOoSsXx3]|xD|[\p{Lu}\x{2160}-\x{216f}\x{24b6}-\x{24cf}]{2}"
+    r"|[\r\v\f\x1c-\x1f\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]"
 )
 _LETTER = re.compile(r"[^\W\d_]")
+_SPACE = re.compile(r"[^\S\n ]")  # of other kinds, such as U+00A0: fastText takes most of them for letters
 
 # The capitals of Latin, Greek, Cyrillic, Armenian and their neighbours. Two in a row: few lines need counting.
 _UPPER = "".join(letter for letter in map(chr, [*range(0x2E00), *range(0xA640, 0xA7FF)]) if letter.isupper())
@@ -73,14 +75,18 @@ def stripped_all(texts: Sequence[str]) -> list[str]:
     """`_stripped` of each text, in a fraction of the time."""
     has_anything = pc.match_substring_regex(pa.array(texts, pa.string()), _ANYTHING).to_pylist()
     return [
-        _stripped(text) if has else text[:_READ_CHARS] if text[:1].isalpha() or _LETTER.search(text) else ""
+        _stripped(text)
+        if has
+        else text[:_READ_CHARS]
+        if text[:1].isalpha() or _LETTER.search(text, 0, _READ_CHARS)
+        else ""
         for text, has in zip(texts, has_anything, strict=True)
     ]
 
 
 def _stripped(text: str, gap: _Gap = " ", most_chars: int = _READ_CHARS) -> str:
     """What a person wrote, in lines: no code, quotes, URLs, addresses, names, tags and emoji, and no line in capitals;
-    "" when no letter is left. most_chars: of the result."""
+    "" when no letter is left; spaces of all kinds as one kind. most_chars: of the result."""
     text = text[:_SCANNED_CHARS]
     if "`" in text or "~~~" in text:
         text = _INLINE_CODE.sub(gap, _FENCED_CODE.sub(gap, text))
@@ -93,7 +99,8 @@ def _stripped(text: str, gap: _Gap = " ", most_chars: int = _READ_CHARS) -> str:
             text = pattern.sub(gap, text)
     if not text.isascii():
         text = _EMOJI.sub(gap, text)
-    return _without_capitals(text[:most_chars]) if _LETTER.search(text) else ""
+    text = _SPACE.sub(" ", text[:most_chars])
+    return _without_capitals(text) if _LETTER.search(text) else ""
 
 
 def in_place(text: str) -> str:

@@ -60,7 +60,7 @@ def fit(corpus: Corpus, settings: TrainSettings, say: Say) -> Bundle:
     drawn = samples(corpus, settings.draw, settings.seed)
     say(f"{len(drawn):,} samples of {len({name for name, _ in drawn})} classes")
     first = fasttext_file.train(
-        (f"{fasttext_file.LABEL}{name} {text}" for name, text in drawn),
+        drawn,
         {"cutoff": settings.kept, "qnorm": True, "dsub": 2} if settings.kept else None,
         dim=settings.dimensions,
         epoch=settings.epochs,

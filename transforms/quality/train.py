@@ -9,7 +9,6 @@ from importlib.metadata import version
 from typing import NamedTuple
 
 from transforms.classifiers import fasttext_file
-from transforms.classifiers.fasttext_file import LABEL
 from transforms.datasets.settings import SettingError
 from transforms.quality import inputs
 from transforms.quality.classifier import NEGATIVE, POSITIVE, QualityModel
@@ -62,9 +61,8 @@ def train(positive: Sequence[str], negative: Sequence[str], settings: TrainSetti
             other = negative[digests[NEGATIVE].index(digest)]
             raise ValueError(f"{place} is positive and {other} negative, and both hold the same; take one of them out")
     examples = choose(_texts(positive), _texts(negative), settings.seed, settings.most)
-    lines = (f"{LABEL}{name} {line}" for name, line in examples.training)
     model = fasttext_file.train(  # 13 MB and 64 bytes a word; words that occur once say nothing of other texts
-        lines,
+        examples.training,
         dim=16,
         bucket=200_000,
         minCount=2,
