@@ -34,7 +34,7 @@ app.command()(train)
 
 Model = Annotated[
     str,
-    typer.Option(help="`default`, the model that is shipped, or the place of a fastText model, such as lid.176.ftz."),
+    typer.Option(help="`default`, the model that is shipped, or the place of one, such as lid.176.ftz."),
 ]
 
 

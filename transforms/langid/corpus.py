@@ -124,7 +124,8 @@ def _read_sources(table: str) -> Mapping[str, Source]:
     rows = list(csv.reader(io.StringIO(text), delimiter="\t", quoting=csv.QUOTE_NONE))
     if not rows or rows[0] != _COLUMNS:
         raise ValueError(
-            f"{table} must begin with the columns {', '.join(_COLUMNS)}; got {', '.join(rows[0] if rows else [])}"
+            f"{table} must begin with the columns {', '.join(_COLUMNS)}, between tabs; "
+            f"got {' | '.join(rows[0] if rows else [])}"
         )
     sources: dict[str, Source] = {}
     for number, row in enumerate(rows[1:], 2):

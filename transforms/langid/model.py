@@ -56,9 +56,7 @@ class ModelHandle:
         """`default` is the model that is shipped. Raises ValueError when there is no such file."""
         file = _file(place)
         if not places.exists(file):
-            raise ValueError(
-                f"no language model at {place}; name {DEFAULT}, which is shipped, or a fastText model that is there"
-            )
+            raise ValueError(f"no language model at {place}; name {DEFAULT}, which is shipped, or a file that is there")
         handle = ModelHandle(place, places.sha256(file))
         published = _PUBLISHED.get(places.name(place), handle.sha256)
         if handle.sha256 != published:  # fastText looks at nothing: half a model finds other languages, or crashes
