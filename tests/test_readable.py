@@ -118,6 +118,8 @@ def test_a_space_of_any_kind_is_a_space(space: str) -> None:
 
 @pytest.mark.parametrize("many", ["-" * 5_000, "1 " * 15_000, "\u00a0" * 5_000, "> quoted\n" * 1_000])
 def test_what_has_no_letter_as_far_as_it_is_read_is_not_read(many: str) -> None:
-    assert readable(f"{many} and words") == stripped_all([f"{many} and words"])[0].strip() == (
-        "and words" if ">" in many else ""
+    assert (
+        readable(f"{many} and words")
+        == stripped_all([f"{many} and words"])[0].strip()
+        == ("and words" if ">" in many else "")
     )

@@ -122,17 +122,22 @@ def _without_code(block: re.Match[str], gap: _Gap) -> str:
 def _without_capitals(text: str) -> str:
     """The text with its lines that are mostly capitals in small letters: models have seen next to none, and take them
     for other languages (of Bulgarian ones four in five)."""
-    if not _CAPITALS.search(text):
+    data = text.encode("utf-8", "replace")
+    bytes_of = map(len, data.split(b"\n"))
+    others_of = map(len, data.translate(None, _SMALL_BYTES).split(b"\n"))  # this counts a hundred times as fast
+    few_small = [
+        number for number, (size, others) in enumerate(zip(bytes_of, others_of, strict=True)) if size < 2 * others
+    ]
+    if not few_small:
         return text
-    return "\n".join(
-        _small(line) if _CAPITALS.search(line) and _is_mostly_capitals(line) else line for line in text.split("\n")
-    )
+    lines = text.split("\n")
+    for number in few_small:
+        if _CAPITALS.search(line := lines[number]) and _is_mostly_capitals(line):
+            lines[number] = _small(line)
+    return "\n".join(lines)
 
 
 def _is_mostly_capitals(line: str) -> bool:
-    data = line.encode("utf-8", "replace")
-    if len(data) >= 2 * len(data.translate(None, _SMALL_BYTES)):  # counts a hundred times as fast
-        return False
     upper = sum(map(str.isupper, line))
     return 2 * upper > upper + sum(map(str.islower, line))
 
