@@ -22,7 +22,7 @@ from rich.markup import escape, render
 from pipelines import log
 from pipelines.local import limits, nursery, stops, temporary, watch
 from pipelines.local.not_run import NotRunError
-from transforms.datasets import shown
+from transforms.datasets import places, shown
 from transforms.datasets.settings import SettingError
 from transforms.datasets.trust import TRUST
 
@@ -180,6 +180,15 @@ def stopping() -> Iterator[None]:
         stops.over()
         if (number := stops.asked()) is not None:
             _stopped(number)
+
+
+def check_file(place: str) -> None:
+    """Before the work that makes a file: raises IsADirectoryError or PermissionError where no local one can be written.
+    It may be there already."""
+    if places.is_folder(place):
+        raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would be written", place)
+    if places.is_local(place):
+        places.check_writable(os.path.dirname(os.path.abspath(places.local_path(place))))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.command import console, printing, run_app
+from pipelines.command import check_file, console, printing, run_app
 from pipelines.langid_train import train
 from pipelines.lines import Lines
 from pipelines.report import html, identification
@@ -112,7 +112,7 @@ def _check_output(output: str) -> None:
     if output and not output.endswith((".html", ".json")):
         raise SettingError("output", f"must end with .html or .json, got {output}")
     if output:
-        places.check_file(output)
+        check_file(output)
 
 
 def _find_texts(folder: str) -> Mapping[str, str]:

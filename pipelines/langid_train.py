@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines.command import console
+from pipelines.command import check_file, console
 from transforms.datasets import places
 from transforms.langid import bundle
 from transforms.langid.corpus import read_corpus
@@ -35,4 +35,4 @@ def _check_output(output: str, replace: bool) -> None:
         raise ValueError("--output is empty text; check the variable that it comes from")
     if places.exists(output) and not replace:
         raise ValueError(f"{output} is there already; name another --output, or give --replace")
-    places.check_file(output)
+    check_file(output)

@@ -86,8 +86,8 @@ def test_labels_outside_the_table_are_told() -> None:
     assert many == "20 of its 20 labels are not in the table of 119: x10, x11, x12, x13, x14, x15, x16, x17 …"
 
 
-def test_lid176_names_languages_outside_the_table_and_one_that_looks_like_ours(lid_model: Path) -> None:
-    labels = ModelHandle.of(str(lid_model)).load().labels
+def test_lid176_names_languages_outside_the_table_and_one_that_looks_like_ours(lid176: Path) -> None:
+    labels = ModelHandle.of(str(lid176)).load().labels
     outside, near = unknown(labels)
     assert outside.startswith("79 of its 176 labels are not in the table of 119: als, am, ")
     assert near.endswith(": als (als_Latn)")

@@ -88,7 +88,7 @@ def test_the_same_ngram_in_two_kinds_is_two_rows() -> None:
 def test_a_groups_score_is_the_softmax_of_the_sum_of_its_rows() -> None:
     chance = np.random.default_rng(0)
     weights = chance.normal(size=(2**BITS, 3))
-    group = Group.of(("a", "b", "c"), BITS, weights)
+    group = Group.of(("dan_Latn", "nno_Latn", "nob_Latn"), BITS, weights)
     assert group.weights.shape == (2**BITS + 1, 3)
     assert not group.weights[-1].any()
     texts = ["Ab ab c", "x", "请问", "one two"]
@@ -107,7 +107,7 @@ def test_a_linear_model_learns_what_it_is_shown_and_how_much_it_counts() -> None
     options = {"bits": BITS, "looseness": 100.0, "iterations": 50}
     for importance, told in (([1, 1, 1, 1, 9, 1], 0), ([1, 1, 1, 1, 1, 9], 1)):
         weights = fit_linear(shown, classes, importance, **options)  # type: ignore[arg-type]
-        scores = Group.of(("a", "b"), BITS, weights).scores(shown)
+        scores = Group.of(("ind_Latn", "zsm_Latn"), BITS, weights).scores(shown)
         assert scores.argmax(axis=1).tolist() == [0, 0, 1, 1, told, told]
 
 

@@ -50,7 +50,7 @@ COMMON = [
     "a\n",
     "\n>",
 ]
-METHODS = "search|match|fullmatch|findall|finditer|sub"
+METHODS = "search|match|fullmatch|findall|finditer|subn|sub"
 NUM_SAMPLES = 12
 
 
@@ -173,8 +173,8 @@ def is_linear(call: Callable[[str], object], short: str, text: str) -> bool:
 
 def used(pattern: Pattern, method: str, text: str) -> None:
     value: str | bytes = text.encode("utf-8", "replace") if isinstance(pattern.regex.pattern, bytes) else text
-    if method == "sub":
-        pattern.regex.sub(value[:0], value)
+    if method in ("sub", "subn"):
+        getattr(pattern.regex, method)(value[:0], value)
     elif method == "finditer":
         for _ in pattern.regex.finditer(value):
             pass

@@ -36,7 +36,8 @@ def row(doc_id: str, *guess: Any, reason: str | None = None) -> dict[str, Any]:
     """guess: language, confidence, runner-up and its confidence."""
     names = ("language", "confidence", "runner_up", "runner_up_confidence")
     given = dict(zip(names, guess, strict=True))
-    return row_of("language", "", 0) | given | {"doc_id": doc_id, "keep": reason is None, "reason": reason}
+    flags = {"stated": False, "mixed": False}
+    return row_of("language", "", 0) | given | flags | {"doc_id": doc_id, "keep": reason is None, "reason": reason}
 
 
 def read(folder: Path, rows: Sequence[Sequence[dict[str, Any]]], text: str = "text of ") -> Any:

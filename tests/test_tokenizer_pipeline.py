@@ -99,7 +99,8 @@ def _column(field: pa.Field, rows: list[Row], columns: dict[str, str]) -> pa.Arr
         return pa.array([getattr(row, columns.get(field.name, "doc_id")) for row in rows], field.type)
     if field.nullable:
         return pa.nulls(len(rows), field.type)
-    filler = [] if pa.types.is_list(field.type) else "x" if pa.types.is_string(field.type) else 1
+    fillers = ((pa.types.is_list, []), (pa.types.is_string, "x"), (pa.types.is_boolean, False))
+    filler = next((filler for is_type, filler in fillers if is_type(field.type)), 1)
     return pa.array([filler] * len(rows), field.type)
 
 

@@ -18,13 +18,12 @@ from pipelines.report.html import Column, Sortable, Spark, Table, number, percen
 from pipelines.report.looking import Look, Looked
 from tokenizer.languages import language_name
 from transforms.datasets.ids import keyed_hash
-from transforms.layers.kinds import LAYERS
 
 CLOSE = 0.3  # a text whose runner-up is less than that below the best guess shows what its language is mistaken for
 _BINS = 10  # of confidence, from 0 to 1
 _EXAMPLES = 3  # of each reason
 _COLUMNS = ("doc_id", "language", "confidence", "runner_up", "runner_up_confidence", "reason")
-_FLAGS = [name for name in ("stated", "mixed") if name in LAYERS["language"].schema.names]
+_FLAGS = ("stated", "mixed")
 _NONE = "not a listed language"
 
 

@@ -199,14 +199,6 @@ def check_writable(place: str) -> None:
         raise PermissionError(errno.EACCES, "nothing may be written into this folder", folder)
 
 
-def check_file(place: str) -> None:
-    """Raises OSError where no local file can be written: before the work that makes it. It may be there already."""
-    if is_folder(place):
-        raise IsADirectoryError(errno.EISDIR, "a folder stands where the file would be written", place)
-    if is_local(place):
-        check_writable(os.path.dirname(os.path.abspath(local_path(place))))
-
-
 def remove_empty_folders(place: str) -> None:
     """Removes every empty folder below a local place (object stores have none)."""
     if not is_local(place):

@@ -35,8 +35,8 @@ _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
 class Calibration:
     """What is made of probabilities. others: times that of languages that are not listed, since they are fewer than
     the samples of them. For each class of length: fastText's and the group's are raised to these powers and multiplied
-    within a group; then all are raised to `sharpness` and add up to 1 again. Raises ValueError for other numbers than
-    these, or none above 0."""
+    within a group, where a power of 0 leaves one out; then all are raised to `sharpness` and add up to 1 again. Raises
+    ValueError for other numbers than these, or out of bounds."""
 
     others: float
 
@@ -45,9 +45,14 @@ class Calibration:
     sharpness: Sequence[float]
 
     def __post_init__(self) -> None:
-        for powers in (self.first, self.second, self.sharpness):
-            if len(powers) != len(LENGTHS) + 1 or not all(0.0 < power < np.inf for power in (self.others, *powers)):
-                raise ValueError(f"calibration wants {len(LENGTHS) + 1} powers, all numbers above 0; got {self}")
+        powers = (self.first, self.second, self.sharpness)
+        above_zero = all(0.0 < value < np.inf for value in (self.others, *self.sharpness))
+        whole = all(len(of) == len(LENGTHS) + 1 and all(0.0 <= power < np.inf for power in of) for of in powers)
+        if not (above_zero and whole):
+            raise ValueError(
+                f"calibration wants {len(LENGTHS) + 1} powers of each kind, none below 0, the last and others above; "
+                f"got {self}"
+            )
 
     @staticmethod
     def neutral() -> Calibration:

@@ -33,8 +33,8 @@ def prose_of(text: str) -> Prose:
     """Time is linear in the text, whatever it holds."""
     words, code = text, 0
     if "`" in words or "~~~" in words:
-        for spans in (_FENCED_CODE, _INLINE_CODE):
-            words, code = _without(spans, words, code)
+        for pattern in (_FENCED_CODE, _INLINE_CODE):
+            words, code = _without(pattern, words, code)
     if "    " in words or "\t" in words:
         for block in _INDENTED.findall(words):
             code += len(block.strip("\n")) if _is_code(block) else 0
@@ -45,8 +45,8 @@ def prose_of(text: str) -> Prose:
         words = " ".join(pieces)
     urls = 0
     if "://" in words or "www." in words:
-        for spans in (_URL, _WEB_NAME):
-            words, urls = _without(spans, words, urls)
+        for pattern in (_URL, _WEB_NAME):
+            words, urls = _without(pattern, words, urls)
     return Prose(words, code, urls)
 
 
@@ -54,9 +54,9 @@ def _is_code(block: str) -> bool:
     return len(_CODE_MARK.findall(block)) >= _LEAST_CODE_MARKS * len("".join(block.split()))
 
 
-def _without(spans: re.Pattern[str], text: str, taken: int) -> tuple[str, int]:
+def _without(pattern: re.Pattern[str], text: str, taken: int) -> tuple[str, int]:
     """The text with a space for each span, and `taken` more by their characters."""
-    left, number = spans.subn(" ", text)
+    left, number = pattern.subn(" ", text)
     return left, taken + len(text) - len(left) + number
 
 
