@@ -126,6 +126,8 @@ def test_unlisted_unsure_and_empty_are_dropped_with_a_reason() -> None:
     codes = {"__label__en": "eng_Latn", "__label__fr": "fra_Latn"}
     unlisted = choose(codes, ["__label__la", "__label__en"], [0.8, 0.1], "text")
     assert unlisted == (None, 0.8, "eng_Latn", 0.1, Reason.LANGUAGE_UNLISTED)
+    hardly = choose(codes, ["__label__la", "__label__en"], [0.29, 0.1], "text")
+    assert hardly == (None, 0.29, "eng_Latn", 0.1, Reason.LANGUAGE_UNSURE)  # nobody can tell what it is
     low = LANGUAGES["eng_Latn"].lid_threshold - 0.01
     assert choose(codes, ["__label__en"], [low], "text") == ("eng_Latn", low, None, 0.0, Reason.LANGUAGE_UNSURE)
     assert choose(codes, [], [], "text") == (None, 0.0, None, 0.0, Reason.LANGUAGE_UNSURE)

@@ -26,7 +26,8 @@ from transforms.langid.grams import gram_ids
 from transforms.langid.groups import GROUPS, Group
 from transforms.langid.linear import fit as fit_linear
 from transforms.langid.model import DEFAULT, ModelHandle, places_of
-from transforms.langid.own import CODES, Calibration, Torn, length_classes, mix, sharpen, with_fewer
+from transforms.langid.own import CODES, OTHER, Calibration, Torn, length_classes, mix, sharpen, with_fewer
+from transforms.langid.scripts import possible
 from transforms.langid.train import fit
 
 BITS = 12
@@ -304,6 +305,32 @@ def test_empty_lines_have_no_guess_and_others_are_ranked(small: Bundle) -> None:
         values = [probability for _, probability in guess]
         assert values == sorted(values, reverse=True)
         assert sum(values) <= 1.0 + 1e-9
+
+
+# ------------------------------------------------------------------------------------- scripts
+
+
+def test_a_language_is_possible_where_a_letter_of_its_script_stands() -> None:
+    texts = ["abc", "абв", "谢谢", "ありがとう", "감사", "a б", "12 !?", "", "धन्यवाद", "ขอบคุณ", "ﺷﻜﺮﺍ", "\ud800"]
+    scripts = ["Latn", "Cyrl", "Hans Hant Jpan Hang", "Jpan", "Hang", "Latn Cyrl", "", "", "Deva", "Thai", "Arab", ""]
+    for text, wanted, row in zip(texts, scripts, possible(texts), strict=True):
+        found = {language.script for language, is_possible in zip(LANGUAGES.values(), row, strict=True) if is_possible}
+        assert found == set(wanted.split()), text
+
+
+def test_short_lines_are_told_in_no_language_of_another_script(lid_model: Path) -> None:
+    model = ModelHandle.of(str(lid_model)).load()
+    for text in ("abc", "Yes", "谢谢", "Спасибо", "धन्यवाद", "감사", "q q q q"):
+        allowed = {code for code, is_possible in zip(LANGUAGES, possible([text])[0], strict=True) if is_possible}
+        assert {code for code, _ in model.predict([text])[0]} <= allowed | {OTHER}, text
+
+
+def test_chinese_is_in_the_writing_that_its_characters_say(lid_model: Path) -> None:
+    model = ModelHandle.of(str(lid_model)).load()
+    simplified, traditional, either = (dict(guess) for guess in model.predict(["今天天气很好", "今天天氣很好", "你好"]))
+    assert simplified["zho_Hans"] > 1.5 * simplified["zho_Hant"]
+    assert traditional["zho_Hant"] > 1.5 * traditional["zho_Hans"]
+    assert either["zho_Hans"] == pytest.approx(either["zho_Hant"], abs=0.05)
 
 
 # ------------------------------------------------------------------------------------- what is shipped

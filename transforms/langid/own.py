@@ -15,6 +15,7 @@ from transforms.classifiers.fasttext_file import LABEL
 from transforms.langid.chinese import traditional_share
 from transforms.langid.groups import Group, log_softmax
 from transforms.langid.labels import SHORT_CHARS, Guess
+from transforms.langid.scripts import possible
 
 OTHER = "other"  # the code of every language that is not listed
 CODES = (*LANGUAGES, OTHER)
@@ -94,6 +95,7 @@ class OwnModel:
         probabilities = with_fewer(self.first(lines), self._calibration.others)
         for torn in self.second(lines, probabilities):
             mix(probabilities, torn, lengths, self._calibration)
+        self._check_scripts(probabilities, lines)
         calibrated = sharpen(probabilities, np.asarray(self._calibration.sharpness)[lengths])
         return _guesses(calibrated)
 
@@ -128,12 +130,29 @@ class OwnModel:
                 found.append(Torn(rows, columns, group.scores([lines[row] for row in rows.tolist()])))
         return found
 
+    def _check_scripts(self, probabilities: Probabilities, lines: Sequence[str]) -> None:
+        """Takes from short lines the languages that are written in none of their letters, which few n-grams may look
+        like; gives Chinese the writing that its characters say, whatever near languages had to say."""
+        short = np.flatnonzero([0 < len(line) <= SHORT_CHARS for line in lines])
+        if len(short):
+            probabilities[short, : len(LANGUAGES)] *= possible([lines[row] for row in short.tolist()])
+        for number in np.flatnonzero(np.isin(probabilities.argmax(axis=1), _CHINESE)).tolist():
+            self._set_writing(probabilities[number], lines[number])
+
     @staticmethod
     def _check_writing(row: Probabilities, line: str) -> None:
         traditional = traditional_share(line)
         total = row[_CHINESE].sum()
         row[_CHINESE] *= (1 - traditional, traditional, traditional)
         row[_CHINESE] *= total / row[_CHINESE].sum()
+
+    @staticmethod
+    def _set_writing(row: Probabilities, line: str) -> None:
+        traditional = traditional_share(line)
+        simplified, *others = _CHINESE
+        total, in_others = row[_CHINESE].sum(), row[others].sum()
+        row[others] *= total * traditional / in_others if in_others else 0.0
+        row[simplified] = total - row[others].sum()
 
 
 def with_fewer(probabilities: Probabilities, others: float) -> Probabilities:

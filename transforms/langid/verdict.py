@@ -9,6 +9,8 @@ from tokenizer.languages import LANGUAGES
 from transforms.datasets.fates import Reason
 from transforms.langid.labels import Guess
 
+_LEAST_UNLISTED = 0.3  # confidence from which a language is said to be none of the table; as the table's floor
+
 
 class Detected(NamedTuple):
     """What is said of one text. Languages are codes of the table, or None; confidences are probabilities."""
@@ -32,7 +34,8 @@ def choose(guess: Guess, thresholds: Mapping[str, float], least: float = 0.0) ->
     best, confidence = guess[0]
     runner_up, runner_up_confidence = _first_listed(guess[1:]) if len(guess) > 1 else (None, 0.0)
     if best not in LANGUAGES:
-        return Detected(None, confidence, runner_up, runner_up_confidence, Reason.LANGUAGE_UNLISTED)
+        unlisted = Reason.LANGUAGE_UNLISTED if confidence >= _LEAST_UNLISTED else Reason.LANGUAGE_UNSURE
+        return Detected(None, confidence, runner_up, runner_up_confidence, unlisted)
     reason = Reason.LANGUAGE_UNSURE if confidence < max(thresholds[best], least) else None
     return Detected(best, confidence, runner_up, runner_up_confidence, reason)
 
