@@ -67,8 +67,12 @@ def readable(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """A text that fastText reads whole: it stops at a line's end, and takes "</s>" for one."""
-    return text.replace("\n", " ").replace("</s>", " ")
+    """A text that fastText reads whole: it stops at a line's end, and takes "</s>" for one. Between words is one space,
+    as in what models are trained on: what was left out leaves no trace."""
+    line = text.replace("\n", " ").replace("</s>", " ").strip(" ")
+    while "  " in line:  # several times as fast as an expression; each time the longest run is half as long
+        line = line.replace("  ", " ")
+    return line
 
 
 def stripped_all(texts: Sequence[str]) -> list[str]:
