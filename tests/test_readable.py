@@ -125,6 +125,20 @@ def test_what_has_no_letter_as_far_as_it_is_read_is_not_read(many: str) -> None:
     )
 
 
-@given(st.lists(st.sampled_from(["word", "https://a.b/c", "@bob", "👍🏽", "<br>", "</s>", "\n\n", "  "]), max_size=8))
+@given(st.lists(st.sampled_from(["word", "https://a.b/c", "@bob", "👍🏽", "<br>", "</s>", "\n"]), max_size=8))
 def test_what_is_left_out_leaves_no_trace(pieces: list[str]) -> None:
     assert readable(" ".join(pieces)) == " ".join(piece for piece in pieces if piece == "word")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("`word`word~~~", "word~~~"),
+        ("   `x`f(x) = 1;", "f(x) = 1;"),
+        ("@someone f(x);", "f(x);"),
+        ("word <br>\n@someone\n\n    y = {1};", "word"),  # code, after what is left out as after any other line
+    ],
+)
+def test_a_gap_is_no_indentation(text: str, read: str) -> None:
+    assert readable(text) == read
+    assert in_place(text).split() == read.split()
