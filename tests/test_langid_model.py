@@ -276,7 +276,11 @@ def test_a_card_of_another_kind_and_a_packed_file_are_refused(small: Bundle) -> 
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("card.json", b" " * 10**6)
-    for changed in (_card(data, groups=[1]), _card(data, members=None), packed.getvalue()):
+    whole = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(whole, "w", zipfile.ZIP_DEFLATED) as archive:
+        for member in old.namelist():
+            archive.writestr(member, old.read(member), compresslevel=0)
+    for changed in (_card(data, groups=[1]), _card(data, members=None), packed.getvalue(), whole.getvalue()):
         with pytest.raises(ValueError, match="x is no whole language model"):
             bundle.read(changed, "x")
     with pytest.raises(ValueError, match="no language of the table"):

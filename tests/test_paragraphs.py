@@ -79,7 +79,7 @@ def test_only_texts_whose_paragraphs_disagree_are_read_twice() -> None:
     assert model.lines == [GERMAN, GERMAN]
     model.lines = []
     assert Detector(model).look([f"{GERMAN}\n\n{FRENCH}"]).guesses == [[("deu_Latn", 0.5), ("fra_Latn", 0.5)]]
-    assert model.lines == [GERMAN, FRENCH, f"{GERMAN}  {FRENCH}"]
+    assert model.lines == [GERMAN, FRENCH, f"{GERMAN} {FRENCH}"]
 
 
 def test_what_paragraphs_say_together_is_their_mean_by_size() -> None:

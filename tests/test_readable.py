@@ -87,12 +87,12 @@ def test_what_is_not_the_authors_own_words_is_left_out(text: str, read: str) -> 
 
 @given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), max_size=4))
 def test_a_batch_is_read_as_its_texts_are(texts: list[str]) -> None:
-    assert [text.replace("\n", " ") for text in stripped_all(texts)] == [readable(text) for text in texts]
+    assert list(map(one_line, stripped_all(texts))) == [readable(text) for text in texts]
 
 
 @given(st.text(max_size=30))
 def test_any_text_is_read_in_a_batch_as_alone(text: str) -> None:
-    assert stripped_all([text, "b"])[0].replace("\n", " ").replace("</s>", " ") == readable(text)
+    assert one_line(stripped_all([text, "b"])[0]) == readable(text)
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
@@ -123,3 +123,22 @@ def test_what_has_no_letter_as_far_as_it_is_read_is_not_read(many: str) -> None:
         == stripped_all([f"{many} and words"])[0].strip()
         == ("and words" if ">" in many else "")
     )
+
+
+@given(st.lists(st.sampled_from(["word", "https://a.b/c", "@bob", "👍🏽", "<br>", "</s>", "\n"]), max_size=8))
+def test_what_is_left_out_leaves_no_trace(pieces: list[str]) -> None:
+    assert readable(" ".join(pieces)) == " ".join(piece for piece in pieces if piece == "word")
+
+
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("`word`word~~~", "word~~~"),
+        ("   `x`f(x) = 1;", "f(x) = 1;"),
+        ("@someone f(x);", "f(x);"),
+        ("word <br>\n@someone\n\n    y = {1};", "word"),  # code, after what is left out as after any other line
+    ],
+)
+def test_a_gap_is_no_indentation(text: str, read: str) -> None:
+    assert readable(text) == read
+    assert in_place(text).split() == read.split()
