@@ -211,6 +211,15 @@ def test_another_model_or_a_changed_one_is_refused(tmp_path: Path) -> None:
         handle.load()
 
 
+def test_a_file_that_is_cut_off_is_no_model() -> None:
+    samples = [(name, f"{name} words") for name in ("positive", "negative")] * 20
+    model = fasttext_file.train(samples, dim=16, bucket=1000, epoch=1)
+    assert fasttext_file.read(model, "whole").get_labels()
+    for size in (len(model) // 2, len(model) - 200):
+        with pytest.raises(ValueError, match="cut is no fastText model: "):
+            fasttext_file.read(model[:size], "cut")
+
+
 def test_scores_are_judged_by_hand() -> None:
     positive, negative = np.array([0.9, 0.6, 0.4, 0.5], np.float32), np.array([0.1, 0.4, 0.8], np.float32)
     judged = judge(positive, negative)

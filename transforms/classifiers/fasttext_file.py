@@ -47,7 +47,9 @@ def read(data: bytes, place: str) -> Any:
 
 def _load(path: str, place: str) -> Any:
     try:
-        return fasttext.load_model(path)
+        model = fasttext.load_model(path)
+        model.f.multilinePredict(["a\n"], 1, 0.0, "strict")  # of a file that is cut off, only this fails
+        return model
     except (ValueError, RuntimeError, MemoryError) as error:
         raise ValueError(f"{place} is no fastText model: {error}") from error
 
