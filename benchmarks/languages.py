@@ -206,14 +206,19 @@ def _described(folder: Path, model: str) -> Timer:
     settings = kinds.settings_of({"language": model, "quality": None}, "the benchmark")
     layers = [_opened(name, settings) for name in settings]
     documents = list(_tables(folder))
+
+    def work(shard: Shard) -> None:
+        table = shard.read()
+        repaired = pa.array([repair(text) for text in table.column("text").to_pylist()], pa.string())
+        clean = table.set_column(table.schema.get_field_index("text"), "text", repaired)
+        found: dict[str, pa.Table] = {}
+        for layer, means in layers:
+            found[layer.name] = describe(Shard(shard.path, clean, dict(found)), layer, means).read()
+
+    work(Shard(documents[0].path, documents[0].read().slice(0, 1)))  # as the peer: makes tables outside of the timing
     with timed() as timer:
         for shard in documents:
-            table = shard.read()
-            repaired = pa.array([repair(text) for text in table.column("text").to_pylist()], pa.string())
-            clean = table.set_column(table.schema.get_field_index("text"), "text", repaired)
-            found: dict[str, pa.Table] = {}
-            for layer, means in layers:
-                found[layer.name] = describe(Shard(shard.path, clean, dict(found)), layer, means).read()
+            work(shard)
     return timer
 
 

@@ -26,7 +26,7 @@ from transforms.langid.grams import gram_ids
 from transforms.langid.groups import GROUPS, Group
 from transforms.langid.linear import fit as fit_linear
 from transforms.langid.model import DEFAULT, ModelHandle, places_of
-from transforms.langid.own import CODES, OTHER, Calibration, Torn, length_classes, mix, sharpen, with_fewer
+from transforms.langid.own import CODES, OTHER, Calibration, OwnModel, Torn, length_classes, mix, sharpen, with_fewer
 from transforms.langid.scripts import possible
 from transforms.langid.train import fit
 
@@ -309,6 +309,38 @@ def test_empty_lines_have_no_guess_and_others_are_ranked(small: Bundle) -> None:
         values = [probability for _, probability in guess]
         assert values == sorted(values, reverse=True)
         assert sum(values) <= 1.0 + 1e-9
+
+
+def plainly(model: OwnModel, texts: list[str]) -> list[list[tuple[str, float]]]:
+    """What `predict` says, by the plain rule: every number of every language."""
+    lengths = length_classes(texts)
+    probabilities = with_fewer(model.first(texts), model._calibration.others)
+    for torn in model.second(texts, probabilities):
+        mix(probabilities, torn, lengths, model._calibration)
+    model._check_scripts(probabilities, texts)
+    powers = np.asarray(model._calibration.sharpness)[lengths]
+    rest = np.maximum(1 - probabilities.sum(axis=1, keepdims=True), 0) ** powers[:, None]
+    raised = probabilities ** powers[:, None]
+    values = raised / (raised.sum(axis=1, keepdims=True) + rest)
+    order = np.argsort(-values, axis=1, kind="stable")[:, :10]
+    return [
+        [(CODES[column], float(numbers[column])) for column in columns if numbers[column] > 0]
+        for columns, numbers in zip(order, values, strict=True)
+    ]
+
+
+def test_guesses_are_those_of_the_plain_rule_bit_for_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ModelHandle.of(DEFAULT).load()
+    assert isinstance(model, OwnModel)
+    texts = [line[:size] for line in SENTENCES.values() for size in (1, 5, 12, 25, 58, 200)]
+    texts += ["", "اللغة العربية", "Han er her, og hun er der.", "आप कैसे हैं"]
+    assert model.predict(texts) == plainly(model, texts)
+    values = np.random.default_rng(0).integers(0, 4, (50, len(CODES))) / 1000.0  # many are equal, and zero
+    monkeypatch.setattr(model, "first", lambda lines: values)
+    texts = ["x" * (number + 1) * 4 for number in range(50)]
+    found = model.predict(texts)
+    assert found == plainly(model, texts)
+    assert [len(guess) for guess in found] == [10] * 50
 
 
 # ------------------------------------------------------------------------------------- scripts

@@ -47,6 +47,6 @@ def traditional_share(text: str) -> float:
 
     Without any such character it is 1/2: nobody can tell. One character gives 3/4, ten that agree 0.95.
     """
-    simplified = sum(character in _SIMPLIFIED_ONLY for character in text)
-    traditional = sum(character in _TRADITIONAL_ONLY for character in text)
+    simplified = sum(map(_SIMPLIFIED_ONLY.__contains__, text))
+    traditional = sum(map(_TRADITIONAL_ONLY.__contains__, text))
     return (traditional + 0.5) / (simplified + traditional + 1)

@@ -12,6 +12,8 @@ from transforms.langid.paragraphs import are_mixed, paragraphs, together
 from transforms.langid.readable import in_place, one_line, stripped_all
 from transforms.langid.verdict import Detected, choose, is_sure
 
+_READ_CHARS = 200  # of each paragraph, of several: a language shows in fewer
+
 
 class Seen(NamedTuple):
     """[N] what texts say, each by itself."""
@@ -41,35 +43,25 @@ class Detector:
         return [choose(guess, self.thresholds) for guess in self.look(texts).guesses]
 
     def look(self, texts: Sequence[str]) -> Seen:
-        """What each text says by itself: of several long paragraphs what they say together, or, if they are not all
-        sure of one language, what it says as a whole."""
+        """What each text says by itself: of several long paragraphs what their beginnings say together. The model is
+        asked once, whatever they say."""
         read = stripped_all(texts)
         cuts = [paragraphs(text) if "\n" in text else [] for text in read]
-        if all(len(cut) < 2 for cut in cuts):
-            guesses = self._model.predict([one_line(text) for text in read])
-            return Seen(guesses, list(map(len, read)), [False] * len(read))
-        lines = [
-            one_line(text[start:end])
-            for text, cut in zip(read, cuts, strict=True)
-            for start, end in (cut if len(cut) > 1 else ((0, len(text)),))
-        ]
+        lines: list[str] = []
+        for text, cut in zip(read, cuts, strict=True):
+            if len(cut) < 2:
+                lines.append(one_line(text))
+            else:
+                lines += [one_line(text[start : min(end, start + _READ_CHARS)]) for start, end in cut]
         said = iter(self._model.predict(lines))
         seen = Seen([], list(map(len, read)), [])
-        again: list[int] = []
         for cut in cuts:
             guess, is_mixed = next(said), False
             if len(cut) > 1:
                 parts, sizes = [guess, *islice(said, len(cut) - 1)], [end - start for start, end in cut]
-                of_one_language = together(parts, sizes, self.thresholds)
-                if of_one_language is None:
-                    again.append(len(seen.guesses))
-                    is_mixed = are_mixed(parts, sizes)
-                guess = of_one_language or ()
+                guess, is_mixed = together(parts, sizes), are_mixed(parts, sizes)
             seen.guesses.append(guess)
             seen.mixed.append(is_mixed)
-        wholes = self._model.predict([one_line(read[index]) for index in again])
-        for index, guess in zip(again, wholes, strict=True):
-            seen.guesses[index] = guess
         return seen
 
     def spans(self, texts: Sequence[str]) -> list[list[Span]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from transforms.langid.labels import Guess
-from transforms.langid.verdict import is_sure
 
 _LEAST_CHARS = (
     50  # of a paragraph, spaces not counted: shorter ones stand with the next, or at the end with the one before
@@ -14,6 +14,8 @@ _LEAST_CHARS = (
 _MIXED_SHARE = 0.2  # of a text's characters, in one language that is not its first, make it one of mixed languages
 _MIXED_CONFIDENCE = 0.8  # of each such paragraph
 _IMPOSSIBLE = 0.01  # what a language is less probable than that no paragraph can be in
+_UNSEEN = 0.0005  # the probability of a language that a guess does not name: half of the least that any names
+_COUNTED = 2 * _LEAST_CHARS  # of a paragraph's characters: enough are in them but where nearly all is space
 
 _BLANK_LINES = re.compile(r"\n[ \t]*\n")
 
@@ -23,30 +25,44 @@ def paragraphs(text: str) -> list[tuple[int, int]]:
     found: list[tuple[int, int]] = []
     start = seen = chars = 0
     for blank in _BLANK_LINES.finditer(text) if len(text) > 2 * _LEAST_CHARS else ():
-        chars += _num_chars(text[seen : blank.start()])
+        chars += _num_chars(text, seen, blank.start())
         seen = blank.end()
         if chars >= _LEAST_CHARS:
             found.append((start, blank.start()))
             start, chars = seen, 0
-    if not found or chars + _num_chars(text[seen:]) >= _LEAST_CHARS:
+    if not found or chars + _num_chars(text, seen, len(text)) >= _LEAST_CHARS:
         return [*found, (start, len(text))]
     return [*found[:-1], (found[-1][0], len(text))]
 
 
-def _num_chars(text: str) -> int:
-    return sum(map(len, text.split()))
+def _num_chars(text: str, start: int, end: int) -> int:
+    """Characters but for spaces; where there are enough of them, perhaps not all."""
+    number = sum(map(len, text[start : min(end, start + _COUNTED)].split()))
+    if number < _LEAST_CHARS and end > start + _COUNTED:
+        return sum(map(len, text[start:end].split()))
+    return number
 
 
-def together(guesses: Sequence[Guess], sizes: Sequence[int], thresholds: Mapping[str, float]) -> Guess | None:
-    """What paragraphs of one language say together: their mean by size. None when they are not all sure of the same."""
-    if any(not is_sure(guess, thresholds) or guess[0][0] != guesses[0][0][0] for guess in guesses):
-        return None
-    total = sum(sizes)
-    sums: dict[str, float] = {}
-    for guess, size in zip(guesses, sizes, strict=True):
+def together(guesses: Sequence[Guess], sizes: Sequence[int]) -> Guess:
+    """What paragraphs say together: the geometric mean of their probabilities by size, as a model that is linear in a
+    text's words would say of all of them; what is left to 1 is one more language. Those without a guess say nothing."""
+    told = [(guess, size) for guess, size in zip(guesses, sizes, strict=True) if guess]
+    total = sum(size for _, size in told)
+    unseen = rest = math.log(_UNSEEN)
+    logs: dict[str, float] = {}
+    for guess, size in told:
+        left = 1.0
         for code, probability in guess:
-            sums[code] = sums.get(code, 0.0) + probability * size / total
-    return sorted(sums.items(), key=lambda item: (-item[1], item[0]))
+            left -= probability
+            logs[code] = logs.get(code, unseen) + size / total * _above(probability)
+        rest += size / total * _above(left)
+    raised = {code: math.exp(value) for code, value in logs.items()}
+    whole = sum(raised.values()) + math.exp(rest)
+    return sorted(((code, value / whole) for code, value in raised.items()), key=lambda item: (-item[1], item[0]))
+
+
+def _above(probability: float) -> float:
+    return math.log(max(probability, _UNSEEN) / _UNSEEN)
 
 
 def are_mixed(guesses: Sequence[Guess], sizes: Sequence[int]) -> bool:
@@ -58,7 +74,9 @@ def are_mixed(guesses: Sequence[Guess], sizes: Sequence[int]) -> bool:
     ]
     for guess, size in sure:
         by_language[guess[0][0]] = by_language.get(guess[0][0], 0) + size
-    first = max(sorted(by_language), key=lambda code: by_language[code], default=None)
+    if len(by_language) < 2:  # as in most texts
+        return False
+    first = max(sorted(by_language), key=lambda code: by_language[code])
     others: dict[str, int] = {}
     for guess, size in sure:
         if all(code != first or probability < _IMPOSSIBLE for code, probability in guess):

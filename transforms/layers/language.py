@@ -148,7 +148,7 @@ LAYER = Layer(
     title="Languages",
     says=f"Which of {len(LANGUAGES)} languages each document is written in, as its source states it or a "
     "model reads it.",
-    step=Step("language", version=5, libraries=("fasttext-community",)),
+    step=Step("language", version=6, libraries=("fasttext-community",)),
     schema=SCHEMA,
     settings=LanguageSettings,
     keep=Keep("sure of a listed language"),
