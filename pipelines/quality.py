@@ -12,7 +12,7 @@ from typing import Annotated
 import typer
 
 from pipelines.command import Trust, console, run_app
-from transforms.datasets import places
+from transforms.datasets import places, shown
 from transforms.quality import inputs
 from transforms.quality.classifier import QualityHandle
 from transforms.quality.thresholds import make, read_texts, to_tsv
@@ -22,6 +22,8 @@ from transforms.quality.train import train as train_classifier
 _CARD = ".json"  # behind the model's name
 _TEXTS = 1000  # scored at a time
 _DIGITS = 6  # of a score; it is compared as it is printed
+_SHOWN = 80  # characters of a row in an error
+_KEY = "quality"  # of a score in its row; `score` is what forums call their votes
 
 app = typer.Typer(help="Quality of texts: thresholds and classifiers of one's own.", no_args_is_help=True)
 
@@ -103,16 +105,21 @@ def score(
     below: Annotated[float | None, typer.Option(help="Only texts with a lower score.")] = None,
     trust: Trust = False,
 ) -> None:
-    """Print a JSON line for each text with its score: the probability to be like the positive examples."""
+    """Print a JSON line for each text with its score as `quality`: the probability to be like the positive examples."""
     classifier = QualityHandle.of(model).load()
     rows = inputs.read_lines(sys.stdin.buffer, "standard input") if file == "-" else inputs.read(file)
     try:
         while batch := list(islice(rows, _TEXTS)):
             scores = classifier.score([text for text, _ in batch]).tolist()
             for (_, row), exact in zip(batch, scores, strict=True):
+                if _KEY in row:
+                    raise ValueError(
+                        f"a row of {'standard input' if file == '-' else file} has a `{_KEY}` of its own, where its "
+                        f"score would stand: {shown.json_line(row)[:_SHOWN]}; give that another name, or take it out"
+                    )
                 found = round(exact, _DIGITS)
                 if (at_least is None or found >= at_least) and (below is None or found < below):
-                    print(json.dumps({**row, "score": found}, ensure_ascii=False))
+                    print(json.dumps({**row, _KEY: found}, ensure_ascii=False))
         print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -46,24 +46,33 @@ def test_train_writes_a_model_with_its_card_and_score_uses_it(
     assert (model.read_bytes(), (tmp_path / "model.bin.json").read_bytes()) == first
 
     capsys.readouterr()
-    rows = [{"text": text, "url": f"u{index}"} for index, text in enumerate([*texts(GOOD, 4, 1), *texts(BAD, 4, 1)])]
+    rows = [
+        {"text": text, "url": f"u{index}", "score": index}
+        for index, text in enumerate([*texts(GOOD, 4, 1), *texts(BAD, 4, 1)])
+    ]
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     assert run(monkeypatch, "score", model) == 0
     scored = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [{"text": row["text"], "url": row["url"]} for row in scored] == rows
-    scores = [row["score"] for row in scored]
+    assert [{key: row[key] for key in rows[0]} for row in scored] == rows
+    scores = [row["quality"] for row in scored]
     assert min(scores[:4]) > 0.5 > max(scores[4:])
 
     file = write(tmp_path / "rows.jsonl", lines.splitlines())
     cut = sorted(scores)[3]
     assert run(monkeypatch, "score", model, file, "--from", cut) == 0
-    above = [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()]
+    above = [json.loads(line)["quality"] for line in capsys.readouterr().out.splitlines()]
     assert run(monkeypatch, "score", model, file, "--below", cut) == 0
-    below = [json.loads(line)["score"] for line in capsys.readouterr().out.splitlines()]
+    below = [json.loads(line)["quality"] for line in capsys.readouterr().out.splitlines()]
     assert len(above) == 5
     assert len(below) == 3
     assert sorted([*above, *below]) == sorted(scores)
+
+    file = write(tmp_path / "rated.jsonl", [json.dumps({"text": "a", "quality": "mine"})])
+    assert run(monkeypatch, "score", model, file) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "rated.jsonl has a `quality` of its own, where its score would stand: {" in printed.err
 
 
 @pytest.mark.parametrize(
