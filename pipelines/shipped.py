@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -66,7 +67,7 @@ def _mapped(mapped: bool) -> str:
 
 def languages(
     tags: Annotated[
-        list[str] | None, typer.Argument(metavar="[TAG]...", help="Only what these name: swh_Latn, pt-BR, zh-Hant.")
+        list[str] | None, typer.Argument(metavar="[TAG]...", help="Only what these name: swh_Latn, pt-BR, Swahili.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, with every column.")] = False,
 ) -> None:
@@ -89,6 +90,20 @@ def _columns(row: Language) -> Sequence[str]:
 def _named(tag: str) -> Language:
     if (row := from_tag(tag)) is not None:
         return row
-    if rows := may_mean(tag):
+    rows = may_mean(tag)
+    if not rows and len(rows := _by_name(tag)) == 1:
+        return rows[0]
+    if rows:
         raise ValueError(f"{tag!r} leaves open what is meant; it may be {', '.join(row.code for row in rows)}")
     raise ValueError(f"{tag!r} names no language of the table; nearest: {', '.join(closest(tag))}")
+
+
+def _by_name(name: str) -> list[Language]:
+    """Rows with just the words of an English name, in any order; else those whose names have them all."""
+    asked = _words(name)
+    found = [row for row in LANGUAGES.values() if asked and asked <= _words(row.name)]
+    return [row for row in found if asked == _words(row.name)] or found
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[\w']+", name.casefold()))

@@ -53,6 +53,10 @@ def test_tags_that_leave_open_which_row() -> None:
     for tag in LEFT_OPEN.split():
         assert from_tag(tag) is None, tag
         assert may_mean(tag), tag
+    spoken = {"eg": "arz", "iq": "acm", "lb": "apc", "MA": "ary", "SA": "ars", "TN": "aeb", "YE": "acq"}
+    for region, code in spoken.items():
+        assert [row.iso for row in may_mean(f"ar-{region}")] == ["arb", code]
+    assert not may_mean("ar-Latn-EG")
 
 
 def test_tags_of_no_row() -> None:

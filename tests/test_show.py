@@ -236,6 +236,14 @@ def test_every_language_is_listed_and_tags_choose(capsys: pytest.CaptureFixture[
     assert chosen[1]["glotlid"] == ["swh_Latn", "swa_Latn"]
     with pytest.raises(ValueError, match="'zh' leaves open what is meant; it may be zho_Hans, zho_Hant"):
         shipped.languages(["zh"])
+    shipped.languages(["swahili", "Egyptian Arabic", "Arabic (Tunisian)", "Cantonese"], as_json=True)
+    chosen = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["code"] for row in chosen] == ["swh_Latn", "arz_Arab", "aeb_Arab", "yue_Hant"]
+    with pytest.raises(ValueError, match=r"'Chinese' leaves open .* yue_Hant, zho_Hans, zho_Hant"):
+        shipped.languages(["Chinese"])
+    for tag in ("ar-QA", "!"):  # open though one row is near; no word at all
+        with pytest.raises(ValueError, match=r"leaves open what is meant; it may be arb_Arab$|names no language"):
+            shipped.languages([tag])
     with pytest.raises(ValueError, match="'gsw' names no language of the table; nearest: "):
         shipped.languages(["gsw"])
 

@@ -200,6 +200,14 @@ _VARIETY: Mapping[str, Mapping[str, str]] = {
     "sw": {"": "swh", "ke": "swh", "tz": "swh", "ug": "swh"},  # of Congo it is swc
 }
 
+# The variety that is spoken where a region leaves open whether it or the standard language is meant.
+_SPOKEN: Mapping[str, Mapping[str, str]] = {
+    "ar": {
+        "eg": "arz", "iq": "acm", "jo": "apc", "lb": "apc", "ma": "ary", "ps": "apc", "sa": "ars", "sy": "apc",
+        "tn": "aeb", "ye": "acq",
+    },
+}  # fmt: skip
+
 # Regions where the language is written in another script than the row's (CLDR's likely subtags).
 _ELSEWHERE = {
     "azj_Latn": {"ir", "iq", "ru"},
@@ -234,11 +242,13 @@ def _read_tag(tag: str) -> tuple[list[Language], bool]:
     language, script, region, rest = parts.groups("")
     language = _SAME.get(language, language)
     sure = bool(_LOCALE.fullmatch(rest))
+    spoken = _SPOKEN.get(language, {}).get(region, "")
     if regions := _VARIETY.get(language):
         sure = sure and region in regions
         language = regions.get(region, regions[""])
     stated = script or _WRITING.get(language, {}).get(region, "")
-    rows = [row for row in _ROWS.get(language, ()) if not stated or stated.title() in row.scripts]
+    known = (*_ROWS.get(language, ()), *_ROWS.get(spoken, ()))
+    rows = [row for row in known if not stated or stated.title() in row.scripts]
     if not stated:
         sure = sure and language not in _WRITING and not any(region in _ELSEWHERE.get(row.code, ()) for row in rows)
     return rows, sure and len(rows) == 1
