@@ -97,7 +97,8 @@ def evaluate(
     """
     _check_output(output)
     files = _find_texts(folder)
-    models = [_judge(place, folder, files) for place in (model, *beside)]
+    asked = (model, *beside)
+    models = [_judge(place, name, folder, files) for place, name in zip(asked, _names(asked), strict=True)]
     if output.endswith(".html"):
         places.write_alone(output, identification.page(models).encode())
     elif output:
@@ -140,9 +141,15 @@ def _find_texts(folder: str) -> Mapping[str, str]:
     return files
 
 
-def _judge(place: str, folder: str, files: Mapping[str, str]) -> Judged:
+def _names(models: Sequence[str]) -> list[str]:
+    """What models are called: by their files' names, those of one name by their whole places."""
+    names = [places.name(place) for place in models]
+    return [place if names.count(name) > 1 else name for place, name in zip(models, names, strict=True)]
+
+
+def _judge(place: str, name: str, folder: str, files: Mapping[str, str]) -> Judged:
     detector = _load(place)
-    return Judged(places.name(place), measure(detector.detect, _texts(folder, files)))
+    return Judged(name, measure(detector.detect, _texts(folder, files)))
 
 
 def _texts(folder: str, files: Mapping[str, str]) -> Iterator[tuple[str, Sequence[str]]]:

@@ -190,6 +190,10 @@ def test_the_page_shows_all_models_and_nothing_acts_in_it(
     assert "F1 of lid.other.bin" in " ".join(told.out.split())
 
 
+def test_models_of_one_file_name_are_told_apart_by_their_places() -> None:
+    assert langid._names(["a/x.lid", "b/x.lid", "b/y.lid"]) == ["a/x.lid", "b/x.lid", "y.lid"]
+
+
 def test_what_cannot_be_measured_is_refused_before_any_work(tmp_path: Path) -> None:
     with pytest.raises(SettingError, match=r"must end with \.html or \.json, got x\.txt"):
         langid.evaluate(str(tmp_path), "no model", output="x.txt")
