@@ -11,7 +11,8 @@ setup(
     name="agora-forum",
     version="0.1.0",
     description="Public forum dumps to preference pairs and a 119-language curriculum, and training on both",
-    license="Apache-2.0",
+    license_expression="Apache-2.0 AND CC-BY-SA-4.0",  # the code; the language model that is shipped (NOTICE)
+    license_files=["LICENSE", "NOTICE", "transforms/langid/MODEL_CARD.md"],
     python_requires=">=3.11",
     packages=find_packages(include=["pipelines*", "transforms*", "tokenizer*", "trainers*"]),
     package_data={
