@@ -58,8 +58,8 @@ def place_of(name_or_place: str, folder: Path) -> str:
     shipped = sorted(path.stem for path in folder.glob("*.yaml"))
     if name_or_place not in shipped:
         raise ValueError(
-            f"no {folder.name} file named {name_or_place!r}{_nearest(name_or_place, shipped)}; shipped are "
-            f"{', '.join(shipped)}; a file of your own ends in .yaml"
+            f"no {folder.name} file named {name_or_place!r}{_nearest(name_or_place, shipped)}; wanted one that is "
+            f"shipped in {folder} ({', '.join(shipped)}), or the place of a file of your own, which ends in .yaml"
         )
     return str(folder / f"{name_or_place}.yaml")
 
