@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,6 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 LONG = ("test_demo", "test_tries", "test_told_builds", "test_end_to_end", "test_elsewhere")
 LID_MODEL = ROOT / "transforms" / "langid" / "agora119.lid"
 LID176 = ROOT / "models" / "lid.176.ftz"
-
-
-def pytest_configure() -> None:
-    """A client that one test left behind writes no lines of gRPC's into the terminal that another one reads."""
-    os.environ["GRPC_VERBOSITY"] = "ERROR"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
