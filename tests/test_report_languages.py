@@ -65,7 +65,8 @@ def test_a_language_is_counted_by_hand(tmp_path: Path) -> None:
     found = read(tmp_path, [rows[:4], rows[4:]])
     english = found.of[EN]
     assert (english.documents, english.kept, dict(english.reasons)) == (4, 2, {UNSURE: 2})
-    assert english.confidence.tolist() == [0, 0, 2, 0, 0, 1, 0, 0, 0, 1]
+    assert english.histogram.counts == [0, 0, 2, 0, 0, 1, 0, 0, 0, 1]
+    assert english.low == 0.25
     assert dict(english.runners_up) == {FR: 2, "deu_Latn": 1}
     assert found.of[FR].runners_up.total() == found.of[""].runners_up.total() == 0
     assert (found.of[""].documents, found.of[""].kept) == (1, 0)
@@ -77,6 +78,37 @@ def test_a_language_is_counted_by_hand(tmp_path: Path) -> None:
         ("French", FR, "1", "1", "0", "0", "60.0%"),
     ]
     assert [cells[-1] for cells in table.rows] == ["French (2 of 3)", "", ""]
+    assert [column.title for column in table.columns][6:9] == [
+        "mean confidence",
+        "10% are below",
+        "confidence, 0 to 100%",
+    ]
+    assert [cells[7] for cells in table.rows] == ["25%", "80%", "60%"]
+    assert sorted(table.keys) == list(range(len(table.columns)))  # all sort
+    assert "20 to 30%: 2, 50 to 60%: 1, 90 to 100%: 1" in drawn("sortable", table)
+
+
+@pytest.mark.parametrize(
+    ("confidences", "low"),
+    [([0.5] * 10, 0.5), ([0.1, *[0.9] * 9], 0.9), ([0.1, 0.2, *[0.9] * 17], 0.2), ([1.0], 0.99), ([0.0], 0.0)],
+)
+def test_a_tenth_is_below(tmp_path: Path, confidences: list[float], low: float) -> None:
+    found = read(tmp_path, [[row(f"{n:02}", EN, value, None, 0.0) for n, value in enumerate(confidences)]])
+    assert found.of[EN].low == low
+
+
+def test_what_is_stated_but_not_listed_is_named(tmp_path: Path) -> None:
+    stated = {"stated": True}
+    rows = [row("a", None, 0.0, EN, 0.9, reason=UNLISTED) | stated, row("b", None, 0.8, EN, 0.1, reason=UNLISTED)]
+    rows += [row("c", None, 0.0, EN, 0.9, reason=UNLISTED) | stated, row("d", EN, 0.9, None, 0.0) | stated]
+    tags = {"a": "gsw", "b": "x-tag-that-leaves-it-open", "c": "gsw", "d": EN}
+    documents = [row_of("documents", "", 0) | {"doc_id": name, "language": tag} for name, tag in tags.items()]
+    found = read_languages(
+        look(tmp_path, "language", SCHEMA, {at(0, 1): rows}),
+        look(tmp_path, "documents", DOCUMENTS, {at(0, 1): documents}),
+    )
+    assert found.unlisted == {"gsw": 2}
+    assert found.of[""].documents == 3
 
 
 def test_what_is_stated_and_mixed_has_columns_where_it_occurs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +223,7 @@ def test_each_column_that_sorts_has_a_button_and_a_rule_in_the_style_sheet() -> 
         "--s1:1;--s3:0",
     ]
     rules = re.findall(r"th:nth-child\((\d+)\) :checked\) tr { --by: var\(--s(\d+)\); }", style())
-    assert [(n, n) for n in map(str, range(1, 15))] == rules
+    assert [(n, n) for n in map(str, range(1, 21))] == rules
 
 
 def test_bars_of_a_histogram_are_seen_however_low() -> None:

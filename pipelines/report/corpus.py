@@ -140,6 +140,7 @@ def languages_view(build: BuildFolder) -> View | None:
         "languages": languages_table(found, disputed),
         "disputed": disputed,
         "close": CLOSE,
+        "unlisted": _count_table("language", _most(found.unlisted), ordered=True),
         "looked": found.looked.says("the language layer"),
         "left_out": left_out_table(found),
     }

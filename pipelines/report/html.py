@@ -114,9 +114,19 @@ class Whisker:
 
 @dataclass(frozen=True)
 class Spark:
-    """A cell: how many values lie in bins of one width, from left to right; a bar is seen, however few there are."""
+    """A cell: how many values lie in bins of one width from 0 to 100%, left to right; a bar is seen, however low."""
 
     counts: Sequence[int]
+
+    @property
+    def says(self) -> str:
+        """The bins that hold something, in words."""
+        wide = 100 / len(self.counts)
+        return ", ".join(
+            f"{place * wide:g} to {(place + 1) * wide:g}%: {count:,}"
+            for place, count in enumerate(self.counts)
+            if count
+        )
 
     @property
     def path(self) -> str:

@@ -20,7 +20,9 @@ from tokenizer.languages import language_name
 from transforms.datasets.ids import keyed_hash
 
 CLOSE = 0.3  # a text whose runner-up is less than that below the best guess shows what its language is mistaken for
-_BINS = 10  # of confidence, from 0 to 1
+_BINS = 100  # of confidence, from 0 to 1
+_BARS = 10  # of the histogram that is shown
+_LOW = 0.1  # share of a language's documents, the least sure ones
 _EXAMPLES = 3  # of each reason
 _COLUMNS = ("doc_id", "language", "confidence", "runner_up", "runner_up_confidence", "reason")
 _FLAGS = ("stated", "mixed")
@@ -51,6 +53,18 @@ class OfLanguage:
         """Those without a reason."""
         return self.documents - self.reasons.total()
 
+    @property
+    def low(self) -> float | None:
+        """The confidence below which at most a share of _LOW is, as its bin begins; None where there is nothing."""
+        if not self.documents:
+            return None
+        return int(np.searchsorted(np.cumsum(self.confidence), _LOW * self.documents, side="right")) / _BINS
+
+    @property
+    def histogram(self) -> Spark:
+        """Documents in each of _BARS of confidence."""
+        return Spark(self.confidence.reshape(_BARS, -1).sum(axis=1).tolist())
+
 
 @dataclass(frozen=True)
 class Example:
@@ -66,11 +80,15 @@ class Example:
 
 @dataclass
 class Languages:
-    """Counts by code, "" for no listed language; and examples of each reason, drawn by a keyed hash of their ids."""
+    """Counts by code, "" for no listed language; and examples of each reason, drawn by a keyed hash of their ids.
+
+    unlisted: documents by the language that their source states, where it is none of the table's.
+    """
 
     looked: Looked
     of: dict[str, OfLanguage] = field(default_factory=dict)
     examples: Sequence[Example] = ()
+    unlisted: Counter[str] = field(default_factory=Counter)
 
 
 def read_languages(look: Look, documents: Look) -> Languages:
@@ -79,12 +97,16 @@ def read_languages(look: Look, documents: Look) -> Languages:
     found = Languages(look.looked(paths))
     drawn: dict[str, list[tuple[int, str, dict[str, Any]]]] = {}  # by reason: keyed hash, shard and row
     for path in paths:
+        unlisted: set[str] = set()
         for batch in look.batches(path, [*_COLUMNS, *_FLAGS]):
             _add(batch, found.of)
+            stated = pc.and_(batch.column("stated"), pc.is_null(batch.column("language")))
+            unlisted.update(batch.column("doc_id").filter(stated).to_pylist())
             for row in batch.filter(pc.is_valid(batch.column("reason"))).to_pylist():
                 drawn.setdefault(row["reason"], []).append((keyed_hash("report-languages", row["doc_id"]), path, row))
             for entries in drawn.values():
                 entries[:] = heapq.nsmallest(_EXAMPLES, entries, key=lambda entry: entry[0])
+        found.unlisted += _stated(documents, path, unlisted)
     chosen = [(path, row) for _, entries in sorted(drawn.items()) for _, path, row in entries]
     texts = beginnings(documents, [(path, row["doc_id"]) for path, row in chosen])
     found.examples = [_example(row, texts.get(row["doc_id"], "")) for _, row in chosen]
@@ -114,6 +136,17 @@ def _add(batch: pa.RecordBatch, of: dict[str, OfLanguage]) -> None:
         of[code].runners_up[other] += 1
 
 
+def _stated(documents: Look, path: str, ids: set[str]) -> Counter[str]:
+    """What the sources of these documents of a shard state; the layer does not hold what it does not list."""
+    tags: Counter[str] = Counter()
+    if ids:
+        wanted = pa.array(ids, pa.string())
+        for batch in documents.batches(path, ["doc_id", "language"]):
+            of_these = batch.column("language").filter(pc.is_in(batch.column("doc_id"), wanted))
+            tags.update(of_these.drop_null().to_pylist())
+    return tags
+
+
 def _both(first: pa.Array, second: pa.Array, rows: pa.Array) -> list[tuple[str, str]]:
     return list(zip(first.filter(rows).to_pylist(), second.filter(rows).to_pylist(), strict=True))
 
@@ -140,17 +173,19 @@ def languages_table(found: Languages, disputed: Mapping[str, int]) -> Sortable:
         *((mark, numbers) for mark, numbers in marks.items() if any(numbers)),
     ]
     means = [share(counts.total_confidence, counts.documents) for counts in of]
+    lows = [counts.low for counts in of]
     nearest = [_nearest(counts) for counts in of]
-    columns: list[tuple[Column, Sequence[object], Sequence[str | float | None] | None]] = [
+    columns: list[tuple[Column, Sequence[object], Sequence[str | float | None]]] = [
         (Column("language", "name"), names, names),
         (Column("code", "code"), codes, codes),
         *((Column(title), list(map(number, numbers)), numbers) for title, numbers in counted),
         (Column("mean confidence"), list(map(percent, means)), means),
-        (Column("confidence", "bar"), [Spark(counts.confidence.tolist()) for counts in of], None),
+        (Column("10% are below"), [percent(low, 0) for low in lows], lows),
+        (Column("confidence, 0 to 100%", "bar"), [counts.histogram for counts in of], means),
         (Column("nearest confusion", "text"), nearest, [name or None for name in nearest]),
     ]
     rows = list(zip(*(cells for _, cells, _ in columns), strict=True))
-    keys = {place: keys for place, (_, _, keys) in enumerate(columns) if keys is not None}
+    keys = {place: keys for place, (_, _, keys) in enumerate(columns)}
     return Sortable([column for column, _, _ in columns], rows, "languages", keys, by=2)
 
 
