@@ -33,7 +33,7 @@ from transforms.langid.groups import GROUPS
 from transforms.langid.labels import Guess
 from transforms.langid.model import SHIPPED, Model, ModelHandle
 from transforms.langid.train import TrainSettings, fit
-from transforms.langid.verdict import choose
+from transforms.langid.verdict import choose, least_of
 
 _CUTS: Mapping[str, int | None] = {"whole": None, "first 40": 40, "first 20": 20}
 _UNSEEN_LINES = 40  # of each language that is not listed
@@ -116,7 +116,8 @@ class _Told:
         guesses = model.predict(lines)
         self.right += [code for code, _ in test]
         self.told += _best(guesses)
-        self.kept += [choose(guess, model.thresholds).reason is None for guess in guesses]
+        asked = zip(guesses, map(least_of, map(len, lines)), strict=True)
+        self.kept += [choose(guess, model.thresholds, least).reason is None for guess, least in asked]
 
     def row(self) -> str:
         """Macro F1 over all, without Arabic, with two varieties as one; kept, and right among them."""

@@ -18,6 +18,7 @@ from transforms.datasets import places
 from transforms.datasets.fates import Tally
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import DATA, NEXT, REJECTS, RUN
+from transforms.layers.kinds import LAYERS
 
 _EVERY_S = 0.5
 
@@ -101,7 +102,7 @@ def summary(manifest: Manifest) -> str:
         notes.merge({"note": entry.get("noted", {})})
     candidates = {name: number for name, number in manifest.counts.get("candidates", {}).items() if name != "kept"}
     for what, counts in (
-        ("dropped", manifest.counts.get("drop", {})),
+        ("marked" if manifest.kind in LAYERS else "dropped", manifest.counts.get("drop", {})),
         ("not paired", candidates),
         ("input files", manifest.counts.get("file", {})),
         ("noted", notes.group("note")),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import Annotated
 
@@ -112,17 +112,21 @@ def score(
         while batch := list(islice(rows, _TEXTS)):
             scores = classifier.score([text for text, _ in batch]).tolist()
             for (_, row), exact in zip(batch, scores, strict=True):
-                if _KEY in row:
-                    raise ValueError(
-                        f"a row of {'standard input' if file == '-' else file} has a `{_KEY}` of its own, where its "
-                        f"score would stand: {shown.json_line(row)[:_SHOWN]}; give that another name, or take it out"
-                    )
+                _check_free(row, file)
                 found = round(exact, _DIGITS)
                 if (at_least is None or found >= at_least) and (below is None or found < below):
                     print(json.dumps({**row, _KEY: found}, ensure_ascii=False))
         print(end="", flush=True)
     except BrokenPipeError:  # `| head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _check_free(row: Mapping[str, object], file: str) -> None:
+    if _KEY in row:
+        raise ValueError(
+            f"a row of {'standard input' if file == '-' else file} has a `{_KEY}` of its own, where its score would "
+            f"stand: {shown.json_line(row)[:_SHOWN]}; give that another name, or take it out"
+        )
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from transforms.sources.kinds import SOURCES
 
 _HERE = Path(__file__).parent
 _CONFIGS = _HERE.parent / "trainers" / "configs"
+_WORD = re.compile(r"[\w']+")
 
 
 def says(file: Path) -> str:
@@ -106,4 +107,4 @@ def _by_name(name: str) -> list[Language]:
 
 
 def _words(name: str) -> set[str]:
-    return set(re.findall(r"[\w']+", name.casefold()))
+    return set(_WORD.findall(name.casefold()))

@@ -12,7 +12,7 @@ from tokenizer.languages import LANGUAGES
 from transforms.datasets.fates import Reason
 from transforms.langid import verdict
 from transforms.langid.detect import Detector
-from transforms.langid.labels import codes_of, guess, unknown
+from transforms.langid.labels import Guess, codes_of, guess, unknown
 from transforms.langid.model import FastTextModel, ModelHandle
 from transforms.langid.readable import readable
 from transforms.langid.verdict import Detected
@@ -21,7 +21,7 @@ FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
 
 
 def choose(code_of: dict[str, str], labels: list[str], probabilities: list[float], line: str) -> Detected:
-    return verdict.choose(guess(code_of, labels, probabilities, line), FastTextModel.thresholds)
+    return verdict.choose(guess(code_of, labels, probabilities, line), FastTextModel.thresholds, 0.0)
 
 
 SENTENCES = {
@@ -160,6 +160,19 @@ def test_chinese_gets_its_writing_from_its_characters() -> None:
     assert (traditional.language, traditional.runner_up) == ("zho_Hant", "yue_Hant")
     nobody_knows = choose(codes, ["__label__zh"], [1.0], "你好")
     assert nobody_knows[:4] == ("zho_Hans", 0.5, "zho_Hant", 0.5)
+
+
+def test_one_or_two_words_ask_for_more() -> None:
+    assert [verdict.least_of(chars) for chars in (0, 20, 21, 500)] == [0.8, 0.8, 0.0, 0.0]
+    for least, needed in ((0.8, 0.8), (0.0, 0.5)):
+        for confidence, reason in ((needed, None), (needed - 0.01, Reason.LANGUAGE_UNSURE)):
+            words: Guess = (("eng_Latn", confidence), ("fra_Latn", 0.1))
+            assert verdict.choose(words, {"eng_Latn": 0.5}, least).reason is reason
+            assert verdict.is_sure(words, {"eng_Latn": 0.5}, least) is (reason is None)
+    assert verdict.choose((("other", 0.79),), {}, 0.8).reason is Reason.LANGUAGE_UNSURE
+    assert verdict.choose((("other", 0.8),), {}, 0.8).reason is Reason.LANGUAGE_UNLISTED
+    assert verdict.choose((("other", 0.3),), {}, 0.0).reason is Reason.LANGUAGE_UNLISTED
+    assert not verdict.is_sure((), {"eng_Latn": 0.5}, 0.0)
 
 
 def test_the_unlisted_script_of_a_language_is_unlisted() -> None:

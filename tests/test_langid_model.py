@@ -1,4 +1,4 @@
-"""Our own model: its file, what its groups add up, what calibration does to probabilities, and what is shipped."""
+"""Our own model: its file, what its groups add up, what it guesses, and what is shipped."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from transforms.classifiers import fasttext_file
 from transforms.datasets import places
 from transforms.langid import bundle
 from transforms.langid.bundle import Bundle
-from transforms.langid.calibrate import floor, thresholds
+from transforms.langid.calibrate import floor
 from transforms.langid.corpus import read_corpus
 from transforms.langid.grams import gram_ids
 from transforms.langid.groups import GROUPS, Group
 from transforms.langid.linear import fit as fit_linear
 from transforms.langid.model import DEFAULT, ModelHandle, places_of
-from transforms.langid.own import CODES, OTHER, Calibration, OwnModel, Torn, length_classes, mix, sharpen, with_fewer
+from transforms.langid.own import CODES, OTHER, Calibration, OwnModel, mix, with_fewer
 from transforms.langid.scripts import possible
 from transforms.langid.train import fit
 
@@ -118,73 +118,11 @@ def test_groups_are_of_listed_languages_each_in_one() -> None:
     assert set(codes) <= set(LANGUAGES)
 
 
-# ------------------------------------------------------------------------------------- calibration
-
-
-def row(**found: float) -> np.ndarray:
-    values = np.zeros((1, len(CODES)))
-    for code, value in found.items():
-        values[0, CODES.index(code)] = value
-    return values
-
-
-def test_a_group_shares_its_languages_anew_and_no_other() -> None:
-    columns = [CODES.index(code) for code in ("ind_Latn", "zsm_Latn")]
-    torn = Torn(np.array([0]), columns, np.log([[0.2, 0.8]]).astype(np.float32))
-    lengths = length_classes(["x" * 50])
-
-    def mixed(first: float, second: float) -> np.ndarray:
-        values = row(ind_Latn=0.6, zsm_Latn=0.2, eng_Latn=0.1)
-        ones = (1.0,) * 5
-        mix(values, torn, lengths, Calibration(1.0, (first,) * 5, (second,) * 5, ones))
-        assert values[0, CODES.index("eng_Latn")] == 0.1
-        return values[0, columns] / 0.8
-
-    assert mixed(1.0, 0.0) == pytest.approx([0.75, 0.25])
-    assert mixed(0.0, 1.0) == pytest.approx([0.2, 0.8])
-    assert mixed(1.0, 1.0) == pytest.approx([0.15 / 0.35, 0.2 / 0.35])
-
-
-def test_powers_are_of_the_lines_length() -> None:
-    assert length_classes(["", "x" * 15, "x" * 16, "x" * 60, "x" * 121]).tolist() == [0, 0, 1, 2, 4]
-
-
-def test_sharpening_keeps_the_order_and_the_rest_as_one_more() -> None:
-    values = row(eng_Latn=0.6, deu_Latn=0.3)
-    assert sharpen(values, np.array([1.0]))[0] == pytest.approx(values[0])
-    soft = sharpen(values, np.array([0.5]))[0]
-    roots = np.sqrt([0.6, 0.3, 0.1])
-    assert soft[[CODES.index("eng_Latn"), CODES.index("deu_Latn")]] == pytest.approx(roots[:2] / roots.sum())
-    assert not sharpen(row(), np.array([0.5])).any()
-
-
-def test_languages_that_are_not_listed_are_made_fewer() -> None:
-    changed = with_fewer(row(other=0.6, eng_Latn=0.3), 0.5)[0]
-    assert changed[[CODES.index("other"), CODES.index("eng_Latn")]] == pytest.approx([0.45, 0.45])
-    assert with_fewer(row(other=0.6), 0.5)[0, -1] == pytest.approx(0.6)
-    assert not with_fewer(row(), 0.5).any()
-
-
-def test_a_threshold_is_where_enough_is_right_but_keeps_most_of_its_own() -> None:
-    english, german = CODES.index("eng_Latn"), CODES.index("deu_Latn")
-    confidence = np.array([0.95, 0.9, 0.8, 0.7, 0.6, 0.5])
-    probabilities = np.zeros((6, len(CODES)))
-    probabilities[:, english] = confidence
-    right = np.array([english, english, english, english, german, english])
-    ones, short, long = np.ones(6), np.full(6, 10), np.full(6, 100)
-    assert thresholds(probabilities, right, ones, short)["eng_Latn"] == 0.7  # below, 4 of 5 are right
-    assert thresholds(probabilities, right, ones, long)["eng_Latn"] == pytest.approx(0.54)  # 95% of its long ones
-    assert thresholds(probabilities, np.full(6, english), ones, short)["eng_Latn"] == 0.3  # all right
-    assert thresholds(probabilities, np.full(6, german), ones, short)["eng_Latn"] == 0.9  # never right
-    assert thresholds(probabilities * 0.5, np.full(6, english), ones, short)["eng_Latn"] == 0.3
-    assert thresholds(probabilities, right, ones, short).keys() == LANGUAGES.keys()
-
-
 # ------------------------------------------------------------------------------------- the file
 
 
 def test_a_file_holds_all_of_a_model(small: Bundle) -> None:
-    given = replace(small, calibration=Calibration(0.5, *[(0.1, 0.2, 0.3, 0.4, 0.5)] * 3))
+    given = replace(small, calibration=Calibration((3, 9, 20, 50), *[(0.1, 0.2, 0.3, 0.4, 0.5)] * 4))
     data = bundle.write(given)
     read = bundle.read(data, "x")
     assert bundle.write(read) == data
@@ -260,9 +198,12 @@ def _part(data: bytes, part: str, **values: object) -> bytes:
         *[("groups", {"bits": bits}) for bits in (9, 11, -1, 10**9, "10", None)],
         *[("groups", {"scale": scale}) for scale in (0.0, -1.0, float("nan"), float("inf"), "x", None)],
         *[("groups", {"codes": codes}) for codes in (["ind_Latn"], ["a", "b", "c"], ["ind_Latn"] * 3, 3)],
-        *[("calibration", {"others": others}) for others in (0, -1, float("nan"), None)],
-        *[("calibration", {"sharpness": powers}) for powers in ([1.0], [0.0] * 5, [float("nan")] * 5, "1234x", 1)],
-        ("calibration", {"lengths": [15, 30, 60, 121]}),
+        *[
+            ("calibration", {kind: numbers})
+            for kind in ("others", "sharpness")
+            for numbers in ([], [1.0, 1.0], [0.0], [-1.0], [float("nan")], "x", 1, None)
+        ],
+        *[("calibration", {"lengths": lengths}) for lengths in ([15], [15, 15], ["x"], 3, None)],
         *[("thresholds", {"eng_Latn": least}) for least in (7, -0.1, float("nan"), None)],
     ],
 )
@@ -313,8 +254,8 @@ def test_empty_lines_have_no_guess_and_others_are_ranked(small: Bundle) -> None:
 
 def plainly(model: OwnModel, texts: list[str]) -> list[list[tuple[str, float]]]:
     """What `predict` says, by the plain rule: every number of every language."""
-    lengths = length_classes(texts)
-    probabilities = with_fewer(model.first(texts), model._calibration.others)
+    lengths = model._calibration.classes_of(texts)
+    probabilities = with_fewer(model.first(texts), np.asarray(model._calibration.others)[lengths])
     for torn in model.second(texts, probabilities):
         mix(probabilities, torn, lengths, model._calibration)
     model._check_scripts(probabilities, texts)
@@ -322,7 +263,7 @@ def plainly(model: OwnModel, texts: list[str]) -> list[list[tuple[str, float]]]:
     rest = np.maximum(1 - probabilities.sum(axis=1, keepdims=True), 0) ** powers[:, None]
     raised = probabilities ** powers[:, None]
     values = raised / (raised.sum(axis=1, keepdims=True) + rest)
-    order = np.argsort(-values, axis=1, kind="stable")[:, :10]
+    order = np.argsort(-values, axis=1, kind="stable")[:, :30]
     return [
         [(CODES[column], float(numbers[column])) for column in columns if numbers[column] > 0]
         for columns, numbers in zip(order, values, strict=True)
@@ -340,7 +281,7 @@ def test_guesses_are_those_of_the_plain_rule_bit_for_bit(monkeypatch: pytest.Mon
     texts = ["x" * (number + 1) * 4 for number in range(50)]
     found = model.predict(texts)
     assert found == plainly(model, texts)
-    assert [len(guess) for guess in found] == [10] * 50
+    assert [len(guess) for guess in found] == [30] * 50
 
 
 # ------------------------------------------------------------------------------------- scripts

@@ -209,6 +209,20 @@ def test_the_command_writes_a_model_that_loads_and_overwrites_none(
         command(str(data), "")
 
 
+def test_what_was_measured_is_told_or_why_nothing_was(data: Path, tmp_path: Path) -> None:
+    said: list[str] = []
+    assert train(read_corpus(str(data), 0), SETTINGS, said.append).calibration.lengths
+    [told] = [line for line in said if line.startswith("macro F1 on the rest: ")]
+    of_sentences, of_words = (float(part.split()[0]) for part in (told.split(": ")[1], told.split(", ")[-2]))
+    assert of_words < of_sentences <= 1.0
+    few = write(tmp_path / "few", number=50)
+    said.clear()
+    made = train(read_corpus(str(few), 0), SETTINGS, said.append)
+    assert made.calibration.lengths == ()
+    assert set(made.thresholds.values()) == {0.3}
+    assert [line for line in said if "eng_Latn" in line and "neither measured nor calibrated" in line]
+
+
 def test_sentences_that_hold_what_steers_fasttext_are_text(tmp_path: Path) -> None:
     made = fasttext_file.train([("eng", "the __label__spam </s> water"), ("fra", "l'eau")] * 20, minCount=1, dim=4)
     model = fasttext_file.read(made, "x")

@@ -78,7 +78,7 @@ def test_a_killed_build_on_a_store_is_finished_by_the_next(
 ) -> None:
     dump, undisturbed, num_files = local
     output = f"{store.url}/build"
-    killed_at = num_files // 5 if killed_in == "docs" else num_files // 2
+    killed_at = num_files // 12 if killed_in == "docs" else num_files // 2
     assert build(dump, output, lid_model, killed_at)[0] == KILLED
     assert places.exists(f"{output}/{killed_in}/building/000001.json")
     assert not places.exists(f"{output}/{killed_in}/manifest.json")

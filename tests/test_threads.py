@@ -34,18 +34,18 @@ def verdicts(*posts: tuple[str, Guess, int, str | None], cuts: tuple[int, ...] =
 
 def test_a_short_post_that_is_torn_is_in_the_language_of_its_thread() -> None:
     alone = verdicts(("b", TORN, 15, None))
-    assert alone == [choose(TORN, THRESHOLDS)]
+    assert alone == [choose(TORN, THRESHOLDS, 0.8)]
     assert alone[0].reason is Reason.LANGUAGE_UNSURE
     found = verdicts(("a", GERMAN, 300, None), ("a", GERMAN, 200, None), ("a", TORN, 15, None))
     assert (found[2].language, found[2].runner_up, found[2].reason) == ("deu_Latn", "nld_Latn", None)
     assert found[2].confidence > 0.8
-    assert found[:2] == [choose(GERMAN, THRESHOLDS)] * 2, "long and sure ones stay as they are"
+    assert found[:2] == [choose(GERMAN, THRESHOLDS, 0.0)] * 2, "long and sure ones stay as they are"
 
 
 def test_short_posts_help_each_other() -> None:
     maybe: Guess = (("deu_Latn", 0.45), ("nld_Latn", 0.4), ("eng_Latn", 0.1))
     other: Guess = (("deu_Latn", 0.45), ("swe_Latn", 0.4), ("dan_Latn", 0.1))
-    assert choose(maybe, THRESHOLDS).reason is Reason.LANGUAGE_UNSURE
+    assert choose(maybe, THRESHOLDS, 0.8).reason is Reason.LANGUAGE_UNSURE
     found = verdicts(*(("a", (maybe, other)[number % 2], 15, None) for number in range(8)))
     assert {(row.language, row.reason) for row in found} == {("deu_Latn", None)}
 
@@ -58,31 +58,31 @@ def test_a_fifth_in_another_language_stays_in_it() -> None:
 
 
 def test_the_rule_is_what_it_says() -> None:
-    """Two posts, by hand: P(words) ** 3/8 times the share that the other post, which is not changed, gives."""
+    """Two posts, by hand: √P(words) times the share that the other post, which is not changed, gives."""
     found = by_thread([(("deu_Latn", 1.0),), (("nld_Latn", 0.5), ("deu_Latn", 0.25))], [0, 0], [False, True])
-    german = 0.25**0.375 * (0.8 * (1 + 1 / len(LANGUAGES)) / 2 + 0.2 / len(LANGUAGES))
-    dutch = 0.5**0.375 * (0.8 * (1 / len(LANGUAGES)) / 2 + 0.2 / len(LANGUAGES))
+    german = 0.25**0.5 * (0.8 * (1 + 1 / len(LANGUAGES)) / 2 + 0.2 / len(LANGUAGES))
+    dutch = 0.5**0.5 * (0.8 * (1 / len(LANGUAGES)) / 2 + 0.2 / len(LANGUAGES))
     assert [code for code, _ in found[1]] == ["deu_Latn", "nld_Latn"]
     assert dict(found[1])["deu_Latn"] == pytest.approx(german / (german + dutch))
     assert found[0] == (("deu_Latn", 1.0),)
 
 
 def test_more_is_asked_of_very_short_posts() -> None:
-    """The same guess, in the same thread: 0.75 is enough for 21 characters and not for 20."""
+    """The same guess, in the same thread: 0.65 is enough for 21 characters and not for 20."""
     for chars, reason in ((20, Reason.LANGUAGE_UNSURE), (21, None)):
         found = verdicts(
             ("a", (("deu_Latn", 0.6),), 300, None),
             ("a", (("swe_Latn", 0.2),), 300, None),
-            ("a", (("swe_Latn", 0.6), ("deu_Latn", 0.08)), chars, None),
+            ("a", (("swe_Latn", 0.6), ("deu_Latn", 0.32)), chars, None),
         )[2]
         assert found.language == "swe_Latn"
-        assert 0.6 < found.confidence < 0.8
+        assert 0.6 < found.confidence < 0.7
         assert found.reason is reason
 
 
 def test_posts_without_words_say_and_take_nothing() -> None:
     found = verdicts(("a", (), 0, None), ("a", TORN, 15, None), ("a", (), 0, None))
-    assert found == [choose((), THRESHOLDS), choose(TORN, THRESHOLDS), choose((), THRESHOLDS)]
+    assert found == [choose((), THRESHOLDS, 0.8), choose(TORN, THRESHOLDS, 0.8), choose((), THRESHOLDS, 0.8)]
     assert verdicts() == []
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from tokenizer.languages import LANGUAGES
 from transforms.classifiers import fasttext_file
 from transforms.langid.groups import Group
-from transforms.langid.own import LENGTHS, Calibration, OwnModel
+from transforms.langid.own import Calibration, OwnModel
 
 FORMAT = 1
 MAGIC = b"PK\x03\x04"  # begins the file, and no fastText model
@@ -59,7 +59,7 @@ def write(bundle: Bundle) -> bytes:
             name: {"codes": list(group.codes), "bits": group.bits, "scale": group.scale}
             for name, group in sorted(bundle.groups.items())
         },
-        "calibration": {"lengths": list(LENGTHS), **asdict(bundle.calibration)},
+        "calibration": asdict(bundle.calibration),
         "thresholds": dict(sorted(bundle.thresholds.items())),
     }
     file = io.BytesIO()
@@ -108,10 +108,8 @@ def _bundle(card: Mapping[str, Any], members: Mapping[str, bytes]) -> Bundle:
         table = np.frombuffer(members[_member(name)], np.int8).reshape(-1, len(group["codes"]))
         groups[name] = Group(group["codes"], group["bits"], table, float(group["scale"]))
     measured = card["calibration"]
-    if measured["lengths"] != list(LENGTHS):
-        raise ValueError(f"it is calibrated for lengths of {measured['lengths']}, should be {list(LENGTHS)}")
-    powers = (tuple(map(float, measured[name])) for name in ("first", "second", "sharpness"))
-    calibration = Calibration(float(measured["others"]), *powers)
+    numbers = (tuple(map(float, measured[name])) for name in ("others", "first", "second", "sharpness"))
+    calibration = Calibration(tuple(map(int, measured["lengths"])), *numbers)
     thresholds = {code: float(card["thresholds"][code]) for code in LANGUAGES}
     if not all(0.0 <= least <= 1.0 for least in thresholds.values()):
         raise ValueError("a threshold is not in [0, 1]")

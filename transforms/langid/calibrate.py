@@ -1,14 +1,17 @@
 """What a model's probabilities are worth: measured on sentences that it was not trained on.
 
-Each sentence is asked for whole, its first 40 and first 20 characters, and a piece. Every language counts alike; all
+Each sentence is asked for whole, its first 40 and first 20 characters, a piece, and one and two of its words, as an
+answer may be that says no more. Every language counts alike; all
 that are not listed are `_OTHERS` of everything. Of a language, a text counts its source's weight.
 """
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,19 +19,21 @@ from numpy.typing import NDArray
 from tokenizer.languages import LANGUAGES
 from transforms.langid.bundle import Bundle
 from transforms.langid.corpus import Corpus, random_of
-from transforms.langid.draw import Draw
+from transforms.langid.draw import SPACED_CHARS, Draw
+from transforms.langid.evaluate import score
 from transforms.langid.own import (
     CODES,
-    LENGTHS,
     Calibration,
     Probabilities,
     Torn,
-    length_classes,
     mix,
     sharpen,
     with_fewer,
 )
+from transforms.langid.verdict import least_of
 
+_LENGTHS = (5, 10, 15, 30, 60, 120)  # characters: the longest lines of classes of length
+_ASKED = ("whole sentences", "their first 40 characters", "their first 20", "a piece", "one word", "two words")
 _FLOOR = 0.3  # the least threshold: FineWeb-2's
 _CEILING = 0.9
 _RIGHT = 0.95  # of the texts kept in a language, to be reached by its threshold
@@ -48,23 +53,44 @@ def floor() -> Mapping[str, float]:
     return dict.fromkeys(LANGUAGES, _FLOOR)
 
 
-def measure(bundle: Bundle, held_out: Corpus, seed: int) -> tuple[Calibration, Mapping[str, float]]:
-    """The calibration, and each language's threshold: the least confidence, from the floor on, from which 95% of what
-    is told is right, unless fewer than 95% of the language's longer texts would be kept."""
+class Measured(NamedTuple):
+    """What was found on sentences that a model was not trained on.
+
+    thresholds: each language's least confidence, from the floor on, from which 95% of what is told is right, unless
+    fewer than 95% of the language's longer texts would be kept. macro_f1: by what was asked (`_ASKED`).
+    """
+
+    calibration: Calibration
+    thresholds: Mapping[str, float]
+    macro_f1: Mapping[str, float]
+
+
+def measure(bundle: Bundle, held_out: Corpus, seed: int) -> Measured:
+    """Asks a model that is not calibrated."""
     lines, right, weights = _texts(held_out, seed)
     importance = _importance(right, weights)
     model = bundle.model()
-    lengths = length_classes(lines)
+    calibration = Calibration.neutral(_LENGTHS)
+    lengths = calibration.classes_of(lines)
     loss = _Loss(right, importance, lengths)
     first = model.first(lines)
-    others = min(_FEWER, key=lambda share: loss.by_length(with_fewer(first, share)).sum())
-    first = with_fewer(first, others)
+    others = _others(first, loss)
+    first = with_fewer(first, np.asarray(others)[lengths])
     torn = model.second(lines, first)
-    calibration = replace(_powers(first, torn, loss), others=others)
+    powers = _powers(first, torn, loss)
+    calibration = replace(calibration, others=others, first=powers[0], second=powers[1])
     mixed = _mixed(first, torn, lengths, calibration)
     calibration = replace(calibration, sharpness=_sharpness(mixed, loss))
     final = sharpen(mixed, np.asarray(calibration.sharpness)[lengths])
-    return calibration, thresholds(final, right, importance, np.array([len(line) for line in lines]))
+    characters = np.array([len(line) for line in lines])
+    return Measured(calibration, thresholds(final, right, importance, characters), _macro_f1(final, right))
+
+
+def _macro_f1(final: Probabilities, right: NDArray[np.int64]) -> dict[str, float]:
+    truths = [CODES[column] for column in right.tolist()]
+    told = [CODES[column] if column < len(LANGUAGES) else None for column in final.argmax(axis=1).tolist()]
+    scores = {name: score(truths[kind :: len(_ASKED)], told[kind :: len(_ASKED)]) for kind, name in enumerate(_ASKED)}
+    return {name: found.macro_f1() or 0.0 for name, found in scores.items()}
 
 
 @dataclass(frozen=True)
@@ -78,7 +104,7 @@ class _Loss:
     def by_length(self, probabilities: Probabilities) -> NDArray[np.float64]:
         found = np.maximum(probabilities[np.arange(len(self.right)), self.right], _LEAST)
         losses = -np.log(found) * self.importance
-        return np.bincount(self.lengths, losses, minlength=len(LENGTHS) + 1).astype(np.float64)
+        return np.bincount(self.lengths, losses, minlength=len(_LENGTHS) + 1).astype(np.float64)
 
 
 def _texts(held_out: Corpus, seed: int) -> tuple[list[str], NDArray[np.int64], NDArray[np.float64]]:
@@ -89,11 +115,28 @@ def _texts(held_out: Corpus, seed: int) -> tuple[list[str], NDArray[np.int64], N
     for part in held_out.parts:
         chance = random_of(seed, "calibrate", part.source.name, part.label)
         for line in chance.sample(part.lines, min(_LINES, len(part.lines))):
-            texts = [line, line[:40].strip(), line[:20].strip(), Draw().crop(line, chance)]
+            texts = [line, line[:40].strip(), line[:20].strip(), Draw().crop(line, chance), *pieces(line, chance)]
             lines += texts
             right += [CODES.index(part.label) if part.label in LANGUAGES else len(LANGUAGES)] * len(texts)
             weights += [float(part.source.weight)] * len(texts)
     return lines, np.array(right), np.array(weights)
+
+
+def pieces(line: str, chance: random.Random) -> list[str]:
+    """A word and two words that follow each other, some with a capital or a full stop; of a line without spaces, so
+    many characters as words have."""
+    words = line.split()
+    if len(words) * SPACED_CHARS < len(line):
+        words = [line[start : start + 2] for start in range(0, len(line), 2)]
+        joint = ""
+    else:
+        joint = " "
+    pieces = []
+    for size in (1, 2):
+        start = chance.randrange(max(1, len(words) - size + 1))
+        piece = joint.join(words[start : start + size])
+        pieces.append(chance.choice((piece, piece[:1].upper() + piece[1:], f"{piece}.", f"{piece}!")))
+    return pieces
 
 
 def _importance(right: NDArray[np.int64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -112,16 +155,23 @@ def _mixed(
     return mixed
 
 
-def _powers(first: Probabilities, torn: Sequence[Torn], loss: _Loss) -> Calibration:
+def _others(first: Probabilities, loss: _Loss) -> tuple[float, ...]:
+    """For each class of length the share of _FEWER with the least loss."""
+    losses = [loss.by_length(with_fewer(first, np.full(len(first), share))) for share in _FEWER]
+    return tuple(_FEWER[best] for best in np.argmin(losses, axis=0))
+
+
+def _powers(first: Probabilities, torn: Sequence[Torn], loss: _Loss) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """For each class of length the powers with the least loss."""
+    classes = range(len(_LENGTHS) + 1)
     losses = {}
     for ratio, second in product(_RATIOS, _POWERS):
-        everywhere = [(power,) * (len(LENGTHS) + 1) for power in (ratio * second, second, 1.0)]
+        everywhere = [(power,) * len(classes) for power in (1.0, ratio * second, second, 1.0)]
         losses[ratio * second, second] = loss.by_length(
-            _mixed(first, torn, loss.lengths, Calibration(1.0, *everywhere))
+            _mixed(first, torn, loss.lengths, Calibration(_LENGTHS, *everywhere))
         )
-    best = [min(losses, key=lambda powers: (losses[powers][size], powers)) for size in range(len(LENGTHS) + 1)]
-    return replace(Calibration.neutral(), first=tuple(one for one, _ in best), second=tuple(other for _, other in best))
+    best = [min(losses, key=lambda powers: (losses[powers][size], powers)) for size in classes]
+    return tuple(one for one, _ in best), tuple(other for _, other in best)
 
 
 def _sharpness(mixed: Probabilities, loss: _Loss) -> tuple[float, ...]:
@@ -136,11 +186,13 @@ def thresholds(
     importance: NDArray[np.float64],
     characters: NDArray[np.int64],
 ) -> Mapping[str, float]:
-    """By code of the table, from texts of which it is known what they are in. As `measure` says."""
+    """By code of the table, from texts of which it is known what they are in, without those too short to be sure of.
+    As `Measured` says."""
+    asked = np.array([least_of(size) for size in characters.tolist()])
     told, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
     found: dict[str, float] = {}
     for column, code in enumerate(LANGUAGES):
-        mine = np.flatnonzero((told == column) & (confidence > 0))
+        mine = np.flatnonzero((told == column) & (confidence > 0) & (confidence >= asked))
         mine = mine[np.argsort(-confidence[mine], kind="stable")]
         weight, is_right = importance[mine], right[mine] == column
         shares = np.cumsum(weight * is_right) / np.cumsum(weight)

@@ -10,7 +10,7 @@ from transforms.langid.labels import Guess
 from transforms.langid.model import Model
 from transforms.langid.paragraphs import are_mixed, paragraphs, together
 from transforms.langid.readable import in_place, one_line, stripped_all
-from transforms.langid.verdict import Detected, choose, is_sure
+from transforms.langid.verdict import Detected, choose, is_sure, least_of
 
 _READ_CHARS = 200  # of each paragraph, of several: a language shows in fewer
 
@@ -40,7 +40,9 @@ class Detector:
 
     def detect(self, texts: Sequence[str]) -> list[Detected]:
         """The language of each text by itself. Code, quotes, URLs, names and emoji do not count."""
-        return [choose(guess, self.thresholds) for guess in self.look(texts).guesses]
+        seen = self.look(texts)
+        asked = zip(seen.guesses, map(least_of, seen.chars), strict=True)
+        return [choose(guess, self.thresholds, least) for guess, least in asked]
 
     def look(self, texts: Sequence[str]) -> Seen:
         """What each text says by itself: of several long paragraphs what their beginnings say together. The model is
@@ -76,7 +78,7 @@ class Detector:
             neighbour = False
             for start, end in cut:
                 guess = next(guesses)
-                if sure := is_sure(guess, self.thresholds):
+                if sure := is_sure(guess, self.thresholds, least_of(end - start)):
                     start += len(text[start:end]) - len(text[start:end].lstrip())
                     if neighbour and spans[-1].language == guess[0][0]:
                         start = spans.pop().start

@@ -15,7 +15,7 @@ _MANY = 500  # sentences of a language that is not listed, from which on it is a
 _FROM_START = 0.3  # of the cuts, begin where the sentence does
 _WHOLE_WORDS = 0.5  # of the cuts, end where a word does
 _LOOKED_AT = 20  # lines, for the script of a label
-_SPACED = 12  # characters from one space to the next, at most, where words are spaced
+SPACED_CHARS = 12  # characters from one space to the next, at most, where words are spaced
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Draw:
             return line
         start = 0 if chance.random() < _FROM_START else chance.randint(0, len(line) - size)
         end = start + size
-        if line.count(" ") * _SPACED > len(line):
+        if line.count(" ") * SPACED_CHARS > len(line):
             start = line.rfind(" ", 0, start) + 1 if start else 0
             end = start + size
             if chance.random() < _WHOLE_WORDS:

@@ -36,6 +36,7 @@ Guess = Sequence[tuple[str, float]]
 in the table are languages that are not listed. Of a short line more of them are told."""
 
 SHORT_CHARS = 60  # of a short line, at most
+VERY_SHORT_CHARS = 20
 
 
 def codes_of(labels: Sequence[str]) -> Mapping[str, str]:

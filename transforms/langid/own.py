@@ -14,19 +14,19 @@ from tokenizer.languages import LANGUAGES
 from transforms.classifiers.fasttext_file import LABEL
 from transforms.langid.chinese import traditional_share
 from transforms.langid.groups import Group, log_softmax
-from transforms.langid.labels import SHORT_CHARS, Guess
+from transforms.langid.labels import SHORT_CHARS, VERY_SHORT_CHARS, Guess
 from transforms.langid.scripts import possible
 
 OTHER = "other"  # the code of every language that is not listed
 CODES = (*LANGUAGES, OTHER)
-LENGTHS = (15, 30, 60, 120)  # characters: the longest lines of classes of length; the last class has the longer ones
 
 Probabilities = NDArray[np.float64]
 
 # Labels asked of fastText, and the least probability: what is below is left out, which halves its work. A short line
-# may be in many languages, of which the posts around it choose.
+# may be in many languages, of which the posts around it choose; one or two words in nearly all.
 _TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
 _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
+_TOP_LABELS_VERY_SHORT, _LEAST_PROBABILITY_VERY_SHORT = 30, 0.0001
 _UNSEEN = 0.002  # of a group's languages that fastText does not name: less than what it leaves out
 _COLUMN = {code: column for column, code in enumerate(CODES)}
 _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
@@ -34,32 +34,43 @@ _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is made of probabilities. others: times that of languages that are not listed, since they are fewer than
-    the samples of them. For each class of length: fastText's and the group's are raised to these powers and multiplied
-    within a group, where a power of 0 leaves one out; then all are raised to `sharpness` and add up to 1 again. Raises
-    ValueError for other numbers than these, or out of bounds."""
+    """What is made of probabilities, for each class of length. others: times that of languages that are not listed,
+    since they are fewer than the samples of them. fastText's and the group's are raised to these powers and multiplied
+    within a group, where a power of 0 leaves one out; then all are raised to `sharpness` and add up to 1 again.
+    lengths: the characters of the longest lines of each class; the last class has the longer ones. Raises ValueError
+    for other numbers than these, or out of bounds."""
 
-    others: float
-
+    lengths: Sequence[int]
+    others: Sequence[float]
     first: Sequence[float]
     second: Sequence[float]
     sharpness: Sequence[float]
 
     def __post_init__(self) -> None:
-        powers = (self.first, self.second, self.sharpness)
-        above_zero = all(0.0 < value < np.inf for value in (self.others, *self.sharpness))
-        whole = all(len(of) == len(LENGTHS) + 1 and all(0.0 <= power < np.inf for power in of) for of in powers)
-        if not (above_zero and whole):
+        powers = (self.others, self.first, self.second, self.sharpness)
+        above_zero = all(0.0 < value < np.inf for value in (*self.others, *self.sharpness))
+        whole = all(len(of) == self.classes and all(0.0 <= power < np.inf for power in of) for of in powers)
+        is_rising = all(0 < low < high for low, high in pairwise((*self.lengths, np.inf)))
+        if not (above_zero and whole and is_rising):
             raise ValueError(
-                f"calibration wants {len(LENGTHS) + 1} powers of each kind, none below 0, the last and others above; "
-                f"got {self}"
+                f"calibration wants rising lengths and {self.classes} numbers of each kind, none below 0, others and "
+                f"sharpness above; got {self}"
             )
 
+    @property
+    def classes(self) -> int:
+        """How many classes of length there are."""
+        return len(self.lengths) + 1
+
+    def classes_of(self, lines: Sequence[str]) -> NDArray[np.int64]:
+        """The class of length of each line."""
+        return np.searchsorted(self.lengths, [len(line) for line in lines])
+
     @staticmethod
-    def neutral() -> Calibration:
+    def neutral(lengths: Sequence[int] = ()) -> Calibration:
         """Before anything is measured."""
-        one = (1.0,) * (len(LENGTHS) + 1)
-        return Calibration(1.0, one, one, one)
+        one = (1.0,) * (len(lengths) + 1)
+        return Calibration(lengths, one, one, one, one)
 
 
 class Torn(NamedTuple):
@@ -91,8 +102,8 @@ class OwnModel:
         """As Model."""
         if not lines:
             return []
-        lengths = length_classes(lines)
-        probabilities = with_fewer(self.first(lines), self._calibration.others)
+        lengths = self._calibration.classes_of(lines)
+        probabilities = with_fewer(self.first(lines), np.asarray(self._calibration.others)[lengths])
         for torn in self.second(lines, probabilities):
             mix(probabilities, torn, lengths, self._calibration)
         self._check_scripts(probabilities, lines)
@@ -106,7 +117,16 @@ class OwnModel:
         sizes = np.array([len(line) for line in lines])
         for rows, top, least in (
             (np.flatnonzero(sizes > SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
-            (np.flatnonzero((sizes > 0) & (sizes <= SHORT_CHARS)), _TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT),
+            (
+                np.flatnonzero((sizes > VERY_SHORT_CHARS) & (sizes <= SHORT_CHARS)),
+                _TOP_LABELS_SHORT,
+                _LEAST_PROBABILITY_SHORT,
+            ),
+            (
+                np.flatnonzero((sizes > 0) & (sizes <= VERY_SHORT_CHARS)),
+                _TOP_LABELS_VERY_SHORT,
+                _LEAST_PROBABILITY_VERY_SHORT,
+            ),
         ):
             labels, found = self._classifier.f.multilinePredict(
                 [f"{lines[row]}\n" for row in rows.tolist()], top, least, "strict"
@@ -155,17 +175,12 @@ class OwnModel:
         row[simplified] = total - row[others].sum()
 
 
-def with_fewer(probabilities: Probabilities, others: float) -> Probabilities:
-    """With the last column times `others`, and each row's sum as it was."""
+def with_fewer(probabilities: Probabilities, others: NDArray[np.float64]) -> Probabilities:
+    """With each row's last column times its `others`, and its sum as it was."""
     totals = probabilities.sum(axis=1, keepdims=True)
     changed = probabilities.copy()
     changed[:, -1] *= others
     return changed * np.divide(totals, changed.sum(axis=1, keepdims=True), out=np.ones_like(totals), where=totals > 0)
-
-
-def length_classes(lines: Sequence[str]) -> NDArray[np.int64]:
-    """The class of length of each line."""
-    return np.searchsorted(LENGTHS, [len(line) for line in lines])
 
 
 def mix(probabilities: Probabilities, torn: Torn, lengths: NDArray[np.int64], calibration: Calibration) -> None:
@@ -196,4 +211,4 @@ def _guesses(probabilities: Probabilities) -> list[Guess]:
     order = np.lexsort((columns, -values, rows))  # rows stay where they were
     ranked = list(zip([CODES[column] for column in columns[order].tolist()], values[order].tolist(), strict=True))
     bounds = np.searchsorted(rows, np.arange(len(probabilities) + 1)).tolist()
-    return [ranked[start : min(end, start + _TOP_LABELS_SHORT)] for start, end in pairwise(bounds)]
+    return [ranked[start : min(end, start + _TOP_LABELS_VERY_SHORT)] for start, end in pairwise(bounds)]

@@ -5,7 +5,7 @@ whose shares are not known. A post's probability of a language is what its own w
 sure of few words, times the share that the other posts of its thread give the language (collapsed variational Bayes,
 its first-order form: Asuncion et al. 2009, "On smoothing and inference for topic models"):
 
-    P(language | post) ∝ P(language | words) ** SHARPNESS * ((1 - EVEN) * (n + PSEUDO / K) / (N + PSEUDO) + EVEN / K)
+    P(language | post) ∝ P(language | words) ** 0.5 * ((1 - EVEN) * (n + PSEUDO / K) / (N + PSEUDO) + EVEN / K)
 
 n: the posts of the thread but this one, each counted by its probability of the language; N: all of them; K: the
 languages of the table. Long posts that are sure count as they are and are not changed. EVEN is what keeps another
@@ -47,7 +47,7 @@ def by_thread(guesses: Sequence[Guess], threads: Sequence[int], is_open: Sequenc
     takes = np.asarray(is_open, np.bool_)[posts]
     slots = np.unique(thread * len(number_of) + languages, return_inverse=True)[1].reshape(-1)
 
-    tempered = _tempered(words)
+    tempered = np.sqrt(words)
     probabilities = np.where(takes, _shares(tempered, posts), words)
     for _ in range(_ROUNDS):
         others = np.maximum(np.bincount(slots, probabilities)[slots] - probabilities, 0.0)
@@ -66,12 +66,6 @@ def by_thread(guesses: Sequence[Guess], threads: Sequence[int], is_open: Sequenc
             ranked = zip((code for code, _ in guesses[post]), values[start:end], strict=True)
             seen[post] = sorted(ranked, key=lambda item: (-item[1], item[0]))
     return seen
-
-
-def _tempered(words: _Floats) -> _Floats:
-    """To the power of 3/8, by roots: they are the same on every processor."""
-    quarter = np.sqrt(np.sqrt(words))
-    return quarter * np.sqrt(quarter)
 
 
 def _shares(values: _Floats, posts: npt.NDArray[np.int64]) -> _Floats:

@@ -7,13 +7,13 @@ from itertools import groupby
 from operator import itemgetter
 
 from transforms.langid.detect import Seen
-from transforms.langid.labels import SHORT_CHARS, Guess
+from transforms.langid.labels import SHORT_CHARS, VERY_SHORT_CHARS, Guess
 from transforms.langid.prior import by_thread
-from transforms.langid.verdict import Detected, believe, choose, is_sure
+from transforms.langid.verdict import Detected, believe, choose, is_sure, least_of
 
-# The least confidence of a post that was seen with others, by the characters that were read: what keeps 95% of those
-# that are kept right (benchmarks/thread_languages.py).
-_LEAST_SHORT, _LEAST, _VERY_SHORT_CHARS = 0.8, 0.6, 20
+# The least confidence of a post that was seen with others: what keeps 95% of those that are kept right
+# (benchmarks/thread_languages.py).
+_LEAST_VERY_SHORT, _LEAST = 0.7, 0.6
 
 
 class Threads:
@@ -42,8 +42,8 @@ class Threads:
 
     def _verdicts(self, posts: Sequence[_Post]) -> list[Detected]:
         verdicts = [
-            choose(guess, self._thresholds) if stated is None else believe(stated, guess)
-            for _, guess, _, stated in posts
+            choose(guess, self._thresholds, least_of(chars)) if stated is None else believe(stated, guess)
+            for _, guess, chars, stated in posts
         ]
         if len({thread for thread, *_ in posts}) == len(posts):
             return verdicts
@@ -63,13 +63,13 @@ class Threads:
             said = [_said(posts[row]) for row in rows]
             for row, guess, before in zip(rows, by_thread(said, numbers, takes), said, strict=True):
                 if guess is not before:
-                    least = _LEAST_SHORT if posts[row][2] <= _VERY_SHORT_CHARS else _LEAST
+                    least = _LEAST_VERY_SHORT if posts[row][2] <= VERY_SHORT_CHARS else _LEAST
                     verdicts[row] = choose(guess, self._thresholds, least)
         return verdicts
 
     def _is_open(self, post: _Post) -> bool:
         _, guess, chars, stated = post
-        return stated is None and bool(guess) and (chars <= SHORT_CHARS or not is_sure(guess, self._thresholds))
+        return stated is None and bool(guess) and (chars <= SHORT_CHARS or not is_sure(guess, self._thresholds, 0.0))
 
 
 _Post = tuple[str, Guess, int, str | None]  # thread, what it says, characters that were read, stated language

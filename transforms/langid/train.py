@@ -47,9 +47,16 @@ def train(corpus: Corpus, settings: TrainSettings, say: Say) -> Bundle:
         raise ValueError(f"a model needs two languages, one of them of the table; got {', '.join(labels) or 'none'}")
     shown, held_out = corpus.split()
     calibration, thresholds = Calibration.neutral(), calibrate.floor()
-    if listed <= set(shown.labels()) & set(held_out.labels()):
+    too_few = sorted(listed - (set(shown.labels()) & set(held_out.labels())))
+    if not too_few:
         say("training on nine tenths, to measure on the rest")
-        calibration, thresholds = calibrate.measure(fit(shown, settings, say), held_out, settings.seed)
+        calibration, thresholds, f1 = calibrate.measure(fit(shown, settings, say), held_out, settings.seed)
+        say(f"macro F1 on the rest: {', '.join(f'{value:.3f} of {name}' for name, value in f1.items())}")
+    else:
+        say(
+            f"neither measured nor calibrated, thresholds are {min(thresholds.values())}: too few sentences to hold "
+            f"any out of {', '.join(too_few[:5])}{f' and {len(too_few) - 5} more' if len(too_few) > 5 else ''}"
+        )
     say("training on everything")
     made = fit(corpus, settings, say)
     return Bundle(made.first, made.groups, calibration, thresholds, made.about)

@@ -18,7 +18,7 @@ from transforms.langid.detect import Detector, Seen
 from transforms.langid.labels import TABLE_FINGERPRINT, unknown
 from transforms.langid.model import DEFAULT, ModelHandle, places_of
 from transforms.langid.threads import Threads
-from transforms.langid.verdict import Detected, choose
+from transforms.langid.verdict import Detected, choose, least_of
 from transforms.layers.layer import Batches, CountGroup, Keep, Layer
 
 _SPAN = pa.struct([required("start", pa.int32()), required("end", pa.int32()), required("language", pa.string())])
@@ -133,9 +133,9 @@ def _count(group: str, names: Iterable[str | None], counts: Tally) -> None:
 def _count_disagreement(
     stated: Sequence[str | None], seen: Seen, thresholds: Mapping[str, float], counts: Tally
 ) -> None:
-    for language, guess in zip(stated, seen.guesses, strict=True):
+    for language, guess, chars in zip(stated, seen.guesses, seen.chars, strict=True):
         if language is not None:
-            model = choose(guess, thresholds)
+            model = choose(guess, thresholds, least_of(chars))
             if model.reason is None and model.language != language:
                 counts.add("language-disagreement", f"{language}≠{model.language}")
 
@@ -148,7 +148,7 @@ LAYER = Layer(
     title="Languages",
     says=f"Which of {len(LANGUAGES)} languages each document is written in, as its source states it or a "
     "model reads it.",
-    step=Step("language", version=6, libraries=("fasttext-community",)),
+    step=Step("language", version=7, libraries=("fasttext-community",)),
     schema=SCHEMA,
     settings=LanguageSettings,
     keep=Keep("sure of a listed language"),
