@@ -24,9 +24,13 @@ Probabilities = NDArray[np.float64]
 
 # Labels asked of fastText, and the least probability: what is below is left out, which halves its work. A short line
 # may be in many languages, of which the posts around it choose; one or two words in nearly all.
-_TOP_LABELS, _LEAST_PROBABILITY = 5, 0.01
-_TOP_LABELS_SHORT, _LEAST_PROBABILITY_SHORT = 10, 0.001
-_TOP_LABELS_VERY_SHORT, _LEAST_PROBABILITY_VERY_SHORT = 30, 0.0001
+# Of lines of more characters than the first number, and at most the second.
+_MOST_LABELS = 30
+_ASKED = (
+    (0, VERY_SHORT_CHARS, _MOST_LABELS, 0.0001),
+    (VERY_SHORT_CHARS, SHORT_CHARS, 10, 0.001),
+    (SHORT_CHARS, np.inf, 5, 0.01),
+)
 _UNSEEN = 0.002  # of a group's languages that fastText does not name: less than what it leaves out
 _COLUMN = {code: column for column, code in enumerate(CODES)}
 _CHINESE = [_COLUMN[code] for code in ("zho_Hans", "zho_Hant", "yue_Hant")]
@@ -115,19 +119,8 @@ class OwnModel:
         characters."""
         probabilities = np.zeros((len(lines), len(CODES)))
         sizes = np.array([len(line) for line in lines])
-        for rows, top, least in (
-            (np.flatnonzero(sizes > SHORT_CHARS), _TOP_LABELS, _LEAST_PROBABILITY),
-            (
-                np.flatnonzero((sizes > VERY_SHORT_CHARS) & (sizes <= SHORT_CHARS)),
-                _TOP_LABELS_SHORT,
-                _LEAST_PROBABILITY_SHORT,
-            ),
-            (
-                np.flatnonzero((sizes > 0) & (sizes <= VERY_SHORT_CHARS)),
-                _TOP_LABELS_VERY_SHORT,
-                _LEAST_PROBABILITY_VERY_SHORT,
-            ),
-        ):
+        for over, most, top, least in _ASKED:
+            rows = np.flatnonzero((sizes > over) & (sizes <= most))
             labels, found = self._classifier.f.multilinePredict(
                 [f"{lines[row]}\n" for row in rows.tolist()], top, least, "strict"
             )
@@ -211,4 +204,4 @@ def _guesses(probabilities: Probabilities) -> list[Guess]:
     order = np.lexsort((columns, -values, rows))  # rows stay where they were
     ranked = list(zip([CODES[column] for column in columns[order].tolist()], values[order].tolist(), strict=True))
     bounds = np.searchsorted(rows, np.arange(len(probabilities) + 1)).tolist()
-    return [ranked[start : min(end, start + _TOP_LABELS_VERY_SHORT)] for start, end in pairwise(bounds)]
+    return [ranked[start : min(end, start + _MOST_LABELS)] for start, end in pairwise(bounds)]
