@@ -22,7 +22,7 @@ from benchmarks.peers import peer_python, peer_version
 from pipelines import annotate
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
-from transforms.layers.duplicates import MinHashSpec
+from transforms.dedup.spec import MinHashSpec
 
 _SPEC = MinHashSpec()
 _OURS = "Agora"

@@ -25,10 +25,10 @@ from transforms.datasets.names import shard_name
 from transforms.datasets.opening import Opened
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
+from transforms.dedup.spec import MinHashSpec
 from transforms.io.shard import Shard
 from transforms.layers import duplicates, split
 from transforms.layers.annotate import annotate as annotate_shard
-from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS, settings_of
 from transforms.layers.layer import Batches
 from transforms.layers.split import SplitSettings

@@ -26,6 +26,7 @@ from transforms.curriculum.sequences import AssembleShards
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.schema import PAIRS, SPLITS, curriculum_schema, preference_schema, tokens_schema
+from transforms.dedup.spec import MinHashSpec
 from transforms.io.counts import WriteCounts, read_counts
 from transforms.io.read import JoinLayers, ReadShards
 from transforms.io.shard import Shard
@@ -33,7 +34,6 @@ from transforms.io.write import WriteShards
 from transforms.layers import duplicates, split
 from transforms.layers.annotate import Annotate
 from transforms.layers.dedup import Deduplicate, Search
-from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import settings_of
 from transforms.layers.split import SplitSettings
 from transforms.pairs.rule import PairRule

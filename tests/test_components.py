@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from transforms.layers.components import components, contracted, star_edges
+from transforms.dedup.components import components, contracted, star_edges
 
 
 def plain_components(edges: list[tuple[int, int]]) -> dict[int, int]:

@@ -17,12 +17,13 @@ from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
 from transforms.datasets.names import shard_name
+from transforms.dedup.spec import MinHashSpec
 from transforms.io.read import ReadShards
 from transforms.io.shard import Shard, document_shard
 from transforms.io.write import WriteShards
 from transforms.layers import dedup
 from transforms.layers.dedup import Deduplicate, Search
-from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
+from transforms.layers.duplicates import SCHEMA, size_class
 
 WORDS = [f"word{number}" for number in range(3_000)]
 

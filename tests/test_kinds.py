@@ -19,8 +19,8 @@ from tests.conftest import ROOT
 from tests.forum import post, write_documents, write_layers
 from transforms.curriculum.mix import Recipe, Stage
 from transforms.datasets.manifest import load_manifest
+from transforms.dedup.spec import MinHashSpec
 from transforms.layers import kinds
-from transforms.layers.duplicates import MinHashSpec
 from transforms.layers.kinds import LAYERS, settings_of
 from transforms.layers.language import LanguageSettings
 from transforms.layers.split import SplitSettings

@@ -30,7 +30,8 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "classifiers": ({"datasets"}, {"fasttext_file"}),
     "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "threads", "verdict"}),
     "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
-    "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality"}, {"read"}),
+    "dedup": ({"datasets", "text"}, {"compared", "components", "minhash", "shingles", "spec"}),
+    "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality", "dedup"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),
     "curriculum": ({"datasets", "io", "shuffle", "layers"}, set()),
@@ -45,7 +46,7 @@ ONLY_IN = {
     "html_to_markdown": {"transforms/text/markup.py"},
     "ftfy": {"transforms/text/clean.py"},
     "py7zr": {"transforms/sources/streams/archives.py"},
-    "datasketch": {"transforms/layers/minhash.py"},
+    "datasketch": {"transforms/dedup/minhash.py"},
     "jinja2": {"pipelines/report/html.py"},
 }
 

@@ -23,10 +23,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from tests.test_layout import PACKAGES, ROOT, sources
+from transforms.dedup.compared import compared
 from transforms.ingest.removal import normal_urls, parse
 from transforms.langid.paragraphs import paragraphs
 from transforms.langid.readable import in_place, readable, stripped_all
-from transforms.layers.shingles import normalised
 from transforms.sources.reddit.posts import _text
 from transforms.sources.stackexchange.xml_rows import MalformedError, read_plain, read_row, without_illegal
 from transforms.text.clean import is_blank, repair
@@ -210,7 +210,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "readable-in-a-batch": lambda text: stripped_all([text]),
     "readable-in-place": in_place,
     "paragraphs": paragraphs,
-    "shingles": normalised,
+    "compared": lambda text: compared([text]),
     "url": lambda text: normal_urls(f"https://a.com/questions/1/{text}"),
     "remove-list": lambda text: parse([text, f"author:{text}", f"https://reddit.com/user/{text}"]),
     "row": read_rows,

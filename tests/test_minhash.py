@@ -13,9 +13,9 @@ from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from transforms.layers.duplicates import MinHashSpec
-from transforms.layers.minhash import band_digests, signatures
-from transforms.layers.shingles import Shingles, shingles
+from transforms.dedup.minhash import band_digests, signatures
+from transforms.dedup.shingles import Shingles, shingles
+from transforms.dedup.spec import MinHashSpec
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
 SPEC = MinHashSpec()

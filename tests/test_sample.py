@@ -18,7 +18,8 @@ import pytest
 from datasketch import MinHash, MinHashLSH
 
 from tokenizer.languages import LANGUAGES
-from transforms.layers.shingles import shingles
+from transforms.dedup.compared import compared
+from transforms.dedup.shingles import shingles
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 FORUM = EXAMPLES / "forum"
@@ -70,7 +71,7 @@ def pairs() -> list[tuple[Row, Row]]:
 @cache
 def shingle_sets() -> dict[int, frozenset[int]]:
     ids = [number for number, row in posts().items() if row["PostTypeId"] in "12"]
-    made = shingles([text(posts()[number]) for number in ids], 5)
+    made = shingles(compared([text(posts()[number]) for number in ids]), 5)
     return {
         number: frozenset(made.hashes[a:b].tolist())
         for number, a, b in zip(ids, made.starts, made.starts[1:], strict=False)

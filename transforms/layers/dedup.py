@@ -21,12 +21,14 @@ from transforms.datasets import places
 from transforms.datasets.fates import Reason, Tally
 from transforms.datasets.names import shard_name
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
+from transforms.dedup.compared import compared
+from transforms.dedup.components import Nodes, components, contracted, star_edges
+from transforms.dedup.minhash import band_digests, signatures
+from transforms.dedup.shingles import shingles
+from transforms.dedup.spec import MinHashSpec
 from transforms.io.shard import Shard
 from transforms.layers.annotate import described, keeping_ids
-from transforms.layers.components import Nodes, components, contracted, star_edges
-from transforms.layers.duplicates import SCHEMA, MinHashSpec, size_class
-from transforms.layers.minhash import band_digests, signatures
-from transforms.layers.shingles import shingles
+from transforms.layers.duplicates import SCHEMA, size_class
 from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
 
 _MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
@@ -141,7 +143,7 @@ def sketch(shard: Shard, search: Search) -> pa.Table:
     texts: list[npt.NDArray[np.uint64]] = [np.zeros(0, np.uint64)]
     row = index << _ROW_BITS
     for _, batch in iter_texts(keeping_ids(shard.batches(TEXT_COLUMNS), ids)):
-        hashed = shingles(batch, search.spec.ngram)
+        hashed = shingles(compared(batch), search.spec.ngram)
         found, rows_in_batch = band_digests(signatures(hashed, search.spec), hashed, search.spec)
         digests.append(found)
         nodes.append(rows_in_batch + row)

@@ -14,8 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from datasketch import MinHash
 
-from transforms.layers.duplicates import MinHashSpec
-from transforms.layers.shingles import Shingles, mix
+from transforms.dedup.compared import mix
+from transforms.dedup.shingles import Shingles
+from transforms.dedup.spec import MinHashSpec
 
 _SCHEME = "affine32"
 _BAND_BASE = 0xB7E151628AED2A6B  # odd, without structure: the digits of e
