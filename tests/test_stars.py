@@ -1,0 +1,209 @@
+"""Stars: what is removed is similar to what is kept, which stays; held against a plain search on planted edits."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import pytest
+
+from tests.plain_similarity import EDITS, LANGUAGES, measures, right_rule, tokens_of
+from tests.test_similarity import hashes, numbered
+from transforms.datasets.ids import keyed_hash
+from transforms.dedup import stars as stars_module
+from transforms.dedup.similarity import EXACT, Bounds, Rule, Similarity, Text
+from transforms.dedup.stars import Member, Star, stars
+
+BOUNDS = Bounds()
+
+
+def member(tokens: Sequence[str], bands: Sequence[int] = (1,), digest: int | None = None) -> Member:
+    """A text whose digest is that of its tokens."""
+    own = keyed_hash("test-digest", " ".join(tokens)) if digest is None else digest
+    return Member(hashes(tokens), own, bands)
+
+
+def changed(tokens: Sequence[str], number: int, prefix: str = "x") -> list[str]:
+    """With the first so many tokens exchanged: an LCS ratio of 1 - number / length."""
+    return [*numbered(number, prefix), *tokens[number:]]
+
+
+def component(seed: int) -> list[list[str]]:
+    """Texts in several languages and edits of them, edits of edits, and copies, the longest first."""
+    chance = random.Random(seed)
+    texts = [tokens_of(text)[: chance.choice([9, 12, 25, 60])] for text in LANGUAGES.values()]
+    for _ in range(25):
+        original = chance.choice(texts)
+        edit = EDITS[chance.choice(list(EDITS))]
+        texts += [edit(original, chance)] * chance.choice([1, 1, 2])
+    return sorted(texts, key=lambda tokens: (-len(tokens), tokens))
+
+
+def plain_stars(texts: list[list[str]]) -> list[int]:
+    """What each is removed for: all survivors before it are looked at, the most similar is taken."""
+    kept: list[int] = []
+    for place, tokens in enumerate(texts):
+        if tokens in texts[:place]:
+            kept.append(kept[texts.index(tokens)])
+            continue
+        accepting = [
+            other
+            for other in range(place)
+            if kept[other] == other and right_rule(tokens, texts[other], (BOUNDS.jaccard, BOUNDS.lcs, 0.9))
+        ]
+        kept.append(max(accepting, key=lambda other: measures(tokens, texts[other])[0], default=place))
+    return kept
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_stars_are_those_of_a_plain_search(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stars_module, "_MOST_COMPARED", 100)
+    texts = component(seed)
+    found = stars([member(tokens) for tokens in texts], BOUNDS)
+    assert [star.kept for star in found] == plain_stars(texts)
+    removed = 0
+    for place, (star, tokens) in enumerate(zip(found, texts, strict=True)):
+        kept = texts[star.kept]
+        assert found[star.kept].kept == star.kept, "what is kept stays: no chain"
+        assert star.size == sum(other.kept == star.kept for other in found)
+        if star.similarity is None:
+            assert star.kept == place
+        else:
+            removed += 1
+            assert star.kept < place
+            rule = "exact" if tokens == kept else right_rule(tokens, kept, (BOUNDS.jaccard, BOUNDS.lcs, 0.9))
+            assert star.similarity.rule == rule
+    assert removed > 5
+
+
+@pytest.mark.parametrize("most", [1, 2, 16])
+@pytest.mark.parametrize("texts_kept", [1, 2_048])
+def test_precision_is_one_when_not_all_are_looked_at(
+    most: int, texts_kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stars_module, "_MOST_COMPARED", most)
+    monkeypatch.setattr(stars_module, "_MOST_TEXTS", texts_kept)
+    for seed in range(6):
+        texts = component(seed)
+        chance = random.Random(seed)
+        members = [member(tokens, chance.sample(range(4), 2)) for tokens in texts]
+        for star, tokens in zip(stars(members, BOUNDS), texts, strict=True):
+            kept = texts[star.kept]
+            assert tokens == kept or right_rule(tokens, kept, (BOUNDS.jaccard, BOUNDS.lcs, 0.9))
+
+
+def test_a_chain_is_cut() -> None:
+    """Each of these is similar to the one before it; the third not to the first."""
+    first = numbered(50)
+    second, third = changed(first, 6), changed(first, 12)
+    third[:6] = second[:6]
+    found = stars([member(first), member(second), member(third)], BOUNDS)
+    assert [star.kept for star in found] == [0, 0, 2]
+    assert [star.size for star in found] == [2, 2, 1]
+    alone = stars([member(second), member(third)], BOUNDS)
+    assert [star.kept for star in alone] == [0, 0]
+
+
+def test_a_text_goes_for_the_most_similar_survivor() -> None:
+    base = numbered(60)
+    far, near = changed(base, 10, "y"), changed(base, 10, "z")
+    text = changed(base, 9, "z")
+    found = stars([member(far), member(near), member(text)], Bounds(lcs=0.8, jaccard=1.0, containment=1.0))
+    assert [star.kept for star in found] == [0, 0, 0]
+    found = stars([member(far), member(near), member(text)], Bounds(lcs=0.84, jaccard=1.0, containment=1.0))
+    assert [star.kept for star in found] == [0, 1, 1]
+
+
+def test_of_equally_similar_survivors_the_first_is_kept() -> None:
+    base = numbered(60)
+    sides = [changed(base, 10), [*base[:50], *numbered(10, "x")]]
+    found = stars([*map(member, sides), member(base)], Bounds(lcs=0.83, jaccard=1.0, containment=1.0))
+    assert [star.kept for star in found] == [0, 1, 0]
+
+
+def test_only_texts_that_share_a_digest_are_compared() -> None:
+    text = numbered(50)
+    apart = [member(text, [1, 2], digest=1), member(text, [3, 4], digest=2)]
+    assert [star.kept for star in stars(apart, BOUNDS)] == [0, 1]
+    met = [member(text, [1, 2], digest=1), member(text, [3, 2], digest=2)]
+    assert stars(met, BOUNDS)[1] == Star(0, Similarity(1.0, 1.0, 1.0, Rule.JACCARD), 2, False)
+
+
+def test_equal_digests_are_exact_at_any_length_but_for_none() -> None:
+    short = member(["thanks"], [], digest=7)
+    assert [star.kept for star in stars([short, short, short], BOUNDS)] == [0, 0, 0]
+    assert stars([short, short], BOUNDS)[1] == Star(0, EXACT, 2, False)
+    nothing = member([], [1], digest=0)
+    assert [star.kept for star in stars([nothing, nothing], BOUNDS)] == [0, 1]
+
+
+def test_a_copy_of_a_removed_text_is_as_similar_as_that_one() -> None:
+    base = numbered(50)
+    found = stars([member(base), member(changed(base, 3)), member(changed(base, 3))], BOUNDS)
+    assert found[1] == found[2]
+    assert found[2].similarity is not None
+    assert found[2].similarity.rule == Rule.JACCARD
+    assert found[2].kept == 0
+
+
+def test_equal_digests_of_other_tokens_are_compared_for_themselves() -> None:
+    """A digest may leave out what tokens keep: no text is removed for one that it was not held against."""
+    base = numbered(50)
+    other = member([*base[:10], *numbered(40, "other")], digest=5)
+    found = stars([member(base), member(changed(base, 3), digest=5), other], BOUNDS)
+    assert [star.kept for star in found] == [0, 0, 2]
+
+
+def counted(members: Sequence[Member], monkeypatch: pytest.MonkeyPatch) -> tuple[list[Star], int]:
+    """The stars, and how many pairs were compared."""
+    pairs = 0
+
+    def compare(removed: Text, kept: Text, bounds: Bounds) -> Similarity:
+        nonlocal pairs
+        pairs += 1
+        return genuine(removed, kept, bounds)
+
+    genuine = stars_module.compare
+    with monkeypatch.context() as patch:
+        patch.setattr(stars_module, "compare", compare)
+        return stars(members, BOUNDS), pairs
+
+
+@pytest.mark.parametrize("number", [10, 5_000])
+def test_copies_are_one_comparison(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    base = numbered(30)
+    copies = [member(base)] * number + [member(changed(base, 2))] * number
+    found, pairs = counted(copies, monkeypatch)
+    assert {star.kept for star in found} == {0}
+    assert {star.size for star in found} == {2 * number}
+    assert pairs == 1
+
+
+def test_comparisons_grow_with_the_members_in_a_component_where_nobody_is_similar(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """One hot digest, and others that a few share: each is compared with so many, and says that there were more."""
+    members = [
+        member([f"t{number}-{at}" for at in range(12)], [1, 2 + number % 7, 100 + number // 3])
+        for number in range(1_000)
+    ]
+    found, pairs = counted(members, monkeypatch)
+    assert [star.kept for star in found] == list(range(1_000))
+    assert pairs <= 16 * 1_000
+    assert [star.capped for star in found].index(True) == 17  # sixteen are looked at, the eighteenth has seventeen
+
+
+def test_a_digest_is_in_hot_company_and_rarer_ones_still_lead_to_the_right_text() -> None:
+    members = [member([f"t{number}-{at}" for at in range(12)], [1, 1_000 + number]) for number in range(100)]
+    text = member(["x", *(f"t60-{at}" for at in range(1, 12))], [1, 1_060])
+    found = stars([*members, text], BOUNDS)
+    assert (found[-1].kept, found[-1].capped) == (60, True)
+
+
+def test_the_order_of_bands_changes_nothing() -> None:
+    texts = component(3)
+    chance = random.Random(0)
+    bands = [chance.sample(range(8), 4) for _ in texts]
+    found = stars([member(text, band) for text, band in zip(texts, bands, strict=True)], BOUNDS)
+    turned = [[*reversed(band), band[0]] for band in bands]
+    assert stars([member(text, band) for text, band in zip(texts, turned, strict=True)], BOUNDS) == found
