@@ -28,12 +28,13 @@ from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make
+from transforms.dedup.graph import Deduplicate
+from transforms.dedup.search import Search
 from transforms.dedup.spec import MinHashSpec
 from transforms.io.read import ReadShards
 from transforms.io.write import WriteShards, unfinished
 from transforms.layers import duplicates, kinds
 from transforms.layers.annotate import Annotate
-from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import Layer
 from transforms.layers.read import Beside, find_layers

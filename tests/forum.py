@@ -13,7 +13,7 @@ from tests.small_dataset import dataset_of, read_file
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
-from transforms.layers.duplicates import SCHEMA as DUPLICATES
+from transforms.dedup.spec import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
 from transforms.layers.split import SCHEMA as SPLIT
 

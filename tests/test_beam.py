@@ -26,6 +26,8 @@ from transforms.curriculum.sequences import AssembleShards
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.schema import PAIRS, SPLITS, curriculum_schema, preference_schema, tokens_schema
+from transforms.dedup.graph import Deduplicate
+from transforms.dedup.search import Search
 from transforms.dedup.spec import MinHashSpec
 from transforms.io.counts import WriteCounts, read_counts
 from transforms.io.read import JoinLayers, ReadShards
@@ -33,7 +35,6 @@ from transforms.io.shard import Shard
 from transforms.io.write import WriteShards
 from transforms.layers import duplicates, split
 from transforms.layers.annotate import Annotate
-from transforms.layers.dedup import Deduplicate, Search
 from transforms.layers.kinds import settings_of
 from transforms.layers.split import SplitSettings
 from transforms.pairs.rule import PairRule
@@ -96,7 +97,8 @@ def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path, monkeypatc
         documents = p | "Documents" >> beam.Create(tables)
         layers = {
             "language": p | "Languages" >> beam.Create(known),
-            "duplicates": documents | Deduplicate(Search(MinHashSpec(), f"{scratch}/search", len(tables), 0)),
+            "duplicates": documents
+            | Deduplicate(Search(MinHashSpec(across_languages=True), f"{scratch}/search", len(tables), 0)),
             "split": documents | Annotate(split.LAYER, SplitSettings()),
         }
         described = (documents, layers) | "Described" >> JoinLayers()
@@ -141,7 +143,7 @@ def test_shards_that_are_finished_are_not_made_again(folder: Path) -> None:
     build = some_build(folder / "layer", "duplicates")
     first, *others = dataset.paths
     with beam_pipeline() as p:
-        search = Search(MinHashSpec(), str(folder / "scratch"), len(dataset.paths), 0)
+        search = Search(MinHashSpec(across_languages=True), str(folder / "scratch"), len(dataset.paths), 0)
         _ = (
             p
             | ReadShards(dataset)

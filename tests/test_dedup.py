@@ -17,14 +17,15 @@ from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.fates import Tally
 from transforms.datasets.names import shard_name
-from transforms.dedup.spec import MinHashSpec
+from transforms.dedup.graph import Deduplicate
+from transforms.dedup.propose import sketch
+from transforms.dedup.search import Search
+from transforms.dedup.spec import SCHEMA, MinHashSpec, size_class
 from transforms.io.read import ReadShards
 from transforms.io.shard import Shard, document_shard
 from transforms.io.write import WriteShards
-from transforms.layers import dedup
-from transforms.layers.dedup import Deduplicate, Search
-from transforms.layers.duplicates import SCHEMA, size_class
 
+SPEC = MinHashSpec(across_languages=True)  # documents of these tests have no language layer
 WORDS = [f"word{number}" for number in range(3_000)]
 
 
@@ -65,7 +66,7 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
 def search_for(tmp_path: Path, documents: str, **more: Any) -> tuple[Dataset, Search]:
     """The documents, and a search in them."""
     dataset = Dataset.open(documents)
-    return dataset, Search(MinHashSpec(), str(tmp_path / "scratch"), len(dataset.paths), dataset.manifest.rows, **more)
+    return dataset, Search(SPEC, str(tmp_path / "scratch"), len(dataset.paths), dataset.manifest.rows, **more)
 
 
 def layer_of(documents: Dataset, search: Search, place: Path, workers: int = 1) -> list[Shard]:
@@ -136,7 +137,7 @@ def test_a_digest_goes_on_once_a_shard(tmp_path: Path) -> None:
     """No group is larger than the number of shards, however often a text occurs."""
     rows = [{"doc_id": f"d{n:04d}", "thread_id": f"d{n:04d}", "text": "Thanks!"} for n in range(5_000)]
     search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 4))
-    assert sum(dedup.sketch(Shard(path, search[0]), search[1]).num_rows for path in search[0].paths) == 4
+    assert sum(sketch(Shard(path, search[0]), search[1]).num_rows for path in search[0].paths) == 4
     found = deduplicate(search)
     assert {row["cluster"] for row in found.values()} == {"d0000"}
     assert {row["cluster_size"] for row in found.values()} == {5_000}
@@ -173,9 +174,9 @@ def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted:
 
 @pytest.mark.parametrize("path", [shard_name(0, 3), shard_name(2, 2), "data/train-00000-of-00002.arrow"])
 def test_a_shard_of_another_search_is_refused(tmp_path: Path, path: str) -> None:
-    search = Search(MinHashSpec(), str(tmp_path), num_shards=2, num_documents=1)
+    search = Search(SPEC, str(tmp_path), num_shards=2, num_documents=1)
     with pytest.raises(ValueError, match=rf"{path} is none of the 2 shards that near-duplicates are searched in"):
-        dedup.sketch(Shard(path, pa.table({"doc_id": ["a"], "title": [None], "text": ["x"]})), search)
+        sketch(Shard(path, pa.table({"doc_id": ["a"], "title": [None], "text": ["x"], "created": [None]})), search)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -201,7 +202,7 @@ def exact_jaccard(left: str, right: str, ngram: int = 5) -> float:
 def test_recall_follows_the_curve(tmp_path: Path) -> None:
     """300 pairs of about 0.75 and of about 0.45: found as often as p_candidate says of their exact similarity."""
     rows, expected = [], {"close": 0.0, "far": 0.0}
-    spec = MinHashSpec()
+    spec = SPEC
     for number in range(300):
         original = text(10_000 + number)
         for kind, edits in (("close", (20, 55, 90)), ("far", (10, 25, 40, 55, 70, 85, 100))):
@@ -224,7 +225,7 @@ def test_recall_follows_the_curve(tmp_path: Path) -> None:
 def test_shards_that_are_missing_or_come_twice_are_told(tmp_path: Path) -> None:
     shards = [document_shard(pa.table({"doc_id": [f"d{n}"], "text": [text(n)]}), n, 3) for n in range(3)]
     for number, given in enumerate((shards[:2], [shards[0], shards[1], shards[1]])):
-        search = Search(MinHashSpec(), str(tmp_path / str(number)), 3, 3)
+        search = Search(SPEC, str(tmp_path / str(number)), 3, 3)
         with (
             pytest.raises(Exception, match=r"were as many given, each once\?|is missing, and another came twice"),
             beam_pipeline() as p,

@@ -30,7 +30,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "classifiers": ({"datasets"}, {"fasttext_file"}),
     "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "threads", "verdict"}),
     "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
-    "dedup": ({"datasets", "text"}, {"compared", "components", "minhash", "shingles", "spec"}),
+    "dedup": ({"datasets", "io", "shuffle", "text"}, {"spec", "search", "graph"}),
     "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality", "dedup"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),

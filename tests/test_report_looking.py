@@ -23,7 +23,7 @@ from tests.small_dataset import opened, with_content
 from transforms.datasets import shards
 from transforms.datasets.manifest import DatasetSpec
 from transforms.datasets.schema import DOCUMENTS, PAIRS, REJECTS
-from transforms.layers.duplicates import SCHEMA as DUPLICATES
+from transforms.dedup.spec import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
 from transforms.pairs.rule import PairRule
 

@@ -25,8 +25,8 @@ from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.texts import full_text
 from transforms.datasets.verify import find_problems
+from transforms.dedup.spec import SCHEMA as DUPLICATES
 from transforms.io.shard import Shard
-from transforms.layers.duplicates import SCHEMA as DUPLICATES
 from transforms.layers.language import SCHEMA as LANGUAGE
 from transforms.layers.split import SCHEMA as SPLIT
 from transforms.tokens.sample import TRAIN, count_bytes

@@ -47,6 +47,18 @@ class Compared:
     offsets: npt.NDArray[np.int64]  # (D + 1,)
     digests: npt.NDArray[np.uint64]  # (D,) equal where texts are the same after normalisation; 0: nothing to compare
 
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(D,) number of tokens."""
+        return np.diff(self.offsets)
+
+    def take(self, rows: npt.NDArray[np.int64]) -> Compared:
+        """Some of the texts, in the order of their numbers, ascending."""
+        wanted = np.zeros(len(self.digests), np.bool_)
+        wanted[rows] = True
+        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.counts[wanted])])
+        return Compared(self.tokens[np.repeat(wanted, self.counts)], offsets, self.digests[wanted])
+
 
 def compared(texts: Sequence[str]) -> Compared:
     """What is compared of each text. Memory: about 50 bytes a character of the batch."""

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from transforms.datasets.settings import SettingError
 
-_SHORTEST = 10  # tokens; of shorter texts only equal ones are duplicates
+SHORTEST = 10  # tokens; of shorter texts only equal ones are duplicates
 _NGRAM = 5  # tokens of a shingle
 _SHORTER_NGRAMS = ((20, 2), (50, 3))  # below so many tokens: so many
 # Pairs of tokens that a longest common subsequence is found among: about 40 ms. Two texts of more (20,000 tokens each
@@ -62,17 +62,25 @@ class Bounds:
 class Similarity(NamedTuple):
     """How similar a text is to the one it would be removed for, each in [0, 1], and by which rule it goes, if any.
 
-    lcs is None where it was not needed: Jaccard was enough, or the texts have too few tokens in common to meet its
-    bound, or they are too long (20,000 tokens that differ).
+    None is what was not measured: nothing of a text below ten tokens, or of one that is compared with none; LCS where
+    Jaccard was enough, where too few tokens are common to meet its bound, or where 20,000 tokens differ.
     """
 
-    jaccard: float
+    jaccard: float | None
     lcs: float | None
-    containment: float
+    containment: float | None
     rule: Rule | None
+
+    @property
+    def value(self) -> float | None:
+        """What the rule measures."""
+        if self.rule is None:
+            return None
+        return {Rule.LCS: self.lcs, Rule.CONTAINED: self.containment}.get(self.rule, self.jaccard)
 
 
 EXACT = Similarity(1.0, 1.0, 1.0, Rule.EXACT)
+UNLIKE = Similarity(None, None, None, None)
 
 
 class Text:
@@ -101,8 +109,8 @@ def compare(removed: Text, kept: Text, bounds: Bounds) -> Similarity:
     """
     mine, theirs = removed.tokens, kept.tokens
     shorter = min(len(mine), len(theirs))
-    if shorter < _SHORTEST:
-        return Similarity(0.0, None, 0.0, None)
+    if shorter < SHORTEST:
+        return UNLIKE
     if mine == theirs:
         return Similarity(1.0, 1.0, 1.0, Rule.JACCARD)
     ngram = _ngram(shorter)

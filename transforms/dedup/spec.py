@@ -1,15 +1,35 @@
-"""The settings of the search for near-duplicates."""
+"""How near-duplicates are searched for, and what is said of each document: settings and columns of the layer."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pyarrow as pa
+
+from transforms.datasets.schema import required
 from transforms.datasets.settings import SettingError
+from transforms.dedup.similarity import Bounds
+
+SCHEMA = pa.schema(
+    [
+        required("doc_id", pa.string()),
+        required("cluster", pa.string()),  # the document of it that is kept; its own id when it has no duplicate
+        required("cluster_size", pa.int64()),
+        pa.field("kept", pa.string()),  # the document that this one is removed for
+        pa.field("rule", pa.string()),  # by which it is removed: a similarity.Rule
+        pa.field("similarity", pa.float64()),  # to the kept document, as that rule measures it
+        pa.field("containment", pa.float64()),  # the share of its shingles that the kept document has
+        required("keep", pa.bool_()),
+        pa.field("reason", pa.string()),
+    ]
+)
 
 
 @dataclass(frozen=True)
 class MinHashSpec:
-    """How near-duplicates are searched for. bands * rows is the length of a signature.
+    """How near-duplicates are searched for. bands * rows is the length of a signature; of texts of few tokens,
+    shingles are shorter (`propose`). Only documents of one language are compared, unless across_languages. jaccard,
+    lcs, containment: what a document's similarity to the kept one must reach, one of them, to be removed.
 
     The defaults are datatrove's and FineWeb's: two texts of Jaccard similarity 0.8 become candidates with probability
     0.924, of 0.7 with 0.56, of 0.5 with 0.05.
@@ -19,12 +39,25 @@ class MinHashSpec:
     bands: int = 14
     rows: int = 8  # rows per band
     seed: int = 1
+    across_languages: bool = False
+    jaccard: float = Bounds.jaccard
+    lcs: float = Bounds.lcs
+    containment: float = Bounds.containment
 
     def __post_init__(self) -> None:
         for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise SettingError(name, f"must be a whole number from {least} to {most}; got {value!r}")
+
+        if not isinstance(self.across_languages, bool):
+            raise SettingError("across_languages", f"must be true or false; got {self.across_languages!r}")
+        _ = self.bounds
+
+    @property
+    def bounds(self) -> Bounds:
+        """What decides. Raises SettingError for a bound that is none."""
+        return Bounds(self.jaccard, self.lcs, self.containment)
 
     @property
     def num_perm(self) -> int:
@@ -34,3 +67,9 @@ class MinHashSpec:
     def p_candidate(self, jaccard: float) -> float:
         """The probability that two texts of this Jaccard similarity share a band."""
         return float(1.0 - (1.0 - jaccard**self.rows) ** self.bands)
+
+
+def size_class(size: int) -> str:
+    """The name of the size class a cluster falls into: "1", "2", "3-4", "5-8", "9-16" …"""
+    most = 1 << (size - 1).bit_length()
+    return str(size) if size <= 2 else f"{most // 2 + 1}-{most}"

@@ -1,0 +1,58 @@
+"""Near-duplicates over all documents: digests to components, components to stars, stars to the layer.
+
+    documents ─ sketch ─ regroup by digest ─ edges ─ components (one worker, no text)
+    components ─ members by shard ─ regroup by component ─ decide ─ regroup by shard ─ layer
+
+The result is a function of the texts, their languages, times and ids: not of order, shards, buckets or workers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import apache_beam as beam
+
+from transforms.datasets import places
+from transforms.dedup.decide import decide, layer_of_shard, members_of_shard
+from transforms.dedup.propose import edges_between, find_components, sketch
+from transforms.dedup.search import Search
+from transforms.io.shard import Shard
+from transforms.shuffle.regroup import Regroup
+
+
+class Deduplicate(beam.PTransform):
+    """All shards of documents (Shard; doc_id, title, text, created), with the language layer beside them unless
+    languages do not count, to those of their duplicates layer.
+
+    Rows may come as tables of one's own: each shard is told from the others by the number in its path. but_for: paths
+    of shards whose layer is not asked for again. Raises ValueError when a shard is missing or of another search, or
+    for more edges than one worker can join.
+    """
+
+    def __init__(self, search: Search, but_for: Collection[str] = ()) -> None:
+        super().__init__()
+        self._search = search
+        self._but_for = frozenset(but_for)
+
+    def expand(self, documents: beam.PCollection) -> beam.PCollection:
+        search, but_for = self._search, self._but_for
+
+        def regroup(name: str, num_buckets: int) -> Regroup:
+            return Regroup(places.join(search.scratch, name), num_buckets, num_tables=search.num_shards)
+
+        return (
+            documents
+            | "Sketch" >> beam.Map(sketch, search)
+            | "RegroupDigests" >> regroup("digests", search.num_buckets)
+            | "EdgesBetween" >> beam.Map(edges_between, search)
+            | "OneKey" >> beam.Map(lambda num_edges: (0, num_edges))
+            | "GatherEdges" >> beam.GroupByKey()  # group: one whole number per bucket
+            | "FindComponents" >> beam.FlatMap(lambda item: find_components(item[1], search))
+            | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would read all members
+            | "MembersOfShard" >> beam.Map(members_of_shard, search)
+            | "RegroupMembers" >> regroup("members", search.num_shards)
+            | "Decide" >> beam.Map(decide, search)
+            | "RegroupOutcomes" >> regroup("outcomes", search.num_shards)
+            | "Wanted" >> beam.Filter(lambda bucket: search.path_of(bucket.index) not in but_for)
+            | "LayerOfShard" >> beam.Map(layer_of_shard, search).with_output_types(Shard)
+        )

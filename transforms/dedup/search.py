@@ -1,0 +1,115 @@
+"""One search for near-duplicates: what it is made with, and where its workers leave what others read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from transforms.datasets import places
+from transforms.datasets.names import shard_name
+from transforms.dedup.components import Nodes
+from transforms.dedup.spec import MinHashSpec
+from transforms.io.shard import Shard
+
+ROW_BITS = 32  # a document is a number until its cluster is known: shard << 32 | row
+_MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
+_DIGESTS_PER_BUCKET = 2_000_000  # 20 bytes each, about 100 MB while they are sorted
+
+
+@dataclass(frozen=True)
+class Search:
+    """num_shards: of the documents, numbered from 0 in their paths. num_documents: about how many there are; it bounds
+    memory and changes no result. scratch: a folder that every worker sees, empty before.
+    """
+
+    spec: MinHashSpec
+    scratch: str
+    num_shards: int
+    num_documents: int
+    max_edges: int = _MAX_EDGES
+
+    @property
+    def num_buckets(self) -> int:
+        """How many buckets the digests are spread over. It bounds memory and changes no result."""
+        return max(1, self.num_shards, -(-self.num_documents * self.spec.bands // _DIGESTS_PER_BUCKET))
+
+    def number_of(self, shard: Shard) -> int:
+        """The number of a shard. Raises ValueError for one of another number of shards: its rows would be lost."""
+        index = shard.index
+        if shard.path != self.path_of(index) or index >= self.num_shards:
+            raise ValueError(
+                f"{shard.path} is none of the {self.num_shards} shards that near-duplicates are searched in, "
+                f"{self.path_of(0)} to {self.path_of(self.num_shards - 1)}"
+            )
+        return index
+
+    def path_of(self, index: int) -> str:
+        """The path of the shard of a number."""
+        return shard_name(index, self.num_shards)
+
+    def save(self, name: str, values: npt.NDArray[np.int64]) -> None:
+        """Keeps an array in scratch space, as bytes."""
+        places.write_atomically(places.join(self.scratch, name), np.ascontiguousarray(values).tobytes())
+
+    def load(self, name: str) -> npt.NDArray[np.int64]:
+        """What `save` kept, flat."""
+        return np.frombuffer(places.read_bytes(places.join(self.scratch, name)), dtype=np.int64)
+
+    def save_table(self, name: str, table: pa.Table) -> None:
+        """Keeps a table in scratch space, as an Arrow file."""
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+        places.write_atomically(places.join(self.scratch, name), sink.getvalue())
+
+    def load_table(self, name: str) -> pa.Table:
+        """What `save_table` kept."""
+        return pa.ipc.open_file(pa.BufferReader(places.read_bytes(places.join(self.scratch, name)))).read_all()
+
+    def load_edges(self, bucket_edges: list[int]) -> Nodes:
+        """(E, 2) all edges: of each shard within itself, and of each bucket between shards.
+
+        bucket_edges: how many each bucket has, which says that all are written. Raises ValueError when a bucket or a
+        shard is missing, or for more than `max_edges`.
+        """
+        if len(bucket_edges) != self.num_buckets:
+            raise ValueError(f"{len(bucket_edges)} of {self.num_buckets} buckets were searched; please report it")
+        names = [shard_edges(index) for index in range(self.num_shards)]
+        names += [bucket_edges_of(index) for index in range(self.num_buckets)]
+        try:
+            found = sum(places.size(places.join(self.scratch, name)) // 16 for name in names)
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"one of the {self.num_shards} shards that near-duplicates are searched in is missing, and another "
+                "came twice: give every shard a number of its own"
+            ) from error
+        if found > self.max_edges:
+            raise ValueError(
+                f"near-duplicate search found {found} edges between documents, more than the {self.max_edges} that "
+                f"one worker can join, with {self.spec.bands} bands of {self.spec.rows} rows. Use more rows or fewer "
+                "bands (fewer chance candidates), or annotate parts of the documents one by one"
+            )
+        return np.concatenate([self.load(name).reshape(-1, 2) for name in names])
+
+
+def rows_file(index: int) -> str:
+    """What is compared of each document of a shard."""
+    return f"rows/{index:05d}.arrow"
+
+
+def shard_edges(index: int) -> str:
+    """Edges within a shard."""
+    return f"edges/shard-{index:05d}"
+
+
+def bucket_edges_of(index: int) -> str:
+    """Edges between shards, of one bucket of digests."""
+    return f"edges/bucket-{index:05d}"
+
+
+def members_file(index: int) -> str:
+    """(row, component) of the documents of a shard that have a candidate."""
+    return f"members/{index:05d}"
