@@ -199,26 +199,34 @@ def exact_jaccard(left: str, right: str, ngram: int = 5) -> float:
     return len(sets[0] & sets[1]) / len(sets[0] | sets[1])
 
 
-def test_recall_follows_the_curve(tmp_path: Path) -> None:
-    """300 pairs of about 0.75 and of about 0.45: found as often as p_candidate says of their exact similarity."""
-    rows, expected = [], {"close": 0.0, "far": 0.0}
-    spec = SPEC
-    for number in range(300):
-        original = text(10_000 + number)
-        for kind, edits in (("close", (20, 55, 90)), ("far", (10, 25, 40, 55, 70, 85, 100))):
-            base, other = f"{kind} " + original, f"{kind} " + original
-            base = " ".join(f"{word}{kind}" for word in base.split())
-            other = base
-            for at in edits:
-                other = edited(other, at)
-            expected[kind] += spec.p_candidate(exact_jaccard(base, other))
-            for side, content in (("a", base), ("b", other)):
-                name = f"{kind}-{number:03d}-{side}"
-                rows.append({"doc_id": name, "thread_id": name, "text": content})
+def twins(name: str, num_words: int, edits: int, number: int) -> tuple[list[dict[str, Any]], list[float]]:
+    """Pairs of texts that differ in so many words, spread evenly, and their Jaccard similarities."""
+    rows, similar = [], []
+    for pair in range(number):
+        first = " ".join(f"{word}{name}" for word in text(10_000 + pair, num_words).split())
+        second = first
+        for edit in range(edits):
+            second = edited(second, (2 * edit + 1) * num_words // (2 * edits))
+        similar.append(exact_jaccard(first, second))
+        for side, content in (("a", first), ("b", second)):
+            doc_id = f"{name}-{pair:03d}-{side}"
+            rows.append({"doc_id": doc_id, "thread_id": doc_id, "text": content})
+    return rows, similar
+
+
+def test_long_texts_are_found_as_the_curve_says_and_short_ones_by_their_pairs(tmp_path: Path) -> None:
+    """Of 240 words with 5 or 14 changed: as often as bands of five-word shingles meet. Of 50 with five changed, and 15
+    with one: nearly always."""
+    kinds = {"near": (240, 5), "far": (240, 14), "fifty": (50, 5), "fifteen": (15, 1)}
+    made = {name: twins(name, *kind, 200) for name, kind in kinds.items()}
+    rows = [row for some, _ in made.values() for row in some]
     found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 3)))
-    for kind, mean in expected.items():
-        met = sum(1 for name, row in found.items() if name.startswith(kind) and not row["keep"])
-        assert abs(met - mean) < 4 * (300 * 0.25) ** 0.5, f"{kind}: {met} of 300 pairs, expected {mean:.0f}"
+    met = {name: sum(1 for key, row in found.items() if key.startswith(name + "-") and row["kept"]) for name in made}
+    for name in ("near", "far"):
+        expected = sum(map(SPEC.p_candidate, made[name][1]))
+        assert abs(met[name] - expected) < 4 * (200 * 0.25) ** 0.5, f"{name}: {met[name]}, expected {expected:.0f}"
+    assert met["fifty"] >= 190
+    assert met["fifteen"] >= 180
     assert {row["cluster_size"] for row in found.values()} <= {1, 2}
 
 

@@ -23,14 +23,14 @@ ALLOWED = {
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs"}),
-    "io": ({"datasets"}, {"shard", "counts"}),
+    "io": ({"datasets"}, {"counts", "described", "shard"}),
     "text": (set(), {"clean", "markup", "math_spans", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),
     "classifiers": ({"datasets"}, {"fasttext_file"}),
     "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "threads", "verdict"}),
     "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
-    "dedup": ({"datasets", "io", "shuffle", "text"}, {"spec", "search", "graph"}),
+    "dedup": ({"datasets", "io", "shuffle", "text"}, {"spec"}),
     "layers": ({"datasets", "io", "shuffle", "text", "langid", "quality", "dedup"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),

@@ -22,8 +22,8 @@ from transforms.io.described import described
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-MEMBERS = pa.schema([(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *ROWS])
-OUTCOMES = pa.schema(
+_MEMBERS = pa.schema([(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *ROWS])
+_OUTCOMES = pa.schema(
     [
         (BUCKET, pa.int32()),
         ("row", pa.int64()),
@@ -40,26 +40,26 @@ _NUMBERS = re.compile(r"(\d+)")
 
 
 def members_of_shard(index: int, search: Search) -> pa.Table:
-    """What is compared of a shard's documents that have a candidate (MEMBERS), to the buckets of their components."""
+    """What is compared of a shard's documents that have a candidate (_MEMBERS), to the buckets of their components."""
     members = search.load(members_file(index)).reshape(-1, 2)
     rows = search.load_table(rows_file(index)).take(pa.array(members[:, 0]))
     component = members[:, 1]
     mixed = (component ^ (component >> ROW_BITS)) % search.num_shards
     columns = [pa.array(mixed.astype(np.int32)), pa.array(component), pa.array(members[:, 0] | index << ROW_BITS)]
-    return pa.table([*columns, *rows.columns], schema=MEMBERS)
+    return pa.table([*columns, *rows.columns], schema=_MEMBERS)
 
 
 def decide(bucket: Bucket, search: Search) -> pa.Table:
-    """The outcome of every member of a bucket's components (OUTCOMES), to the buckets of their shards.
+    """The outcome of every member of a bucket's components (_OUTCOMES), to the buckets of their shards.
 
     Memory: the members of a bucket; those of one component once more as Python objects.
     """
-    table = bucket.read(MEMBERS).combine_chunks()
+    table = bucket.read(_MEMBERS).combine_chunks()
     component = table.column("component").to_numpy()
     order = np.lexsort((table.column("node").to_numpy(), component))
     starts = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1))
     found = [_outcomes(table.take(pa.array(order[start:end])), search) for start, end in pairwise(starts.tolist())]
-    return pa.concat_tables([OUTCOMES.empty_table(), *found])
+    return pa.concat_tables([_OUTCOMES.empty_table(), *found])
 
 
 def _outcomes(members: pa.Table, search: Search) -> pa.Table:
@@ -90,7 +90,7 @@ def _outcomes(members: pa.Table, search: Search) -> pa.Table:
         "similarity": pa.array([of.value for of in similarity], pa.float64()),
         "containment": pa.array([of.containment for of in similarity], pa.float64()),
     }
-    return pa.table(columns, schema=OUTCOMES)
+    return pa.table(columns, schema=_OUTCOMES)
 
 
 def _arrays(table: pa.Table, name: str) -> list[np.ndarray]:
@@ -116,7 +116,7 @@ def _by_number(doc_id: str) -> list[str | int]:
 def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
     """The layer of a shard, from the outcomes of its members, and its counts. Memory: the ids of the shard."""
     ids = search.load_table(rows_file(bucket.index)).column("doc_id").combine_chunks()
-    outcomes = bucket.read(OUTCOMES).sort_by("row")
+    outcomes = bucket.read(_OUTCOMES).sort_by("row")
     mask = np.zeros(len(ids), np.bool_)
     mask[outcomes.column("row").to_numpy()] = True
     mask = pa.array(mask)

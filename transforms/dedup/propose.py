@@ -24,7 +24,7 @@ from transforms.dedup.similarity import SHORTEST
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
+_DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
 ROWS = pa.schema(
     [
         ("doc_id", pa.string()),
@@ -36,12 +36,12 @@ ROWS = pa.schema(
 )
 # Tokens. Five scattered edits leave a text of fifty tokens few runs of five, and most of its pairs; texts of lengths
 # that one measure may still call similar have both.
-_SHORT_NGRAM, _LONG, _SHORT = 2, 75, 140
+_LONG, _SHORT = 75, 140
 _COLUMNS = ("doc_id", "title", "text", "created")
 
 
 def sketch(shard: Shard, search: Search) -> pa.Table:
-    """The band digests of a shard's documents (DIGEST_ROWS), each digest once.
+    """The band digests of a shard's documents (_DIGEST_ROWS), each digest once.
 
     Documents of one shard that share a digest are joined here, and only the smallest goes on: so no digest, however
     hot, has more rows in its bucket than there are shards. Memory: one batch of text, 16 bytes a digest, and 8 bytes a
@@ -64,7 +64,7 @@ def sketch(shard: Shard, search: Search) -> pa.Table:
     search.save(shard_edges(index), contracted(edges))
     sent = all_digests[first]
     buckets = ((sent >> np.uint64(32)) % np.uint64(search.num_buckets)).astype(np.int32)
-    return pa.table([pa.array(buckets), pa.array(sent), pa.array(all_nodes[first])], schema=DIGEST_ROWS)
+    return pa.table([pa.array(buckets), pa.array(sent), pa.array(all_nodes[first])], schema=_DIGEST_ROWS)
 
 
 def _language_keys(shard: Shard, search: Search) -> npt.NDArray[np.uint64]:
@@ -101,16 +101,16 @@ def _digests_of(read: Compared, search: Search) -> Iterator[tuple[npt.NDArray[np
     """Digests, and the text of each: of the whole text, and of the bands of its shingles, short ones of short texts."""
     whole = np.flatnonzero(read.digests)
     yield mix(read.digests[whole]), whole
-    for ngram, least, most in ((search.spec.ngram, _LONG, None), (_SHORT_NGRAM, SHORTEST, _SHORT)):
-        rows = np.flatnonzero((read.counts >= least) & (read.counts < (most or np.inf)))
-        hashed = shingles(read.take(rows), min(ngram, search.spec.ngram))
-        digests, texts = band_digests(signatures(hashed, search.spec), hashed, search.spec)
-        yield digests + np.uint64(ngram), rows[texts]
+    for spec, least, most in ((search.spec, _LONG, np.inf), (search.spec.of_short_texts, SHORTEST, _SHORT)):
+        rows = np.flatnonzero((read.counts >= least) & (read.counts < most))
+        hashed = shingles(read.take(rows), spec.ngram)
+        digests, texts = band_digests(signatures(hashed, spec), hashed, spec)
+        yield digests + np.uint64(spec.ngram), rows[texts]
 
 
 def edges_between(bucket: Bucket, search: Search) -> int:
     """Joins the documents of different shards that share a digest of this bucket; returns the number of edges."""
-    table = bucket.read(DIGEST_ROWS)
+    table = bucket.read(_DIGEST_ROWS)
     edges, _ = star_edges(table.column("digest").to_numpy(), table.column("node").to_numpy())
     edges = contracted(edges)  # documents meet in many bands: one edge a document is enough
     search.save(bucket_edges_of(bucket.index), edges)

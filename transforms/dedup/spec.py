@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -58,6 +58,13 @@ class MinHashSpec:
     def bounds(self) -> Bounds:
         """What decides. Raises SettingError for a bound that is none."""
         return Bounds(self.jaccard, self.lcs, self.containment)
+
+    @property
+    def of_short_texts(self) -> MinHashSpec:
+        """Pairs of tokens, in bands of five rows: a signature as long, and more sensitive. Of fifty words with five
+        changed, two thirds of the pairs are common: they meet with probability 0.94, where runs of five seldom do.
+        """
+        return replace(self, ngram=min(self.ngram, 2), bands=max(1, self.num_perm // 5), rows=min(self.num_perm, 5))
 
     @property
     def num_perm(self) -> int:

@@ -16,7 +16,7 @@ LAYER: Layer[MinHashSpec, None] = Layer(
         "Documents that are equal to another one in their language, nearly so, or contained in it are removed for it: "
         "the longest is kept, then the oldest."
     ),
-    step=Step("duplicates", version=2, libraries=("datasketch", "rapidfuzz")),
+    step=Step("duplicates", version=2, libraries=("datasketch",)),
     schema=SCHEMA,
     settings=MinHashSpec,
     needs={"language": ["language"]},
