@@ -54,7 +54,9 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
     plant("a-chain", edited(text(21), 60), "a-chain", None)  # the smallest id stands for the cluster
     wanted["u021"] = ("a-chain", "near-duplicate")
     for number in range(60):
-        plant(f"t{number:03d}", "Thanks!" if number % 2 else "thanks!", "t000", None if number == 0 else "duplicate")
+        plant(
+            f"t{number:03d}", ("Thanks!", "Thanks.", "thanks")[number % 3], "t000", None if number == 0 else "duplicate"
+        )
     plant("s1", "Thanks a lot!", "s1", None)
     plant("s2", "Thanks, a lot", "s2", None)
     plant("empty1", "", "empty1", None)
@@ -131,6 +133,29 @@ def test_a_title_is_part_of_the_text(tmp_path: Path) -> None:
     ]
     found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)))
     assert {name: row["cluster"] for name, row in found.items()} == {"a": "a", "b": "b", "c": "a"}
+
+
+@pytest.mark.parametrize(
+    ("texts", "num_clusters"),
+    [
+        (["while (a == b && c == d) { sum += step; }", "while (a != b || c != d) { sum -= step; }"], 2),
+        (["Then x = -5 and y = 3, so their sum is -2.", "Then x = 5 and y = -3, so their sum is 2."], 2),
+        (["SELECT name FROM t WHERE age >= 18 AND id = 7;", "SELECT name FROM t WHERE age < 18 AND id <> 7;"], 2),
+        (["C++ is better than C# for me", "C is better than C for me"], 2),
+        (["x = a + b * c is what I need here", "x = a - b / c is what I need here"], 2),
+        (["The number is 10²", "The number is 102"], 2),
+        ([text(1), f"> {text(1)}\n\nNo, {text(2, 20)}", f"Ann wrote:\n> {text(1)}\n\nYes."], 3),
+        ([f"> {text(1)}", f"> {text(1)}", "", " "], 4),
+        ([f"{text(1, 30)}?", f"{text(1, 30).title()}.\n", f"> {text(3)}\n\n{text(1, 30)}"], 1),
+    ],
+)
+def test_what_differs_in_meaning_stays_apart(tmp_path: Path, texts: list[str], num_clusters: int) -> None:
+    """Operators, signs and digits count; quotes do not, nor do letter case and the ends of sentences."""
+    rows = [{"doc_id": f"d{n}", "thread_id": f"d{n}", "text": text} for n, text in enumerate(texts)]
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)))
+    assert len({row["cluster"] for row in found.values()}) == num_clusters
+    if num_clusters == 1:
+        assert [row["reason"] for _, row in sorted(found.items())] == [None, *["duplicate"] * (len(texts) - 1)]
 
 
 def test_a_digest_goes_on_once_a_shard(tmp_path: Path) -> None:

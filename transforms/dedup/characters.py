@@ -12,7 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 # The kinds of characters. PUNCTUATION and those after it are no token in prose, and symbols in code and mathematics.
-OUTSIDE, SPACE, LETTER, MARK, UNSPACED, UNSPACED_MARK, SYMBOL, PUNCTUATION, CLOSER, ENDER, LONE_ENDER = range(11)
+# SILENT ones choose how others are drawn: a heart with and without a variation selector is one heart.
+OUTSIDE, SPACE, SILENT, LETTER, MARK, UNSPACED, UNSPACED_MARK, SYMBOL = range(8)
+PUNCTUATION, CLOSER, ENDER, LONE_ENDER = range(8, 12)
 NUM_KINDS = 16  # a power of two, so that a pair of kinds is a number
 
 # What ends a sentence: of any listed language, for the language of a short text is not sure. Those of the second kind
@@ -36,8 +38,8 @@ _UNSPACED_BLOCKS = (
     (0xF900, 0xFAFF),  # Han, compatibility
     (0x20000, 0x3FFFF),  # Han, further extensions
 )
-# They choose how the character before them is drawn, and say nothing: a heart with and without one is one heart.
-_VARIATION_SELECTORS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))
+_SILENT_BLOCKS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))  # variation selectors; those of category Cf besides
+_FLAG_TAGS = (0xE0020, 0xE007F)  # the flag of Wales is a black flag and seven of these
 
 
 @lru_cache(maxsize=1)
@@ -54,6 +56,8 @@ def kinds() -> npt.NDArray[np.uint8]:
             table[code] = SYMBOL
         elif category in ("Pe", "Pf"):
             table[code] = CLOSER
+        elif category == "Cf":
+            table[code] = SILENT
         elif category[0] == "P":
             table[code] = PUNCTUATION
         elif chr(code).isspace():
@@ -64,6 +68,7 @@ def kinds() -> npt.NDArray[np.uint8]:
         block = table[first : last + 1]
         block[block == LETTER] = UNSPACED
         block[block == MARK] = UNSPACED_MARK
-    for first, last in _VARIATION_SELECTORS:
-        table[first : last + 1] = OUTSIDE
+    for first, last in _SILENT_BLOCKS:
+        table[first : last + 1] = SILENT
+    table[_FLAG_TAGS[0] : _FLAG_TAGS[1] + 1] = MARK
     return table

@@ -74,7 +74,7 @@ def compared(texts: Sequence[str]) -> Compared:
         at += len(folded) + 1
     codes = np.frombuffer(("\0".join(clean) + "\0").encode("utf-32-le"), dtype=np.uint32)
     ends = np.cumsum(np.fromiter(map(len, clean), np.int64, len(clean)) + 1)  # behind the NUL that ends each
-    kinds = characters.kinds()[codes]
+    kinds = characters.kinds().take(codes)
     _mark_operators(kinds, codes, exact)
     tokens, offsets = _tokens(kinds, codes, ends)
     return Compared(tokens, offsets, _digests(kinds, codes, ends, clean))
@@ -103,11 +103,10 @@ def _mark_operators(kinds: _Kinds, codes: npt.NDArray[np.uint32], exact: Sequenc
     for begin, end in exact:
         span = kinds[begin:end]
         span[span >= characters.PUNCTUATION] = characters.SYMBOL
-    bangs = np.flatnonzero(codes == ord("!"))  # a NUL is behind the last character
-    before, behind = kinds[np.maximum(bangs - 1, 0)], kinds[bangs + 1]
-    digit = _is_digit(codes[np.maximum(bangs - 1, 0)]) & (bangs > 0)
+    bangs = np.flatnonzero(codes == ord("!"))  # a NUL is behind the last character; before the first, too, is seen one
+    before, behind = kinds[bangs - 1], kinds[bangs + 1]
     joined = (before == characters.LETTER) | (before == characters.MARK)
-    operator = digit | (codes[bangs + 1] == ord("=")) | ((behind == characters.LETTER) & ~joined)
+    operator = _is_digit(codes[bangs - 1]) | (codes[bangs + 1] == ord("=")) | ((behind == characters.LETTER) & ~joined)
     kinds[bangs[operator]] = characters.SYMBOL
 
 
@@ -140,7 +139,7 @@ def _tokens(
     before = np.zeros_like(kinds)
     before[1:] = kinds[:-1]
     before *= characters.NUM_KINDS
-    begins = np.flatnonzero(_begins()[before + kinds])
+    begins = np.flatnonzero(_begins().take(before + kinds))
     offsets = np.concatenate([np.zeros(1, np.int64), np.searchsorted(begins, ends).astype(np.int64)])
     if not len(begins):
         return np.zeros(0, np.uint64), offsets
@@ -155,17 +154,18 @@ def _digests(
     kinds: _Kinds, codes: npt.NDArray[np.uint32], ends: npt.NDArray[np.int64], clean: Sequence[str]
 ) -> npt.NDArray[np.uint64]:
     """(D,) digests of the texts: white space collapsed, ends of sentences taken off."""
+    ending, dropped = _sentence_ends(kinds, codes)
+    dropped |= kinds == characters.SILENT
     last = ends - 1
-    space = kinds == characters.SPACE
-    space |= _sentence_ends(kinds, codes)
-    space[codes == 0] = True  # a NUL in a text is none of those that end one
+    space = (kinds == characters.SPACE) | ending
+    space |= codes == 0  # of the text's own, too
     written = np.where(space, np.uint32(ord(" ")), codes)
     written[last] = 0
-    space[last] = True
     keep = np.ones(len(codes), dtype=np.bool_)
     keep[1:] = ~(space[1:] & space[:-1])
     keep[0] = not space[0]
     keep[last] = True
+    keep &= ~dropped
     lines = written[keep].tobytes().decode("utf-32-le").encode().split(b"\0")
     digests = np.zeros(len(clean), dtype=np.uint64)
     for number, line in enumerate(lines[:-1]):
@@ -175,20 +175,29 @@ def _digests(
     return digests
 
 
-def _sentence_ends(kinds: _Kinds, codes: npt.NDArray[np.uint32]) -> _Mask:
-    """(N,) the enders of sentences that end one: white space or the end of the text is behind them, perhaps after
-    closing quotes or brackets; or they are of those that always do."""
-    ending = np.zeros(len(kinds), dtype=np.bool_)
-    run = np.flatnonzero(kinds >= characters.CLOSER)
-    if not len(run):
-        return ending
-    last = np.append(run[1:] != run[:-1] + 1, True)  # of a row of enders and closers
-    behind = run[last] + 1
-    ended = (kinds[behind] == characters.SPACE) | (codes[behind] == 0)
-    row = np.cumsum(last) - last
-    kind = kinds[run]
-    ending[run[(kind == characters.LONE_ENDER) | ((kind == characters.ENDER) & ended[row])]] = True
-    return ending
+def _sentence_ends(kinds: _Kinds, codes: npt.NDArray[np.uint32]) -> tuple[_Mask, _Mask]:
+    """(N,) twice: the enders of sentences that end one, which part words, and those of them before a closing quote or
+    bracket, which part nothing.
+
+    An ender ends a sentence where white space or the end of the text is behind it, perhaps after others and closing
+    quotes or brackets; some always do.
+    """
+    parting, closed = np.zeros(len(kinds), dtype=np.bool_), np.zeros(len(kinds), dtype=np.bool_)
+    signs = np.flatnonzero(kinds >= characters.CLOSER)
+    behind = _behind_row(signs)
+    ends = (kinds[behind] == characters.SPACE) | (codes[behind] == 0)
+    kind = kinds[signs]
+    enders = signs[(kind == characters.LONE_ENDER) | ((kind == characters.ENDER) & ends)]
+    before_closer = kinds[_behind_row(enders)] == characters.CLOSER
+    closed[enders[before_closer]] = True
+    parting[enders[~before_closer]] = True
+    return parting, closed
+
+
+def _behind_row(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """The first place behind the row of neighbours that each of the ascending places stands in."""
+    last = np.append(places[1:] != places[:-1] + 1, True)[: len(places)]
+    return (places[last] + 1)[np.cumsum(last) - last]
 
 
 def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:

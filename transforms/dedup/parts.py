@@ -8,7 +8,7 @@ that begin such a part, which are most, are not looked at line by line.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 
@@ -19,18 +19,21 @@ class Part(NamedTuple):
     exact: bool
 
 
+_INDENTS = ("    ", "\t")
 _QUOTE = re.compile(r" {0,3}>(?!!)")  # not ">!", which hides a person's own words until they are clicked
-_BBCODE = re.compile(r"\[(/?)quote\b[^\]\n]{0,200}\]", re.IGNORECASE)
+_QUOTE_LINE = re.compile(rf"^{_QUOTE.pattern}", re.MULTILINE)
+_BBCODE = re.compile(r"\[(/?)(?:quote|QUOTE)\b[^\]\n]{0,200}\]")
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}(?=[^`]*$)|~{3,})")
 # What mail programs and forums write above a quote: who wrote it, in some languages with the name behind the verb.
 _VERBS = (
     r"wrote|writes|said|says|posted|a écrit|écrit|escribió|escreveu|ha scritto|scrive|kirjoitti|skrev|skrifaði|schrieb"
     r"|schreef|pisze|napisał(?:a|\(a\))?|napsal(?:a|\(a\))?|napísal|napisao|írta|a scris|написала?|пишет|пише|написав"
-    r"|yazdı|έγραψε|כתב|كتب|نوشت|viết|menulis|\w*(?:写道|寫道|書きました|작성)"
+    r"|yazdı|έγραψε|כתב|كتب|نوشت|viết|menulis"
 )
-_VERBS_BEFORE_A_NAME = "schrieb|schreef|skrev|skreiv|escribió|escreveu|a écrit|написал|כתב|كتب"
+_VERBS_BEFORE_NAMES = "schrieb|schreef|skrev|skreiv|escribió|escreveu|a écrit|написал|כתב|كتب"
 _ANNOUNCES = re.compile(
-    rf"(?:.*\b(?:{_VERBS})|.*\b(?:{_VERBS_BEFORE_A_NAME})\b[^.!?]{{0,60}}|.*<[^<>\s]+@[^<>\s]+>)\s?[:：]"
+    rf"(?:\b(?:{_VERBS})|写道|寫道|書きました|작성|\d\D{{0,60}}\b(?:{_VERBS_BEFORE_NAMES})\b.{{0,60}}"
+    r"|<[^<>\s]{1,100}@[^<>\s]{1,100}>)\s?[:：]\Z"
 )
 _LONGEST_ANNOUNCEMENT = 200  # characters; it is one line, or two where a mail program broke it
 _DELIMITER = re.compile(r"`+|\$\$?|\\[^`]", re.DOTALL)
@@ -40,30 +43,35 @@ _LEAST_CODE_MARKS = 0.04  # of the characters of an indented block that are no s
 
 
 def is_plain(text: str) -> bool:
-    """Whether a text is all prose by a glance at it; if not, `parts` must tell."""
+    """Whether a glance says that a text is all prose; if not, `parts` must tell."""
     return not (
-        ">" in text
-        or "`" in text
-        or "$" in text
-        or "\\" in text
-        or "    " in text
-        or "\t" in text
+        (">" in text and _QUOTE_LINE.search(text))
+        or ("`" in text and text.count("`") > 1)
+        or ("$" in text and text.count("$") > 1)
+        or ("\\" in text and ("\\(" in text or "\\[" in text))
+        or "\n    " in text
+        or "\n\t" in text
+        or text.startswith(_INDENTS)
         or "~~~" in text
-        or "[quote" in text
-        or "[QUOTE" in text
+        or (("[quote" in text or "[QUOTE" in text) and _BBCODE.search(text))
     )
 
 
-def parts(text: str) -> list[Part]:
+def parts(text: str) -> Iterator[Part]:
     """The parts of a text in order, without its quotes and the lines that only announce them."""
     if "[quote" in text or "[QUOTE" in text:
         text = _without_bbcode(text)
-    found: list[Part] = []
+    prose: list[str] = []
     for block in _blocks(text.split("\n")):
-        if found:
-            found.append(Part("\n", exact=False))
-        found += [block] if block.exact else _inline(block.text)
-    return found
+        for part in [block] if block.exact else _spans(block.text):
+            if not part.exact:
+                prose.append(part.text)
+                continue
+            if prose:
+                yield Part("".join(prose), exact=False)
+                prose.clear()
+            yield part
+    yield Part("".join(prose), exact=False)
 
 
 def _without_bbcode(text: str) -> str:
@@ -83,42 +91,50 @@ def _without_bbcode(text: str) -> str:
 
 
 def _blocks(lines: Sequence[str]) -> list[Part]:
-    """Paragraphs and blocks of code, without quotes. Memory: that of the text."""
+    """Paragraphs and blocks of code, without quotes; each begins with a line feed."""
     found: list[Part] = []
     at = 0
     while at < len(lines):
         begin = at
         if not lines[at].strip():
             at += 1
-        elif _QUOTE.match(lines[at]):
+        elif _is_quote(lines[at]):
             _drop_announcement(found)
-            while at < len(lines) and _QUOTE.match(lines[at]):
+            while at < len(lines) and _is_quote(lines[at]):
                 at += 1
-        elif opening := _FENCE.match(lines[at]):
-            found.append(Part(lines[at][opening.end() :], exact=False))  # the name of a language
+        elif opening := _fence(lines[at]):
+            found.append(Part("\n" + lines[at][opening.end() :], exact=False))  # the name of a language
             at = _end_of_fence(lines, at + 1, opening[1])
-            found.append(Part("\n".join(lines[begin + 1 : at]), exact=True))
+            found.append(Part("\n".join(["", *lines[begin + 1 : at]]), exact=True))
             at += 1
-        elif _is_indented(lines[at]):
-            while at < len(lines) and (_is_indented(lines[at]) or not lines[at].strip()):
+        elif lines[at].startswith(_INDENTS):
+            while at < len(lines) and (lines[at].startswith(_INDENTS) or not lines[at].strip()):
                 at += 1
-            block = "\n".join(lines[begin:at])
+            block = "\n".join(["", *lines[begin:at]])
             found.append(Part(block, exact=_looks_like_code(block)))
         else:
-            while at < len(lines) and lines[at].strip() and not (_QUOTE.match(lines[at]) or _FENCE.match(lines[at])):
+            while at < len(lines) and lines[at].strip() and not (_is_quote(lines[at]) or _fence(lines[at])):
                 at += 1
-            found.append(Part("\n".join(lines[begin:at]), exact=False))
+            found.append(Part("\n".join(["", *lines[begin:at]]), exact=False))
     return found
+
+
+def _is_quote(line: str) -> bool:
+    return ">" in line and _QUOTE.match(line) is not None
+
+
+def _fence(line: str) -> re.Match[str] | None:
+    return _FENCE.match(line) if "```" in line or "~~~" in line else None
 
 
 def _drop_announcement(found: list[Part]) -> None:
     """Takes from the end of what stands above a quote the one or two lines that only say whose it is."""
-    if not found or found[-1].exact:
+    if not found or found[-1].exact or not found[-1].text.rstrip().endswith((":", "：")):
         return
-    lines = found[-1].text.split("\n")
+    lines = found[-1].text.split("\n")  # the first is empty
     for number in (2, 1):
-        last = " ".join(lines[-number:])
-        if number <= len(lines) and len(last) <= _LONGEST_ANNOUNCEMENT and _ANNOUNCES.fullmatch(last.strip()):
+        last = " ".join(lines[-number:]).strip()
+        if number < len(lines) and len(last) <= _LONGEST_ANNOUNCEMENT and _ANNOUNCES.search(last):
             found[-1] = Part("\n".join(lines[:-number]), exact=False)
             return
 
@@ -133,38 +149,32 @@ def _end_of_fence(lines: Sequence[str], at: int, fence: str) -> int:
     return at
 
 
-def _is_indented(line: str) -> bool:
-    return line.startswith(("    ", "\t")) and not line.isspace()
-
-
 def _looks_like_code(block: str) -> bool:
     return len(_CODE_MARK.findall(block)) >= _LEAST_CODE_MARKS * len("".join(block.split()))
 
 
-def _inline(paragraph: str) -> list[Part]:
+def _spans(paragraph: str) -> Iterator[Part]:
     """Spans of code and mathematics of a paragraph, and the prose between them.
 
     An inline `$` opens before what is no space and closes after what is none, before anything but a digit, so that $5
     and $10 are prices.
     """
-    tokens = list(_DELIMITER.finditer(paragraph))
-    last = {token[0]: number for number, token in enumerate(tokens) if token[0] != "$" or _closes(paragraph, token)}
-    found: list[Part] = []
     start, closer, begin = 0, "", 0  # of the prose before the open span; what closes it; where it begins
-    for number, token in enumerate(tokens):
-        sign = token[0]
-        if closer:
-            if sign == closer and (sign != "$" or _closes(paragraph, token)):
-                found += [Part(paragraph[start:begin], exact=False), Part(paragraph[begin : token.end()], exact=True)]
-                start, closer = token.end(), ""
-        else:
-            wanted = sign if sign[0] == "`" else _CLOSED_BY.get(sign, "")
-            if last.get(wanted, -1) > number and (sign != "$" or not paragraph[token.end()].isspace()):
-                closer, begin = wanted, token.start()
-    return [*found, Part(paragraph[start:], exact=False)]
+    if "`" in paragraph or "$" in paragraph or "\\" in paragraph:
+        last = {sign[0]: sign.start() for sign in _DELIMITER.finditer(paragraph) if _may_close(sign)}
+        for sign in _DELIMITER.finditer(paragraph):
+            if not closer:
+                wanted = sign[0] if sign[0][0] == "`" else _CLOSED_BY.get(sign[0], "")
+                if last.get(wanted, -1) > sign.start() and (sign[0] != "$" or not paragraph[sign.end()].isspace()):
+                    closer, begin = wanted, sign.start()
+            elif sign[0] == closer and _may_close(sign):
+                yield Part(paragraph[start:begin], exact=False)
+                yield Part(paragraph[begin : sign.end()], exact=True)
+                start, closer = sign.end(), ""
+    yield Part(paragraph[start:], exact=False)
 
 
-def _closes(paragraph: str, token: re.Match[str]) -> bool:
-    before = paragraph[max(0, token.start() - 1) : token.start()]
-    after = paragraph[token.end() : token.end() + 1]
-    return bool(before.strip()) and not after.isdigit()
+def _may_close(sign: re.Match[str]) -> bool:
+    """Whether a sign may end a span: a `$` may not before a digit or after a space."""
+    text, begin, end = sign.string, sign.start(), sign.end()
+    return sign[0] != "$" or (begin > 0 and not text[begin - 1].isspace() and not text[end : end + 1].isdigit())
