@@ -68,6 +68,7 @@ def test_texts_that_say_the_same_are_equal(texts: list[str]) -> None:
         ["```\nFoo\n```", "```\nfoo\n```"],
         ["\\(X\\)", "\\(x\\)"],
         ["`f(x)`", "`f[x]`"],
+        ["    x = Foo(1);", "    x = foo(1);"],
         ["café", "cafe"],
         ["ｗords", "words"],
         ["क", "का"],
@@ -93,6 +94,9 @@ def test_texts_that_say_other_things_differ(texts: list[str]) -> None:
         ("snake_case", 3),
         ("`f(x, 'y')`", 10),  # every sign of code counts, its backticks too
         ("f(x, 'y')", 3),
+        ("Straße, Straße `((x))`", 9),  # code stands elsewhere once words are folded
+        ("```\nf(x)\n```", 4),
+        ("का!word", 2),
         ("中文字", 3),
         ("中文 words 字", 4),
         ("ก็ ข", 2),

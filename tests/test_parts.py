@@ -33,6 +33,7 @@ def exact(text: str) -> list[str]:
         ("[quote=Ann]one [quote]two[/quote] three[/quote]mine", "mine"),
         ("[QUOTE]one[/QUOTE]mine", "mine"),
         ("mine [quote]never closed", "mine [quote]never closed"),
+        ("a[/quote] b [quote]theirs[/quote]c", "a[/quote] b|c"),
         ("mine[/quote] mine", "mine[/quote] mine"),
     ],
 )
@@ -63,9 +64,7 @@ def test_the_line_that_announces_a_quote_goes_with_it(line: str) -> None:
     assert own(f"{line}\n\nmine") == "|".join([*line.split("\n"), "mine"]), "there is no quote below it"
 
 
-@pytest.mark.parametrize(
-    "line", ["I disagree with this part:", "She wrote a book. My view:", "I wrote this in " + "x" * 200]
-)
+@pytest.mark.parametrize("line", ["I disagree with:", "She wrote a book. My view:", "x" * 200 + " wrote:"])
 def test_own_words_above_a_quote_stay(line: str) -> None:
     assert own(f"{line}\n> theirs\n\nend") == f"{line}|end"
 
@@ -83,6 +82,10 @@ def test_own_words_above_a_quote_stay(line: str) -> None:
         ("prose\n    that goes on: x = Foo(1);", []),
         ("$A_1$, $$B$$, \\(C\\) and \\[D\\]", ["$A_1$", "$$B$$", "\\(C\\)", "\\[D\\]"]),
         ("$5 and $10", []),
+        ("US$5 to US$10", []),
+        ("$HOME and $PATH", []),
+        ("5$ or a$", []),
+        ("```\n```py\nFoo\n```\nprose", ["```py\nFoo"]),
         ("`never\n\nclosed`", []),
         ("a path C:\\(Users", []),
     ],
