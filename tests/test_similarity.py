@@ -15,7 +15,7 @@ from tests.plain_similarity import EDITS, LANGUAGES, lcs_length, measures, right
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.settings import SettingError
 from transforms.dedup import similarity
-from transforms.dedup.similarity import Bounds, Rule, Similarity, Text, compare
+from transforms.dedup.similarity import UNLIKE, Bounds, Rule, Similarity, Text, compare
 
 
 def hashes(tokens: Sequence[str]) -> npt.NDArray[np.uint64]:
@@ -35,9 +35,12 @@ def check(removed: Sequence[str], kept: Sequence[str], bounds: Bounds) -> Simila
     found = compared(removed, kept, bounds)
     rule = right_rule(removed, kept, (bounds.jaccard, bounds.lcs, bounds.containment))
     assert found.rule == rule
-    if min(len(removed), len(kept)) >= 10:
+    if min(len(removed), len(kept)) < 10:
+        assert found == UNLIKE
+    else:
         jaccard, ratio, containment = measures(removed, kept)
         assert (found.jaccard, found.containment) == (jaccard, containment)
+        assert found.value == {"jaccard": jaccard, "lcs": ratio, "contained": containment, None: None}[rule]
         assert found.lcs == ratio if found.lcs is not None else rule == "jaccard" or ratio < bounds.lcs
     return found
 

@@ -45,6 +45,9 @@ def stars(members: Sequence[Member], bounds: Bounds) -> list[Star]:
 
     Memory: beside the members, sets of digests, and shingles of survivors of 200,000 tokens. Time: linear in members.
     """
+    digests = {member.digest for member in members}
+    if len(digests) == 1 and 0 not in digests:  # copies of one text, as most components are
+        return [Star(0, UNLIKE if place == 0 else EXACT, False) for place in range(len(members))]
     survivors = _Survivors(members, bounds)
     first: dict[int, int] = {}  # by digest: the place of the first member that has it
     fates: list[Star] = []
