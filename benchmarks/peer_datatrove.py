@@ -3,7 +3,8 @@
     python benchmarks/peer_datatrove.py DOCUMENTS.jsonl SCRATCH BANDS ROWS NGRAM spacy|plain
 
 `spacy` is datatrove's stock English word tokenizer; `plain` gives it a regular expression for words instead, the
-cheapest setting there is. Writes SCRATCH/clusters.json: the ids of each cluster of two and more.
+cheapest setting there is. Writes SCRATCH/removals.json: the id of each removed document, and of the one of its cluster
+that is kept.
 """
 
 import json
@@ -70,14 +71,20 @@ def _run_stages(documents: Path, scratch: Path, config: MinhashConfig, language:
     )
 
 
-def _clusters(documents: Path, scratch: Path) -> list[list[str]]:
-    """Ids by cluster, read from the (document number, cluster) pairs of stage 3."""
+def _removals(documents: Path, scratch: Path) -> dict[str, str]:
+    """Removed ids and those kept for them: clusters from the (document number, cluster) pairs of stage 3, what is kept
+    from the output of stage 4."""
     ids = [json.loads(line)["id"] for line in documents.open(encoding="utf-8")]
+    kept = {json.loads(line)["id"] for file in (scratch / "kept").iterdir() for line in file.open(encoding="utf-8")}
     pairs = memoryview((scratch / "clusters" / "000000.clusters").read_bytes()).cast("I").tolist()
     members: dict[int, list[str]] = {}
     for number, cluster in zip(pairs[::2], pairs[1::2], strict=True):
         members.setdefault(cluster, []).append(ids[number])
-    return sorted(sorted(found) for found in members.values() if len(found) > 1)
+    removals: dict[str, str] = {}
+    for found in members.values():
+        [survivor] = [doc_id for doc_id in found if doc_id in kept]
+        removals |= {doc_id: survivor for doc_id in found if doc_id != survivor}
+    return removals
 
 
 def main() -> None:
@@ -92,7 +99,7 @@ def main() -> None:
     with timed() as timer:
         _run_stages(documents, scratch, config, language)
     num_records = sum(1 for _ in documents.open("rb"))
-    (scratch / "clusters.json").write_text(json.dumps(_clusters(documents, scratch)))
+    (scratch / "removals.json").write_text(json.dumps(_removals(documents, scratch)))
     announce(timer, documents.stat().st_size, num_records)
 
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import generate, languages, planted
+from benchmarks import dedup, generate, languages, planted
 from benchmarks.harness import PREFIX, Contender, alternate, comparison, run_once
 from benchmarks.sampler import sampled
+
+NUMBERS = " ".join(f"number{number}" for number in range(30))
 
 needs_dump = pytest.mark.skipif(
     not (generate.SHARED.is_dir() or generate.SAMPLE.is_dir()),
@@ -57,9 +59,44 @@ def test_judge_counts_recall_and_precision() -> None:
     same = "one two three four five six"
     texts = [("a", same), ("a:twin", same), ("b", "seven eight nine ten eleven twelve")]
     twins = [planted.Planted("a", "a:twin", 1.0)]
-    assert planted.judge(texts, twins, [["a", "a:twin"]])[0] == "1.000 (1/1)"
-    assert planted.judge(texts, twins, [])[0] == "0.000 (0/1)"
-    assert planted.judge(texts, twins, [["a", "b"]])[-1] == "0.0000 (0/2)"
+    assert planted.judge(texts, twins, {"a:twin": "a"})[0] == "1.000 (1/1)"
+    assert planted.judge(texts, twins, {"a:twin": "a"})[-1] == "1.0000 (1/1)"
+    assert planted.judge(texts, twins, {"a": "b", "a:twin": "b"})[0] == "1.000 (1/1)"  # found, though wrongly kept
+    assert planted.judge(texts, twins, {"a": "b", "a:twin": "b"})[-1] == "0.0000 (0/2)"
+    assert planted.judge(texts, twins, {})[0] == "0.000 (0/1)"
+    assert planted.judge(texts, twins, {"a": "b"})[0] == "0.000 (0/1)"
+    assert planted.judge(texts, twins, {})[-1] == "–"
+    with pytest.raises(ValueError, match="1 documents are removed for one that is not kept, such as a:twin"):
+        planted.judge(texts, twins, {"a": "b", "a:twin": "a"})
+
+
+@pytest.mark.parametrize(
+    ("removed", "kept", "right"),
+    [
+        ("Thanks!", "thanks", True),
+        ("Thanks a lot!", "Thanks, a lot", False),
+        ("C++ is better than C#", "C is better than C", False),
+        (f"{NUMBERS} x", NUMBERS, True),
+        (f"{NUMBERS} {'x y z ' * 8}", NUMBERS, False),  # it says more
+        (NUMBERS, f"{NUMBERS} {'x y z ' * 8}", True),
+        ("x = a + b * c " * 3, "x = a - b / c " * 3, False),
+    ],
+)
+def test_a_removal_is_right_for_what_is_kept(removed: str, kept: str, right: bool) -> None:
+    assert planted.is_right(removed, kept) == right
+
+
+def test_planted_documents_are_deduplicated_and_judged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The whole of what `benchmarks.dedup` asks of us: a dataset of today's columns, a layer, removals of it."""
+    other = "the doors of the hall are opened at eight and closed when the last guest has gone home at night"
+    found = [("a", NUMBERS), ("a:twin", f"{NUMBERS} x"), ("b", other), ("c", "")]
+    twins = [planted.Planted("a", "a:twin", planted.jaccard(NUMBERS, f"{NUMBERS} x"))]
+    planted.write_jsonl(found, tmp_path / "documents.jsonl")
+    planted.write_dataset(found, str(tmp_path / "documents"), num_shards=2)
+    dedup.run_ours(tmp_path)
+    assert json.loads(capsys.readouterr().out.splitlines()[-1].removeprefix(PREFIX))["records"] == 4
+    cells = planted.judge(found, twins, json.loads((tmp_path / "ours.json").read_text()))
+    assert cells == ["–", "1.000 (1/1)", "–", "–", "–", "–", "1.0000 (1/1)"]
 
 
 def test_contenders_take_turns(tmp_path: Path) -> None:

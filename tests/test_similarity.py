@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.plain_similarity import EDITS, LANGUAGES, lcs_length, measures, right_rule, substituted, tokens_of
+from benchmarks.plain_similarity import lcs_length, measures, right_rule, tokens_of
+from tests.planted_edits import EDITS, LANGUAGES, substituted
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.settings import SettingError
 from transforms.dedup import similarity

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tests.plain_similarity import EDITS, LANGUAGES, measures, right_rule, tokens_of
+from benchmarks.plain_similarity import measures, right_rule, tokens_of
+from tests.planted_edits import EDITS, LANGUAGES
 from tests.test_similarity import hashes, numbered
 from transforms.datasets.ids import keyed_hash
 from transforms.dedup import stars as stars_module
