@@ -191,6 +191,11 @@ def test_comparisons_grow_with_the_members_in_a_component_where_nobody_is_simila
     assert [star.capped for star in found].index(True) == 17  # sixteen are looked at, the eighteenth has seventeen
 
 
+def test_who_was_not_compared_with_all_that_share_its_digest_says_so() -> None:
+    members = [member([f"t{number}-{at}" for at in range(12)], [1]) for number in range(20)]
+    assert [star.capped for star in stars(members, BOUNDS)] == [False] * 17 + [True] * 3
+
+
 def test_a_digest_is_in_hot_company_and_rarer_ones_still_lead_to_the_right_text() -> None:
     members = [member([f"t{number}-{at}" for at in range(12)], [1, 1_000 + number]) for number in range(100)]
     text = member(["x", *(f"t60-{at}" for at in range(1, 12))], [1, 1_060])
