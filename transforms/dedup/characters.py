@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 # The kinds of characters. PUNCTUATION and those after it are no token in prose, and symbols in code and mathematics.
 # SILENT ones choose how others are drawn: a heart with and without a variation selector is one heart.
-OUTSIDE, SPACE, SILENT, LETTER, MARK, UNSPACED, UNSPACED_MARK, SYMBOL = range(8)
+SPACE, SILENT, LETTER, MARK, UNSPACED, UNSPACED_MARK, SYMBOL = range(1, 8)  # 0 is what is none of all these
 PUNCTUATION, CLOSER, ENDER, LONE_ENDER = range(8, 12)
 NUM_KINDS = 16  # a power of two, so that a pair of kinds is a number
 

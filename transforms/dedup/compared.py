@@ -117,14 +117,11 @@ def _is_digit(codes: npt.NDArray[np.uint32]) -> _Mask:
 @lru_cache(maxsize=1)
 def _begins() -> _Mask:
     """(NUM_KINDS * NUM_KINDS,) whether a character begins a token, by (kind before, kind here)."""
-    c = characters
-    table = np.zeros((c.NUM_KINDS, c.NUM_KINDS), dtype=np.bool_)
-    table[:, [c.UNSPACED, c.SYMBOL]] = True
-    table[:, c.LETTER] = True
-    table[[c.LETTER, c.MARK], c.LETTER] = False
-    table[:, [c.MARK, c.UNSPACED_MARK]] = True
-    within = np.array([c.LETTER, c.MARK, c.UNSPACED, c.UNSPACED_MARK, c.SYMBOL])
-    table[within[:, None], [c.MARK, c.UNSPACED_MARK]] = False
+    letters, marks = [characters.LETTER, characters.MARK], [characters.MARK, characters.UNSPACED_MARK]
+    table = np.zeros((characters.NUM_KINDS, characters.NUM_KINDS), dtype=np.bool_)
+    table[:, [characters.LETTER, characters.UNSPACED, characters.SYMBOL, *marks]] = True
+    table[letters, characters.LETTER] = False
+    table[characters.LETTER : characters.SYMBOL + 1, marks] = False
     return table.reshape(-1)
 
 
