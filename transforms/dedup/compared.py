@@ -156,7 +156,8 @@ def _digests(
     last = ends - 1
     space = (kinds == characters.SPACE) | ending
     space |= codes == 0  # of the text's own, too
-    written = np.where(space, np.uint32(ord(" ")), codes)
+    written = codes.copy()
+    written[np.flatnonzero(space & (codes != ord(" ")))] = ord(" ")  # few: most white space is one already
     written[last] = 0
     keep = np.ones(len(codes), dtype=np.bool_)
     keep[1:] = ~(space[1:] & space[:-1])
