@@ -62,6 +62,8 @@ def test_signatures_of_real_text_equal_datasketch_in_any_batch() -> None:
 
 WORDS = st.text(st.sampled_from("abÄßé_9+# .,!\n\u0300ก็ข中文字ひ　"), max_size=60)
 
+UNSPACED = re.compile("[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff]")
+
 
 def plain_tokens(text: str) -> list[str]:
     """Tokens of prose character by character, the slow way: a letter joins a letter or mark before it, a mark joins
@@ -70,7 +72,7 @@ def plain_tokens(text: str) -> list[str]:
     tokens: list[str] = []
     before = "outside"
     for place, character in enumerate(clean):
-        unspaced = bool(re.match("[\u0e00-\u0e7f\u3040-\u30ff\u4e00-\u9fff]", character))
+        unspaced = bool(UNSPACED.match(character))
         behind = clean[place + 1 : place + 2]
         if unicodedata.category(character)[0] == "M":
             here = "unspaced mark" if unspaced else "mark"
@@ -91,7 +93,7 @@ def plain_tokens(text: str) -> list[str]:
 
 def is_operator(text: str, behind: str, before: str) -> bool:
     """Whether a `!` is one: after a digit, or before a word and not behind one."""
-    is_word = bool(re.match("[a-zäßé0-9]", behind))
+    is_word = behind.isalnum() and not UNSPACED.match(behind)
     return text.endswith("9") or (is_word and before not in ("letter", "mark"))
 
 
