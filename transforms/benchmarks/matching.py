@@ -1,0 +1,225 @@
+"""Which texts hold items of benchmarks, by one of three published rules.
+
+qwen2 (arXiv 2407.10671, section 5.2.6; Qwen2.5 has the same): the longest common subsequence (LCS) of the two sequences
+of tokens has at least 13 tokens and at least 0.6 of those of the shorter. coder (Qwen2.5-Coder, section 5): a run of 10
+tokens stands in both. math (Qwen2.5-Math): a run of 13 tokens stands in both, and the LCS has more than 0.6 of the
+shorter.
+
+The papers compare sequences and do not say how long one is. In a text that is many times longer than the other nearly
+every short sentence is a subsequence, word by word. So of the longer of two, where it is more than twice as long as the
+shorter, stretches of twice the shorter's length are compared, one beginning at every length of the shorter: a copy of
+the shorter stands whole in one of them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from transforms.benchmarks.readers import Item
+from transforms.benchmarks.tokens import GAPS, GLUED, View, is_letter, placed, tokens
+
+_UNKNOWN = -1  # of a token that no item has
+_LETTERS = 2  # of a script without spaces, that stand for a word in a run
+
+
+@dataclass(frozen=True)
+class Rule:
+    """run: tokens in a row that two sequences must share. least: tokens of their LCS. tenths: of the shorter, that the
+    LCS must have; above: whether it must have more."""
+
+    run: int = 0
+    least: int = 0
+    tenths: int = 0
+    above: bool = False
+
+    @property
+    def shortest(self) -> int:
+        """Tokens of a text that can be matched."""
+        return max(self.run, self.least)
+
+    def needed(self, shorter: int) -> int:
+        """The length of an LCS that is enough, where the shorter sequence has so many tokens."""
+        share = shorter * self.tenths // 10 + 1 if self.above else -(-shorter * self.tenths // 10)
+        return max(self.least, self.run, share)
+
+
+RULES: Mapping[str, Rule] = {
+    "qwen2": Rule(least=13, tenths=6),
+    "coder": Rule(run=10),
+    "math": Rule(run=13, tenths=6, above=True),
+}
+
+
+class Match(NamedTuple):
+    """A text that holds an item. lcs: of their tokens, at most; text[begin:end] is where."""
+
+    item: Item
+    lcs: int
+    begin: int
+    end: int
+
+
+class _Known:
+    """The tokens of an item as numbers, and where each stands as the bits of an integer."""
+
+    def __init__(self, item: Item, ids: Sequence[int]) -> None:
+        self.item, self.ids = item, ids
+        self.bits = _bits(ids)
+
+
+class Benchmarks:
+    """Items that texts are held against. Memory: about a kilobyte a token of them."""
+
+    def __init__(self, items: Sequence[Item], rule: str) -> None:
+        """rule: of RULES. The order of the items decides nothing."""
+        self._views = [_Seen(sorted(set(items)), RULES[rule], view) for view in (GAPS, GLUED)]
+
+    def match(self, text: str) -> Match | None:
+        """The item that the text holds, in any view: of several the one with the longest LCS, then the first."""
+        found = [match for seen in self._views if (match := seen.match(text))]
+        return max(found, key=lambda match: match.lcs, default=None)
+
+
+class _Seen:
+    """Items in one view."""
+
+    def __init__(self, items: Sequence[Item], rule: Rule, view: View) -> None:
+        self._rule, self._view = rule, view
+        self._ids: dict[str, int] = {}
+        self._items = [
+            _Known(item, [self._ids.setdefault(token, len(self._ids)) for token in found])
+            for item in items
+            if len(found := tokens(item.text, view)) >= rule.shortest
+        ]
+        self._weights = [1 if is_letter(token) else _LETTERS for token in self._ids]
+        self._lengths = np.array([len(item.ids) for item in self._items], np.int64)
+        self._runs: dict[tuple[int, ...], list[int]] = {}
+        self._posted: list[list[npt.NDArray[np.int64]]] = []  # by token: the items that have it once, twice …
+        if rule.run:
+            self._index_runs()
+        else:
+            self._index_tokens()
+
+    def _index_runs(self) -> None:
+        for number, item in enumerate(self._items):
+            for run in set(self._runs_of(item.ids)):
+                self._runs.setdefault(run, []).append(number)
+
+    def _index_tokens(self) -> None:
+        posted: list[list[list[int]]] = [[] for _ in self._ids]
+        for number, item in enumerate(self._items):
+            for token, count in Counter(item.ids).items():
+                often = posted[token]
+                often.extend([] for _ in range(count - len(often)))
+                for items in often[:count]:
+                    items.append(number)
+        self._posted = [[np.array(items, np.int64) for items in often] for often in posted]
+
+    def match(self, text: str) -> Match | None:
+        """As Benchmarks.match."""
+        ids = [self._ids.get(token, _UNKNOWN) for token in tokens(text, self._view)]
+        if len(ids) < self._rule.shortest:
+            return None
+        best: tuple[int, int, tuple[int, int]] | None = None
+        for number in self._nominated(ids):
+            item = self._items[number]
+            lcs, stretch = self._longest(ids, item)
+            if lcs >= self._rule.needed(min(len(ids), len(item.ids))) and (best is None or lcs > best[0]):
+                best = (lcs, number, stretch)
+        return best and self._described(text, ids, *best)
+
+    def _nominated(self, ids: Sequence[int]) -> list[int]:
+        """The items that the rule may find in a text, in order: those with one of its runs, or with so many of its
+        tokens, each as often as both have it, as their LCS must have. None that the rule finds is missing."""
+        if self._rule.run:
+            return sorted({number for run in self._runs_of(ids) for number in self._runs.get(run, ())})
+        posted = [
+            items for token, count in Counter(ids).items() if token != _UNKNOWN for items in self._posted[token][:count]
+        ]
+        if len(posted) < self._rule.least:
+            return []
+        shared = np.bincount(np.concatenate(posted), minlength=len(self._items))
+        found: list[int] = np.flatnonzero(shared >= self._rule.least).tolist()
+        return [number for number in found if shared[number] >= self._rule.needed(min(len(ids), self._lengths[number]))]
+
+    def _runs_of(self, ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
+        """The run that begins at each place: so many words, or in their place letters of a script without spaces."""
+        weights = [0 if token == _UNKNOWN else self._weights[token] for token in ids]
+        whole = self._rule.run * _LETTERS
+        end = weight = 0
+        for begin in range(len(ids)):
+            while end < len(ids) and weight < whole:
+                weight += weights[end]
+                end += 1
+            if weight < whole:
+                return
+            yield tuple(ids[begin:end])
+            weight -= weights[begin]
+
+    def _longest(self, ids: Sequence[int], item: _Known) -> tuple[int, tuple[int, int]]:
+        """The longest LCS of any two stretches of a text and an item, and where the first of those begins and ends."""
+        if len(ids) >= len(item.ids):
+            found = [(_lcs(item.bits, len(item.ids), ids[a:b]), (a, b)) for a, b in _stretches(ids, len(item.ids))]
+        else:
+            bits = _bits(ids)
+            found = [(_lcs(bits, len(ids), item.ids[a:b]), (0, len(ids))) for a, b in _stretches(item.ids, len(ids))]
+        return max(found, key=lambda entry: entry[0])
+
+    def _described(self, text: str, ids: Sequence[int], lcs: int, number: int, stretch: tuple[int, int]) -> Match:
+        """The match, from the first to the last of the common tokens that an item shorter than the text has there."""
+        item, (begin, end) = self._items[number], stretch
+        at = placed(text, self._view)
+        if len(ids) >= len(item.ids):
+            end = begin + _reaching(item.bits, len(item.ids), ids[begin:end], lcs)
+            turned = ids[begin:end][::-1]
+            begin = end - _reaching(_bits(item.ids[::-1]), len(item.ids), turned, lcs)
+        return Match(item.item, lcs, at.begins[begin], at.ends[end - 1])
+
+
+def too_short(items: Sequence[Item], rule: str) -> int:
+    """How many of the items no text can hold by a rule, since they have too few tokens."""
+    return sum(len(tokens(item.text, GAPS)) < RULES[rule].shortest for item in items)
+
+
+def _stretches(ids: Sequence[int], length: int) -> list[tuple[int, int]]:
+    """What of the longer of two sequences is compared with the shorter, which has so many tokens."""
+    if len(ids) <= 2 * length:
+        return [(0, len(ids))]
+    return [(begin, min(begin + 2 * length, len(ids))) for begin in range(0, len(ids) - length, length)]
+
+
+def _bits(ids: Sequence[int]) -> dict[int, int]:
+    """By token the places where it stands, as bits. What no item has stands nowhere."""
+    bits: dict[int, int] = {}
+    for place, token in enumerate(ids):
+        if token != _UNKNOWN:
+            bits[token] = bits.get(token, 0) | 1 << place
+    return bits
+
+
+def _lcs(bits: Mapping[int, int], length: int, ids: Sequence[int]) -> int:
+    """The length of the longest common subsequence of the sequence that has these bits, and `ids`."""
+    return length - _open(bits, length, ids)[-1].bit_count()
+
+
+def _reaching(bits: Mapping[int, int], length: int, ids: Sequence[int], lcs: int) -> int:
+    """How many of `ids` are enough for an LCS of this length."""
+    return next(read for read, left in enumerate(_open(bits, length, ids)) if length - left.bit_count() >= lcs)
+
+
+def _open(bits: Mapping[int, int], length: int, ids: Sequence[int]) -> list[int]:
+    """Hyyrö's bit-parallel LCS: after each number of `ids` read, the places in a column of the table of lengths where
+    it does not rise."""
+    column = full = (1 << length) - 1
+    found = [column]
+    for token in ids:
+        if here := column & bits.get(token, 0):
+            column = (column + here | column - here) & full
+        found.append(column)
+    return found
