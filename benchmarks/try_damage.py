@@ -85,6 +85,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "documents": ("layers", "pairs", "tokenizer", "tokens"),
     "layers/language": ("layers", "pairs", "tokenizer", "tokens", "curriculum"),
     "layers/quality": ("pairs", "tokenizer", "curriculum"),
+    "layers/contamination": ("pairs", "tokenizer", "curriculum"),
     "layers/duplicates": ("pairs", "tokenizer", "curriculum"),
     "layers/split": ("pairs", "tokenizer", "curriculum"),
     "pairs": ("preference",),

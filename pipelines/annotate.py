@@ -1,6 +1,7 @@
 """Annotate: documents to attribute layers that stand beside them, file for file and row for row.
 
     documents ──┬── language ── quality  which language each text is in, and how sure that is; what the text is like
+                ├── contamination        whether it holds an item of a benchmark, where benchmarks are named
                 ├── duplicates           which cluster of near-duplicates it belongs to, and whether it stands for it
                 └── split                train, validation or holdout, by thread
 
@@ -171,11 +172,15 @@ def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, ob
     return kinds.settings_of(dict.fromkeys(layers) | values, "--set")
 
 
+# Those that need not be told anything.
+DEFAULT_LAYERS = ",".join(name for name in LAYERS if not kinds.must_be_told(name))
+
+
 def command(
     context: typer.Context,
     documents: Annotated[str, typer.Argument(metavar="DOCS", help="Folder of documents.")],
     output: Output,
-    layers: Annotated[str, typer.Option(help="Which layers, separated by commas.")] = ",".join(LAYERS),
+    layers: Annotated[str, typer.Option(help="Which layers, separated by commas.")] = DEFAULT_LAYERS,
     settings: Annotated[
         list[str] | None,
         typer.Option(

@@ -49,6 +49,12 @@ COMMANDS = {
         "Describe documents in attribute layers that stand beside them, such as their languages and duplicates.",
         takes_beam=True,
     ),
+    "decontaminate": Command(
+        "pipelines.decontaminate",
+        "command",
+        "Find the documents that hold items of benchmarks, so that nothing is trained on them.",
+        takes_beam=True,
+    ),
     "pairs": Command(
         "pipelines.pairs",
         "command",

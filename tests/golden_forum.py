@@ -78,6 +78,12 @@ CORPUS = (
     },
 )
 
+# An item as GSM8K has them, which stands in one of the documents above.
+BENCHMARK = {
+    "question": "請問，這個麵團應該發酵多久？廚房很冷；我們還沒有買到溫度計！",
+    "answer": "Es ist schön.\n#### 3",
+}
+
 # Rows that state their language and are kept with attributes, as STATING says; one of them again, stated otherwise.
 STATED = (
     {"id": 1, "text": "Le pain lève lentement dans une cuisine froide.", "meta": {"lang": "fr-CA", "host": "a.x"}},
@@ -115,7 +121,10 @@ def steps(
     """
     at = {name: str(folder / name) for name in (*goldens.STEPS, "layers")}
     out = {name: str((into or folder) / name) for name in at}
-    annotated = kinds.settings_of({**dict.fromkeys(kinds.LAYERS), "language": str(lid_model)}, "the goldens")
+    folder.mkdir(exist_ok=True)
+    (folder / "benchmark.jsonl").write_text(json.dumps(BENCHMARK), "utf-8")
+    told = {"language": str(lid_model), "contamination": str(folder / "benchmark.jsonl")}
+    annotated = kinds.settings_of(dict.fromkeys(kinds.LAYERS) | told, "the goldens")
     words = tokenizer.TokenizerSettings(vocab_size=1600, sample_bytes=150_000, validation_bytes=5_000)
     ingested = IngestSettings(
         num_shards=3,

@@ -70,6 +70,8 @@ def made_by_steps(folder: Path) -> dict[str, Dataset]:
     """Every dataset as the commands make it."""
     at = {name: str(folder / name) for name in ("documents", "tokenizer", "layers", "pairs", "tokens", "preference")}
     write_layers(folder / "layers", folder / "documents")  # for its languages
+    (folder / "own").mkdir()
+    (folder / "own" / "language").symlink_to(folder / "layers" / "language")
     annotate.run(at["documents"], str(folder / "own"), settings_of({"duplicates": None, "split": None}, "here"))
     for name in ("duplicates", "split"):
         (folder / "layers" / name).rename(folder / f"{name}-unused")
@@ -97,8 +99,9 @@ def test_a_pipeline_of_tables_makes_what_the_steps_make(folder: Path, monkeypatc
         documents = p | "Documents" >> beam.Create(tables)
         layers = {
             "language": p | "Languages" >> beam.Create(known),
-            "duplicates": documents
-            | Deduplicate(Search(MinHashSpec(across_languages=True), f"{scratch}/search", len(tables), 0)),
+            "duplicates": (documents, {"language": p | "Known" >> beam.Create(known)})
+            | "WithLanguages" >> JoinLayers()
+            | Deduplicate(Search(MinHashSpec(), f"{scratch}/search", len(tables), 0)),
             "split": documents | Annotate(split.LAYER, SplitSettings()),
         }
         described = (documents, layers) | "Described" >> JoinLayers()

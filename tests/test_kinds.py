@@ -85,7 +85,7 @@ def test_the_command_line_takes_settings_as_a_build_file_does() -> None:
     ("layers", "given", "message"),
     [
         (["duplicate"], [], r"unknown layer 'duplicate'.* nearest: duplicates"),
-        ([], [], "no layer to build; name some of language, quality, duplicates"),
+        ([], [], "no layer to build; name some of language, quality, contamination, duplicates"),
         (["split"], ["duplicates.bands=3"], "settings for duplicates, which --layers does not name"),
         (["split"], ["splitt.holdout=3"], "unknown layer 'splitt'.* nearest: split"),
         (["split"], ["holdout"], "settings are written key=value, got 'holdout'"),

@@ -36,13 +36,24 @@ def test_the_first_layer_that_drops_is_the_reason_whatever_the_order_of_the_mapp
     layers["split"] = pa.table({"split": ["train"] * len(rows)})
     assert drop_reasons(layers).to_pylist() == [one or two for one, two in rows]
     against = [Reason.DUPLICATE_ANSWER.value if two else None for _, two in rows]
-    assert unpaired_reasons(layers).to_pylist() == against, "an unsure language is paired all the same"
+    assert unpaired_reasons(layers, pa.array([False] * len(rows), pa.bool_())).to_pylist() == against, (
+        "an unsure language is paired all the same"
+    )
 
 
 def test_layers_without_a_keep_drop_nothing() -> None:
     layers = {"split": pa.table({"split": ["train", "holdout"]})}
     assert drop_reasons(layers).to_pylist() == [None, None]
-    assert unpaired_reasons(layers).to_pylist() == [None, None]
+    assert unpaired_reasons(layers, pa.array([True, False])).to_pylist() == [None, None]
+
+
+def test_a_layer_says_whether_what_it_has_against_a_question_is_against_its_answers() -> None:
+    layers = {
+        "contamination": fates(["contaminated", None, "contaminated"]),
+        "duplicates": fates([*["duplicate"] * 2, None]),
+    }
+    found = unpaired_reasons(layers, pa.array([True, True, False]))
+    assert found.to_pylist() == ["contaminated", None, "contaminated"]
 
 
 def test_a_drop_without_a_reason_is_not_taken_for_kept() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from pipelines.report.calibration import Calibration, read_calibration
+from pipelines.report.contamination import Contamination, read_contamination
 from pipelines.report.cuts import Cuts, read_cuts
 from pipelines.report.examples import Dropped, Rejected, read_dropped, read_rejects
 from pipelines.report.languages import Languages, read_languages
@@ -31,6 +32,7 @@ class Contents:
 
     posts: Posts | None = None
     languages: Languages | None = None
+    contamination: Contamination | None = None
     pairs: Pairs | None = None
     cuts: Cuts | None = None
     calibration: Calibration | None = None
@@ -80,6 +82,7 @@ def read_contents(
     return Contents(
         posts=read_posts(documents) if documents else None,
         languages=read_languages(language, documents) if language and documents else None,
+        contamination=read_contamination(layers["contamination"]) if "contamination" in layers else None,
         pairs=read_pairs(pairs) if pairs else None,
         cuts=read_cuts(preference, lengths) if preference else None,
         calibration=read_calibration(scores, preference, evaluated) if scores and preference and evaluated else None,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 from pipelines.progress import human_bytes
+from pipelines.report.contamination import items_table, matches_table
 from pipelines.report.cuts import cuts_table
 from pipelines.report.data import BuildFolder, InputAccount, StepAccount, View
 from pipelines.report.examples import dropped_table, rejects_table
@@ -144,6 +145,15 @@ def languages_view(build: BuildFolder) -> View | None:
         "looked": found.looked.says("the language layer"),
         "left_out": left_out_table(found),
     }
+
+
+def contamination_view(build: BuildFolder) -> View | None:
+    """The contamination layer with examples of its matches, where its shards can be read."""
+    view, found = layer_view(LAYERS["contamination"], build), build.contents.contamination
+    if view is None or found is None:
+        return view and {**view, "matches": None}
+    looked = found.looked.says("the contamination layer")
+    return {**view, "items": items_table(found), "matches": matches_table(found), "looked": looked}
 
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:

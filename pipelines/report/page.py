@@ -7,7 +7,7 @@ on the terminal, and costs itself only: there is always a page.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated
@@ -16,7 +16,14 @@ import typer
 from rich.markup import escape
 
 from pipelines.command import console, run_command
-from pipelines.report.corpus import documents_view, funnel_view, languages_view, layer_view, pairs_view
+from pipelines.report.corpus import (
+    contamination_view,
+    documents_view,
+    funnel_view,
+    languages_view,
+    layer_view,
+    pairs_view,
+)
 from pipelines.report.data import BuildFolder, View, rows_of
 from pipelines.report.evaluation import evaluation_view
 from pipelines.report.folder import read_build
@@ -27,14 +34,18 @@ from pipelines.report.tokens import curriculum_view, tokenizer_view
 from transforms.datasets import places
 from transforms.layers.kinds import LAYERS
 
+# Layers of which a page shows more than their values say: template and function.
+_LAYER_VIEWS: Mapping[str, tuple[str, Callable[[BuildFolder], View | None]]] = {
+    "language": ("languages.html", languages_view),
+    "contamination": ("contamination.html", contamination_view),
+}
+
 # Anchor, title, template, the function that says what is in it; None when there is nothing to show.
 SECTIONS: Sequence[tuple[str, str, str, Callable[[BuildFolder], View | None]]] = (
     ("funnel", "What became of every record", "funnel.html", funnel_view),
     ("posts", "Posts", "posts.html", documents_view),
     *(
-        ("language", layer.title, "languages.html", languages_view)
-        if name == "language"
-        else (name, layer.title, "layer.html", partial(layer_view, layer))
+        (name, layer.title, *_LAYER_VIEWS.get(name, ("layer.html", partial(layer_view, layer))))
         for name, layer in LAYERS.items()
     ),
     ("pairs", "Preference pairs", "pairs.html", pairs_view),

@@ -12,6 +12,7 @@ from itertools import groupby
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.report.html import Column, Table, number
 from pipelines.report.looking import Look
@@ -70,7 +71,8 @@ def _drops(documents: Look, layers: Mapping[str, Look], path: str, rule: PairRul
     except ValueError as error:
         documents.tell(path, str(error))
         return
-    against = unpaired_reasons(tables) if tables else pa.nulls(rows.num_rows, pa.string())
+    are_questions = pc.equal(rows.column("kind"), PostKind.QUESTION.value).combine_chunks()
+    against = unpaired_reasons(tables, are_questions) if tables else pa.nulls(rows.num_rows, pa.string())
     threads = groupby(zip(_posts(rows), against.to_pylist(), strict=True), key=lambda row: row[0]["thread_id"])
     for thread_id, posts in threads:
         yield from _of_thread(thread_id, list(posts), rule)
@@ -84,17 +86,20 @@ def _posts(rows: pa.Table) -> Iterator[dict[str, Any]]:
 def _of_thread(
     thread_id: str, posts: Sequence[tuple[dict[str, Any], str | None]], rule: PairRule
 ) -> Iterator[Unpaired]:
+    asked = [reason for post, reason in posts if post["kind"] == PostKind.QUESTION]
+    none = next(filter(None, asked), None)  # of its answers is paired
     answers = [
-        _answer(post, row, reason) for row, (post, reason) in enumerate(posts) if post["kind"] == PostKind.ANSWER
+        _answer(post, row, none or reason)
+        for row, (post, reason) in enumerate(posts)
+        if post["kind"] == PostKind.ANSWER
     ]
     by_id = {answer.doc_id: answer for answer in answers}
-    has_prompt = any(post["kind"] == PostKind.QUESTION for post, _ in posts)
     paired = within_answer_cap(thread_id, answers, rule)
     if len(paired) < len(answers):
         within = {answer.doc_id for answer in paired}
         over = next(answer for answer in answers if answer.doc_id not in within)
         yield _unpaired(Reason.OVER_ANSWER_CAP, over, paired[0], rule)
-    for fate in pairs_from_thread(thread_id, has_prompt, paired, rule):
+    for fate in pairs_from_thread(thread_id, bool(asked), paired, rule):
         if isinstance(fate, CandidateDrop):
             yield _unpaired(fate.reason, by_id[fate.first_id], by_id[fate.second_id], rule)
 

@@ -55,6 +55,7 @@ class Reason(StrEnum):
     QUALITY_WORDS = "quality-words"  # words that are no running text: lists of keywords
     QUALITY_LINES = "quality-lines"  # lines that do not end as sentences do
     QUALITY_SCORE = "quality-score"  # a score below the least that is kept
+    CONTAMINATED = "contaminated"  # holds an item of a benchmark; of a pair, its question or one of its answers does
     DUPLICATE = "duplicate"  # same text, after normalisation, as its cluster's representative
     NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
     # a candidate pair

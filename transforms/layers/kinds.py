@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from transforms.datasets import strict_yaml
-from transforms.layers import duplicates, language, quality, split
+from transforms.layers import contamination, duplicates, language, quality, split
 from transforms.layers.layer import Layer
 
 # In this order they are built, and the first that does not keep a document is the reason why it is not used.
@@ -17,6 +17,7 @@ LAYERS: Mapping[str, Layer[Any, Any]] = {
     for layer in (
         language.LAYER,
         quality.LAYER,
+        contamination.LAYER,
         duplicates.LAYER,
         split.LAYER,
     )

@@ -28,11 +28,13 @@ class Keep:
     Tokenizers and curricula take a document only if every layer keeps it.
 
     documents: which ones are kept, as the report says it: "documents that are …". unpaired: the fate of a candidate
-    pair when the layer does not keep one of its answers; None when answers are paired all the same.
+    pair when the layer does not keep one of its answers; None when answers are paired all the same. questions: whether
+    that is the fate as well when it does not keep the question.
     """
 
     documents: str
     unpaired: Reason | None = None
+    questions: bool = False
 
 
 @dataclass(frozen=True)

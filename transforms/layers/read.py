@@ -89,14 +89,16 @@ def drop_reasons(layers: Mapping[str, pa.Table]) -> pa.Array:
     return reasons
 
 
-def unpaired_reasons(layers: Mapping[str, pa.Table]) -> pa.Array:
-    """[rows] the fate of candidate pairs with this answer; null where no layer has anything against it."""
+def unpaired_reasons(layers: Mapping[str, pa.Table], are_questions: pa.Array) -> pa.Array:
+    """[rows] the fate of candidate pairs with this answer, or of all pairs under this question; null where no layer has
+    anything against it. are_questions: [rows] of booleans."""
     reasons = pa.nulls(_num_rows(layers), pa.string())
     for name in reversed([name for name in LAYERS if name in layers]):
         meaning = LAYERS[name].keep
         if meaning and meaning.unpaired:
             keep = layers[name].column("keep").combine_chunks()
-            reasons = pc.if_else(keep, reasons, pa.scalar(meaning.unpaired.value))
+            paired = keep if meaning.questions else pc.or_(keep, are_questions)
+            reasons = pc.if_else(paired, reasons, pa.scalar(meaning.unpaired.value))
     return reasons
 
 

@@ -50,7 +50,8 @@ def pairs_from_shard(shard: Shard, rule: PairRule) -> list[Shard]:
     counts = {name: Tally() for name in SPLITS}
     splits = layers["split"].column("split")
     languages = layers["language"].column("language")
-    unpaired = unpaired_reasons(layers)
+    are_questions = pc.equal(documents.column("kind"), PostKind.QUESTION.value).combine_chunks()
+    unpaired = unpaired_reasons(layers, are_questions)
     for begin, end in _threads_with_candidates(documents):
         name = splits[begin].as_py()
         tally = counts[name]
@@ -100,18 +101,18 @@ def _read_thread(documents: pa.Table, unpaired: pa.Array, begin: int, end: int) 
     """The row of the question, if it is there, and the answers."""
     rows = documents.slice(begin, end - begin).select(["doc_id", "kind", "score", "ups", "downs", "accepted", "text"])
     against = unpaired.slice(begin, end - begin).to_pylist()
-    question = None
+    posts = rows.to_pylist()
+    asked = next((offset for offset, post in enumerate(posts) if post["kind"] == PostKind.QUESTION), None)
+    none = against[asked] if asked is not None else None  # of its answers is paired
     answers = []
-    for offset, post in enumerate(rows.to_pylist()):
-        if post["kind"] == PostKind.QUESTION:
-            question = begin + offset
-        elif post["kind"] == PostKind.ANSWER:
+    for offset, post in enumerate(posts):
+        if post["kind"] == PostKind.ANSWER:
             votes = post["score"]
             if votes is None and post["ups"] is not None and post["downs"] is not None:
                 votes = post["ups"] - post["downs"]
-            reason = Reason(against[offset]) if against[offset] else None
+            reason = Reason(said) if (said := none or against[offset]) else None
             answers.append(Answer(post["doc_id"], begin + offset, votes, bool(post["accepted"]), reason, post["text"]))
-    return question, answers
+    return None if asked is None else begin + asked, answers
 
 
 def _table(
