@@ -150,7 +150,7 @@ class _Seen:
 
     def _runs_of(self, ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """The run that begins at each place: so many words, or in their place letters of a script without spaces."""
-        weights = [0 if token == _UNKNOWN else self._weights[token] for token in ids]
+        weights = [_LETTERS if token == _UNKNOWN else self._weights[token] for token in ids]
         whole = self._rule.run * _LETTERS
         end = weight = 0
         for begin in range(len(ids)):
