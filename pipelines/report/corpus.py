@@ -153,7 +153,7 @@ def contamination_view(build: BuildFolder) -> View | None:
     if view is None or found is None:
         return view and {**view, "matches": None}
     looked = found.looked.says("the contamination layer")
-    return {**view, "items": items_table(found), "matches": matches_table(found), "looked": looked}
+    return {**view, "found": items_table(found), "matches": matches_table(found), "looked": looked}
 
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:
