@@ -85,8 +85,13 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 @pytest.fixture
-def settings(model: str) -> Settings:
-    return settings_of({**dict.fromkeys(LAYERS), "language": model}, "here")
+def settings(model: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    benchmark = tmp_path_factory.mktemp("benchmark") / "test.jsonl"
+    benchmark.write_text(
+        '{"question": "How many loaves are baked of the dough in the cold kitchen?", "answer": "#### 3"}'
+    )
+    told = {"language": model, "contamination": str(benchmark)}
+    return settings_of(dict.fromkeys(LAYERS) | told, "here")
 
 
 def read(place: Path, name: str) -> list[dict[str, Any]]:
