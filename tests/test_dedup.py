@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +125,45 @@ def test_two_processes_give_the_same(tmp_path: Path, rows_and_wanted: Any) -> No
     rows, wanted = rows_and_wanted
     found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 4)), workers=2)
     assert {name: (row["cluster"], row["reason"]) for name, row in found.items()} == wanted
+
+
+def test_the_longest_stays_then_the_oldest_then_the_least_id_by_its_numbers(tmp_path: Path) -> None:
+    day, long = datetime(2020, 1, 1, tzinfo=UTC), text(1)
+    written = {
+        "a1": (long, day),
+        "a2": (f"{long} indeed", day),
+        "b9": (text(2), day + timedelta(days=1)),
+        "b8": (text(2), None),
+        "b7": (text(2), day),
+        "c10": (text(3), day),
+        "c9": (text(3), day),
+    }
+    rows = [{"doc_id": name, "thread_id": name, "text": said, "created": at} for name, (said, at) in written.items()]
+    found = deduplicate(search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)))
+    kept = {name: row["kept"] for name, row in found.items()}
+    assert kept == {"a1": "a2", "a2": None, "b7": None, "b8": "b7", "b9": "b7", "c9": None, "c10": "c9"}
+    assert [found[name]["rule"] for name in ("a1", "b8", "c10")] == ["jaccard", "exact", "exact"]
+    assert 0.9 < found["a1"]["similarity"] < 1.0 == found["a1"]["containment"]
+    assert found["b8"]["similarity"] == 1.0
+    assert found["a2"]["similarity"] is found["a2"]["rule"] is found["a2"]["containment"] is None
+
+
+def test_documents_of_different_languages_are_not_compared(tmp_path: Path) -> None:
+    languages = {"a": "eng_Latn", "b": "deu_Latn", "c": "eng_Latn", "d": None, "e": None}
+    table = pa.table({"doc_id": list(languages), "text": ["Thanks a lot!"] * 5})
+    layer = pa.table({"doc_id": list(languages), "language": pa.array(languages.values(), pa.string())})
+    shard = replace(document_shard(table), layers={"language": layer})
+    for number, (spec, wanted) in enumerate(
+        [
+            (MinHashSpec(), {"a": None, "b": None, "c": "a", "d": None, "e": "d"}),
+            (SPEC, dict.fromkeys("bcde", "a") | {"a": None}),
+        ]
+    ):
+        build = some_build(tmp_path / f"layer{number}", "duplicates")
+        with beam_pipeline() as p:
+            search = Search(spec, str(tmp_path / f"scratch{number}"), 1, 5)
+            _ = p | beam.Create([shard]) | Deduplicate(search) | WriteShards(build, SCHEMA, "doc_id")
+        assert {row["doc_id"]: row["kept"] for row in read_unfinished(build, shard.path).to_pylist()} == wanted
 
 
 def test_a_title_is_part_of_the_text(tmp_path: Path) -> None:
