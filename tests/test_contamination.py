@@ -95,6 +95,9 @@ def test_a_copy_is_found_anywhere_in_a_long_text_and_scattered_words_are_not() -
     draw = random.Random(5)
     for place in range(0, 300, 7):
         assert found(WORDS[:20], [*OTHER[:place], *WORDS[:20], *OTHER[place:400]])
+        long = [*OTHER[: 9 * place], *WORDS[:20], *OTHER[9 * place : 1900]]
+        assert found(WORDS[:20], long), "in any block of a long text"
+    assert found(WORDS[:180], [*OTHER[:777], *WORDS[:180], *OTHER[777:1900]])
     scattered = list(OTHER[:1000])
     for number, place in enumerate(sorted(draw.sample(range(1000), 20))):
         scattered[place] = WORDS[number]

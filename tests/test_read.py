@@ -99,3 +99,14 @@ def test_a_missing_layer_and_one_of_other_documents_are_refused_by_name(folder: 
     write_documents(folder / "other", [[post(number, "question", number, "x") for number in range(5)]])
     with pytest.raises(ValueError, match="the language layer does not describe these documents"):
         find("other", "layers")
+
+
+def test_a_layer_that_is_not_whole_is_not_passed_over(tmp_path: Path) -> None:
+    write_documents(tmp_path / "documents", [[post(1, "question", 1, "a")]])
+    write_layers(tmp_path / "layers", tmp_path / "documents")
+    (tmp_path / "layers" / "quality" / "data").mkdir(parents=True)
+    (tmp_path / "layers" / "quality" / "data" / "0.arrow").write_bytes(b"x")
+    documents = load_manifest(str(tmp_path / "documents"))
+    with pytest.raises(ValueError, match=r"the quality layer at .* has no manifest: it is not whole"):
+        find_layers(documents, str(tmp_path / "layers"), ["language"])
+    assert list(find_layers(documents, str(tmp_path / "layers"), ["language"], others=False).layers) == ["language"]

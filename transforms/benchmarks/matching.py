@@ -25,6 +25,7 @@ from transforms.benchmarks.readers import Item
 from transforms.benchmarks.tokens import GAPS, GLUED, View, is_letter, placed, tokens
 
 _UNKNOWN = -1  # of a token that no item has
+_STEP = 256  # tokens; of a long text blocks of two steps are looked at, in which items of half a step are nominated
 _LETTERS = 2  # of a script without spaces, that stand for a word in a run
 
 
@@ -43,10 +44,10 @@ class Rule:
         """Tokens of a text that can be matched."""
         return max(self.run, self.least)
 
-    def needed(self, shorter: int) -> int:
-        """The length of an LCS that is enough, where the shorter sequence has so many tokens."""
+    def needed(self, shorter: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The lengths of an LCS that are enough, where the shorter sequences have so many tokens."""
         share = shorter * self.tenths // 10 + 1 if self.above else -(-shorter * self.tenths // 10)
-        return max(self.least, self.run, share)
+        return np.maximum(share, self.shortest)
 
 
 RULES: Mapping[str, Rule] = {
@@ -127,26 +128,40 @@ class _Seen:
         if len(ids) < self._rule.shortest:
             return None
         best: tuple[int, int, tuple[int, int]] | None = None
-        for number in self._nominated(ids):
-            item = self._items[number]
-            lcs, stretch = self._longest(ids, item)
-            if lcs >= self._rule.needed(min(len(ids), len(item.ids))) and (best is None or lcs > best[0]):
+        needed = self._rule.needed(np.minimum(self._lengths, len(ids)))
+        for number, steps in sorted(self._nominated(ids, needed).items()):
+            least = int(needed[number])
+            lcs, stretch = self._longest(ids, self._items[number], least, steps)
+            if lcs >= least and (best is None or lcs > best[0]):
                 best = (lcs, number, stretch)
         return best and self._described(text, ids, *best)
 
-    def _nominated(self, ids: Sequence[int]) -> list[int]:
-        """The items that the rule may find in a text, in order: those with one of its runs, or with so many of its
-        tokens, each as often as both have it, as their LCS must have. None that the rule finds is missing."""
+    def _nominated(self, ids: Sequence[int], needed: npt.NDArray[np.int64]) -> dict[int, set[int] | None]:
+        """The items that the rule may find in a text: those with one of its runs, or with so many of its tokens, each
+        as often as both have it, as their LCS must have. None that the rule finds is missing. Of each the steps of the
+        text in which a stretch that has it may begin; None: any."""
         if self._rule.run:
-            return sorted({number for run in self._runs_of(ids) for number in self._runs.get(run, ())})
+            return {number: None for run in self._runs_of(ids) for number in self._runs.get(run, ())}
+        short = 2 * self._lengths <= _STEP if len(ids) > 2 * _STEP else np.zeros(len(needed), np.bool_)
+        found: dict[int, set[int] | None] = {}
+        for number in np.flatnonzero((self._shared(ids) >= needed) & ~short).tolist():
+            found[number] = None
+        if short.any():
+            for step in range(-(-len(ids) // _STEP)):
+                shared = self._shared(ids[step * _STEP : (step + 2) * _STEP])
+                for number in np.flatnonzero((shared >= needed) & short).tolist():
+                    steps = found.setdefault(number, set())
+                    assert steps is not None
+                    steps.add(step)
+        return found
+
+    def _shared(self, ids: Sequence[int]) -> npt.NDArray[np.int64]:
+        """Of each item the tokens that it shares with a text, each as often as both have it."""
         posted = [
             items for token, count in Counter(ids).items() if token != _UNKNOWN for items in self._posted[token][:count]
         ]
-        if len(posted) < self._rule.least:
-            return []
-        shared = np.bincount(np.concatenate(posted), minlength=len(self._items))
-        found: list[int] = np.flatnonzero(shared >= self._rule.least).tolist()
-        return [number for number in found if shared[number] >= self._rule.needed(min(len(ids), self._lengths[number]))]
+        none = np.zeros(0, np.int64)
+        return np.bincount(np.concatenate([none, *posted]), minlength=len(self._items))
 
     def _runs_of(self, ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
         """The run that begins at each place: so many words, or in their place letters of a script without spaces."""
@@ -162,14 +177,20 @@ class _Seen:
             yield tuple(ids[begin:end])
             weight -= weights[begin]
 
-    def _longest(self, ids: Sequence[int], item: _Known) -> tuple[int, tuple[int, int]]:
-        """The longest LCS of any two stretches of a text and an item, and where the first of those begins and ends."""
-        if len(ids) >= len(item.ids):
-            found = [(_lcs(item.bits, len(item.ids), ids[a:b]), (a, b)) for a, b in _stretches(ids, len(item.ids))]
-        else:
-            bits = _bits(ids)
-            found = [(_lcs(bits, len(ids), item.ids[a:b]), (0, len(ids))) for a, b in _stretches(item.ids, len(ids))]
-        return max(found, key=lambda entry: entry[0])
+    def _longest(
+        self, ids: Sequence[int], item: _Known, needed: int, steps: set[int] | None
+    ) -> tuple[int, tuple[int, int]]:
+        """The longest LCS of any two stretches of a text and an item, and where the first of those begins and ends; of
+        none where no two have what is needed. steps: where stretches of the text may begin; None: anywhere."""
+        if len(ids) < len(item.ids):
+            bits, whole = _bits(ids), (0, len(ids))
+            stretches = _rich(item.ids, _stretches(item.ids, len(ids)), bits, needed)
+            return max((_lcs(bits, len(ids), item.ids[a:b]) for a, b in stretches), default=0), whole
+        stretches = [(a, b) for a, b in _stretches(ids, len(item.ids)) if steps is None or a // _STEP in steps]
+        found = [
+            (_lcs(item.bits, len(item.ids), ids[a:b]), (a, b)) for a, b in _rich(ids, stretches, item.bits, needed)
+        ]
+        return max(found, key=lambda entry: entry[0], default=(0, (0, 0)))
 
     def _described(self, text: str, ids: Sequence[int], lcs: int, number: int, stretch: tuple[int, int]) -> Match:
         """The match, from the first to the last of the common tokens that an item shorter than the text has there."""
@@ -194,6 +215,13 @@ def _stretches(ids: Sequence[int], length: int) -> list[tuple[int, int]]:
     return [(begin, min(begin + 2 * length, len(ids))) for begin in range(0, len(ids) - length, length)]
 
 
+def _rich(
+    ids: Sequence[int], stretches: Sequence[tuple[int, int]], wanted: Mapping[int, int], needed: int
+) -> list[tuple[int, int]]:
+    """The stretches with so many of the tokens that are wanted."""
+    return [(a, b) for a, b in stretches if sum(token in wanted for token in ids[a:b]) >= needed]
+
+
 def _bits(ids: Sequence[int]) -> dict[int, int]:
     """By token the places where it stands, as bits. What no item has stands nowhere."""
     bits: dict[int, int] = {}
@@ -205,21 +233,22 @@ def _bits(ids: Sequence[int]) -> dict[int, int]:
 
 def _lcs(bits: Mapping[int, int], length: int, ids: Sequence[int]) -> int:
     """The length of the longest common subsequence of the sequence that has these bits, and `ids`."""
-    return length - _open(bits, length, ids)[-1].bit_count()
+    left = (1 << length) - 1
+    for left in _flat(bits, length, ids):  # noqa: B007
+        pass
+    return length - left.bit_count()
 
 
 def _reaching(bits: Mapping[int, int], length: int, ids: Sequence[int], lcs: int) -> int:
     """How many of `ids` are enough for an LCS of this length."""
-    return next(read for read, left in enumerate(_open(bits, length, ids)) if length - left.bit_count() >= lcs)
+    return next(read for read, left in enumerate(_flat(bits, length, ids), 1) if length - left.bit_count() >= lcs)
 
 
-def _open(bits: Mapping[int, int], length: int, ids: Sequence[int]) -> list[int]:
-    """Hyyrö's bit-parallel LCS: after each number of `ids` read, the places in a column of the table of lengths where
-    it does not rise."""
+def _flat(bits: Mapping[int, int], length: int, ids: Sequence[int]) -> Iterator[int]:
+    """Hyyrö's bit-parallel LCS: after each of `ids` is read, the places in a column of the table of lengths where it
+    does not rise."""
     column = full = (1 << length) - 1
-    found = [column]
     for token in ids:
         if here := column & bits.get(token, 0):
             column = (column + here | column - here) & full
-        found.append(column)
-    return found
+        yield column

@@ -39,8 +39,8 @@ class Beside:
 def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
     """The layers at a place: those that are needed, and with `others` every other one that is there.
 
-    Raises ValueError for one that is needed and missing, that describes other documents, or that was made from another
-    layer than the one that is found beside it.
+    Raises ValueError for one that is needed and missing, is not whole, describes other documents, or was made from
+    another layer than the one that is found beside it.
     """
     found = {}
     for name in LAYERS:
@@ -50,6 +50,11 @@ def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bo
                 found[name] = Dataset.open(layer, name)
         elif name in needed:
             raise ValueError(f"no {name} layer at {place}; make it with agora annotate --layers {','.join(needed)}")
+        elif others and places.list_files(layer):
+            raise ValueError(
+                f"the {name} layer at {place} has no manifest: it is not whole; finish it with agora annotate --layers "
+                f"{name}, or remove the folder {layer} to be without it"
+            )
     for name, layer_dataset in found.items():
         check_aligned(dataset, layer_dataset.manifest, name)
     beside = Beside(found)
