@@ -126,6 +126,17 @@ def test_nothing_that_the_rule_finds_is_missed_by_what_nominates(one: list[str],
         assert match is None or goes, "stretches find no more than the whole"
 
 
+def test_a_word_counts_as_often_as_both_have_it() -> None:
+    assert found(["a", "b"] * 10, [*OTHER[:9], *["a", "b"] * 10])
+    assert not found(["a", "b"] * 10, [*OTHER[:9], *["a", "b"] * 6])
+
+
+def test_removed_symbols_may_end_a_word_or_not() -> None:
+    item = "f(a_b-c) d.e+f g/h=i j,k;l m:n_o p*q-r"
+    for text in (item.replace("_", " "), re.sub(r"[^\w\s]|_", "", f"{item} {item} {item}")):
+        assert found([item] * 3, [text] * 3), text
+
+
 def test_the_order_of_items_decides_nothing() -> None:
     items = [Item("b", str(number), " ".join(WORDS[number : number + 20])) for number in range(9)]
     text = " ".join(WORDS[:40])
