@@ -24,7 +24,7 @@ from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
 from transforms.dedup.spec import MinHashSpec
 
-_SPEC = MinHashSpec()
+_SPEC = MinHashSpec(across_languages=True)  # as its peers compare
 _OURS = "Agora"
 
 

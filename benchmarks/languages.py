@@ -141,9 +141,9 @@ def _settings(model: str) -> Mapping[str, object]:
     return kinds.settings_of({"language": model}, "the benchmark")
 
 
-def _opened(name: str, settings: Mapping[str, object]) -> tuple[Layer[Any, Any], Any]:
+def _opened(name: str, settings: Mapping[str, object]) -> tuple[Layer[Any, Any], Any, Any]:
     layer = kinds.LAYERS[name]
-    return layer, layer.open(settings[name], layer.identity(settings[name]))
+    return layer, settings[name], layer.open(settings[name], layer.identity(settings[name]))
 
 
 def _bare(folder: Path, model: str) -> Timer:
@@ -185,11 +185,11 @@ def _in_batches(work: Callable[[Sequence[str]], object], texts: Sequence[str]) -
 
 
 def _layer(folder: Path, model: str) -> Timer:
-    layer, means = _opened("language", _settings(model))
+    layer, settings, means = _opened("language", _settings(model))
     documents = list(_tables(folder))
     with timed() as timer:
         for shard in documents:
-            describe(shard, layer, means)
+            describe(shard, layer, settings, means)
     return timer
 
 
@@ -212,8 +212,8 @@ def _described(folder: Path, model: str) -> Timer:
         repaired = pa.array([repair(text) for text in table.column("text").to_pylist()], pa.string())
         clean = table.set_column(table.schema.get_field_index("text"), "text", repaired)
         found: dict[str, pa.Table] = {}
-        for layer, means in layers:
-            found[layer.name] = describe(Shard(shard.path, clean, dict(found)), layer, means).read()
+        for layer, chosen, means in layers:
+            found[layer.name] = describe(Shard(shard.path, clean, dict(found)), layer, chosen, means).read()
 
     work(Shard(documents[0].path, documents[0].read().slice(0, 1)))  # as the peer: makes tables outside of the timing
     with timed() as timer:

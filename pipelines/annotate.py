@@ -12,7 +12,7 @@ it gets the transform that makes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -87,7 +87,10 @@ def run(
             console.print(f"{name}: {note}", soft_wrap=True)
     made: dict[str, Manifest] = {}
     for layers in _rounds(settings):
-        beside = {layer.name: find_layers(described.manifest, output, list(layer.needs), False) for layer in layers}
+        beside = {
+            layer.name: find_layers(described.manifest, output, list(layer.needs(settings[layer.name])), False)
+            for layer in layers
+        }
 
         def write(begun: Sequence[Build], beside: Mapping[str, Beside] = beside) -> None:
             branches = [
@@ -105,14 +108,15 @@ def run(
     return {name: made[name] for name in LAYERS if name in made}
 
 
-def _rounds(names: Collection[str]) -> list[list[Layer[Any, Any]]]:
+def _rounds(settings: Mapping[str, object]) -> list[list[Layer[Any, Any]]]:
     """The layers that are built together, one round after the other: those that a layer needs are made before it."""
     rounds: list[list[Layer[Any, Any]]] = []
-    left = [layer for name, layer in LAYERS.items() if name in names]
+    left = [layer for name, layer in LAYERS.items() if name in settings]
+    needs = {layer.name: set(layer.needs(settings[layer.name])) for layer in left}
     while left:
         waiting = {layer.name for layer in left}
-        rounds.append([layer for layer in left if not waiting & layer.needs.keys()])
-        left = [layer for layer in left if waiting & layer.needs.keys()]
+        rounds.append([layer for layer in left if not waiting & needs[layer.name]])
+        left = [layer for layer in left if waiting & needs[layer.name]]
     return rounds
 
 

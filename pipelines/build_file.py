@@ -114,7 +114,8 @@ class BuildFile:
             raise SettingError("inputs", "is empty: name at least one dump")
         layers = self.layers
         needed = [("pairs and tokens are", name) for name in _NEEDED if self.pairs or self.tokenizer]
-        needed += [(f"the {layer} layer is", name) for layer in layers for name in LAYERS[layer].needs]
+        for layer, settings in layers.items():
+            needed += [(f"the {layer} layer is", name) for name in LAYERS[layer].needs(settings)]
         for what, name in needed:
             if name not in layers:
                 how = f"name its {kinds.first_setting(name)}" if kinds.must_be_told(name) else f"add `{name}: {{}}`"

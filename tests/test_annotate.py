@@ -75,7 +75,7 @@ def only(settings: Settings, name: str) -> Settings:
 
 def make_needed(documents: str, output: Path, settings: Settings, name: str) -> None:
     """The layers that a layer is made from."""
-    if needed := {other: settings[other] for other in LAYERS[name].needs}:
+    if needed := {other: settings[other] for other in LAYERS[name].needs(settings[name])}:
         annotate.run(documents, str(output), needed)
 
 
@@ -107,7 +107,7 @@ def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Setti
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
         check_aligned(described, manifest, name)
-        needed = {f"layers/{other}": manifests[other].digest for other in LAYERS[name].needs}
+        needed = {f"layers/{other}": manifests[other].digest for other in LAYERS[name].needs(settings[name])}
         assert manifest.parents == {"documents": described.digest, **needed}
         assert manifest.counts["documents"]["in"] == 300
     for name in ("language", "quality", "duplicates"):
@@ -223,14 +223,14 @@ def test_a_layer_of_other_rows_is_refused(wrong: Callable[[pa.Table], pa.Table])
         return wrong(table), counts
 
     documents = Shard(shard_name(0, 1), pa.table({"doc_id": ["a", "b", "c"], "thread_id": ["a", "a", "c"]}))
-    assert annotate_shard(documents, split.LAYER, SplitSettings()).counts["documents"] == {"in": 3}
+    assert annotate_shard(documents, split.LAYER, SplitSettings(), SplitSettings()).counts["documents"] == {"in": 3}
     with pytest.raises(ValueError, match="the split layer does not stand row for row beside the documents"):
-        annotate_shard(documents, replace(split.LAYER, rows=rows), SplitSettings())
+        annotate_shard(documents, replace(split.LAYER, rows=rows), SplitSettings(), SplitSettings())
 
 
 def test_a_layer_that_needs_all_documents_is_not_made_shard_by_shard() -> None:
     with pytest.raises(ValueError, match="the duplicates layer is not made shard by shard"):
-        annotate_shard(Shard(shard_name(0, 1), pa.table({"doc_id": ["a"]})), duplicates.LAYER, None)
+        annotate_shard(Shard(shard_name(0, 1), pa.table({"doc_id": ["a"]})), duplicates.LAYER, MinHashSpec(), None)
 
 
 def test_what_cannot_be_built_is_said_at_once(tmp_path: Path, settings: Settings) -> None:

@@ -43,6 +43,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
     return [
         f"ingest {folder}/dump --site tiny.example --num-shards 2 --output {docs} --workers 2",
         f"annotate {docs} --output {layers} --workers 2",
+        f"decontaminate {docs} --output {layers} --benchmarks {folder}/items.jsonl --field text",
         f"pairs {docs} {beside} {folder}/pairs",
         f"tokenizer {docs} {beside} {words} --vocab-size 1200",
         f"tokenize {docs} --tokenizer {words} {beside} {folder}/tokens",
@@ -82,6 +83,7 @@ def test_every_command_but_training_runs_in_the_base_install(site: Path, tmp_pat
     assert {line.split()[0] for line in driven} == set(COMMANDS) - _TRAINERS, "a command that is not driven here"
     write_posts(tmp_path / "dump" / "Posts.xml", forum_rows(40))
     (tmp_path / "lines.jsonl").write_text('{"text": "The bread rises slowly in a cold kitchen."}\n')
+    (tmp_path / "items.jsonl").write_text((tmp_path / "lines.jsonl").read_text())
     for name, words in (("good", "a proof by"), ("bad", "a sale of")):
         (tmp_path / f"{name}.txt").write_text("".join(f"{words} {number}\n" for number in range(200)))
     (tmp_path / "texts").mkdir()

@@ -21,7 +21,7 @@ from transforms.datasets.standing import Existing
 from transforms.io.shard import Shard, document_shard
 from transforms.layers import quality
 from transforms.layers.annotate import annotate as annotate_shard
-from transforms.layers.kinds import LAYERS, settings_of
+from transforms.layers.kinds import LAYERS, must_be_told, settings_of
 from transforms.layers.quality import LAYER, QualitySettings, identity, open_judge, rows
 from transforms.pairs.rule import PairRule
 from transforms.quality.signals import SIGNALS
@@ -105,13 +105,13 @@ def test_a_shard_without_the_layer_it_needs_and_one_with_other_rows_are_refused(
     judge = open_judge(QualitySettings(), identity(QualitySettings()))
     documents = document_shard(pa.table({"doc_id": ["a", "b"], "text": ["x", "y"]}))
     with pytest.raises(ValueError, match="has no language layer beside it"):
-        annotate_shard(documents, LAYER, judge)
+        annotate_shard(documents, LAYER, QualitySettings(), judge)
     other = pa.table({"doc_id": ["a", "c"], "language": ["eng_Latn", None]})
     with pytest.raises(ValueError, match="the language layer does not stand row for row"):
-        annotate_shard(Shard(documents.path, documents.rows, {"language": other}), LAYER, judge)
+        annotate_shard(Shard(documents.path, documents.rows, {"language": other}), LAYER, QualitySettings(), judge)
     beside = pa.table({"doc_id": ["a", "b"], "language": pa.array([None, "tha_Thai"], pa.string())})
     monkeypatch.setattr("transforms.datasets.shards.BATCH_ROWS", 1)
-    found = annotate_shard(Shard(documents.path, documents.rows, {"language": beside}), LAYER, judge)
+    found = annotate_shard(Shard(documents.path, documents.rows, {"language": beside}), LAYER, QualitySettings(), judge)
     assert found.read(["words"]).column(0).to_pylist() == [1, None], "each row has its own language"
 
 
@@ -236,7 +236,9 @@ def test_every_signal_is_a_column_and_documented() -> None:
 
 def test_layers_that_are_needed_come_first() -> None:
     names = list(LAYERS)
-    for name, layer in LAYERS.items():
-        assert all(names.index(needed) < names.index(name) for needed in layer.needs)
-        for needed, columns in layer.needs.items():
+    told = {name: {"benchmarks": ["items.jsonl"]} if must_be_told(name) else None for name in LAYERS}
+    for name, settings in settings_of(told, "here").items():
+        needs = LAYERS[name].needs(settings)
+        assert all(names.index(needed) < names.index(name) for needed in needs)
+        for needed, columns in needs.items():
             assert set(columns) <= set(LAYERS[needed].schema.names)

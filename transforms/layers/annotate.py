@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Generic
 
 import apache_beam as beam
@@ -14,7 +14,7 @@ from transforms.io.shard import Shard
 from transforms.layers.layer import Batches, Layer, M, S
 
 
-def annotate(documents: Shard, layer: Layer[S, M], means: M) -> Shard:
+def annotate(documents: Shard, layer: Layer[S, M], settings: S, means: M) -> Shard:
     """The layer's rows of one shard of documents, with their counts. means: what `layer.open` gave.
 
     Memory: one batch of text, the layer's rows, and the columns it needs of other layers. Raises ValueError when the
@@ -24,19 +24,17 @@ def annotate(documents: Shard, layer: Layer[S, M], means: M) -> Shard:
     if layer.rows is None:
         raise ValueError(f"the {layer.name} layer is not made shard by shard: it needs all documents at once")
     ids: list[pa.Array] = []
-    rows, counts = layer.rows(keeping_ids(_batches(documents, layer), ids), means)
+    rows, counts = layer.rows(keeping_ids(_batches(documents, layer, layer.needs(settings)), ids), means)
     check_rows_aligned(pa.table({"doc_id": pa.chunked_array(ids, pa.string())}), {layer.name: rows})
     return described(documents.path, rows, counts)
 
 
-def _batches(documents: Shard, layer: Layer[S, M]) -> Iterator[pa.RecordBatch]:
+def _batches(documents: Shard, layer: Layer[S, M], needs: Mapping[str, Sequence[str]]) -> Iterator[pa.RecordBatch]:
     """The columns that the layer reads: of the documents, and of the layers it needs."""
-    tables = {name: documents.read_layer(name, ["doc_id", *columns]) for name, columns in layer.needs.items()}
+    tables = {name: documents.read_layer(name, ["doc_id", *columns]) for name, columns in needs.items()}
     if tables:
         check_rows_aligned(documents.read(["doc_id"]), tables)
-    needed = {
-        f"{name}.{column}": tables[name].column(column) for name, columns in layer.needs.items() for column in columns
-    }
+    needed = {f"{name}.{column}": tables[name].column(column) for name, columns in needs.items() for column in columns}
     start = 0
     for batch in documents.batches(layer.columns):
         for name, column in needed.items():
@@ -78,4 +76,4 @@ class _AnnotateFn(beam.DoFn, Generic[S, M]):
         self._means = self._layer.open(self._settings, self._identity)
 
     def process(self, documents: Shard) -> Iterator[Shard]:
-        yield annotate(documents, self._layer, self._means)
+        yield annotate(documents, self._layer, self._settings, self._means)

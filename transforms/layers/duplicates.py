@@ -19,7 +19,7 @@ LAYER: Layer[MinHashSpec, None] = Layer(
     step=Step("duplicates", version=2, libraries=("datasketch",)),
     schema=SCHEMA,
     settings=MinHashSpec,
-    needs={"language": ["language"]},
+    needs=lambda settings: {} if settings.across_languages else {"language": ("language",)},
     keep=Keep("no near-duplicate", unpaired=Reason.DUPLICATE_ANSWER),
     groups=(
         CountGroup("cluster_size", "documents in a cluster", "clusters", order=lambda size: int(size.split("-")[0])),

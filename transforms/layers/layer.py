@@ -7,7 +7,7 @@ reads layers, draws them or writes a build file reads it. `kinds` lists the laye
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Generic, TypeVar
 
 import pyarrow as pa
@@ -64,6 +64,10 @@ def _no_notes(settings: Any) -> Iterable[str]:
     return ()
 
 
+def _no_layers(settings: Any) -> Mapping[str, Sequence[str]]:
+    return {}
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -79,9 +83,9 @@ class Layer(Generic[S, M]):
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
     can, a line each. open: loads in each process what `rows` needs. opens: the places that it reads. needs: the layers
-    that it is made from, which come before it in `kinds`, and their columns. rows: batches of the documents' `columns`,
-    and of those of the layers it needs as "layer.column", to the layer's rows and counts; None for a layer that needs
-    all documents at once, for which annotate has a transform.
+    that it is made from with such settings, which come before it in `kinds`, and their columns. rows: batches of the
+    documents' `columns`, and of those of the layers it needs as "layer.column", to the layer's rows and counts; None
+    for a layer that needs all documents at once, for which annotate has a transform.
     """
 
     title: str
@@ -92,7 +96,7 @@ class Layer(Generic[S, M]):
     keep: Keep | None = None
     groups: Sequence[CountGroup] = ()
     columns: Sequence[str] = ("doc_id",)
-    needs: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    needs: Callable[[S], Mapping[str, Sequence[str]]] = _no_layers
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
     notes: Callable[[S], Iterable[str]] = _no_notes

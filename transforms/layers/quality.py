@@ -173,7 +173,7 @@ LAYER = Layer(
     keep=Keep("writing by the preset's rules", unpaired=Reason.LOW_QUALITY),
     groups=(CountGroup("marked", "language and reason", "documents not kept", label=_label),),
     columns=TEXT_COLUMNS,
-    needs={"language": ("language",)},
+    needs=lambda settings: {"language": ("language",)},
     identity=identity,
     opens=lambda settings: [place for place in (settings.thresholds, settings.classifier) if place],
     open=open_judge,
