@@ -109,7 +109,7 @@ def test_what_cannot_be_logged_keeps_nothing_from_its_end(tmp_path: Path) -> Non
 BUILD = """
 output: {folder}/out
 inputs: [{{path: examples/forum, site: agora.example}}]
-annotate: {{duplicates: {{}}}}
+annotate: {{duplicates: {{across_languages: true}}}}
 """
 
 
@@ -127,7 +127,7 @@ def test_a_build_logs_its_steps_and_its_errors_and_a_rerun_changes_only_the_log(
     subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert files_of(tmp_path / "out") == before, "but for the log"
     assert (tmp_path / "out" / log.LOG).read_text().startswith(said)
-    file.write_text(BUILD.format(folder=tmp_path).replace("duplicates: {}", "duplicates: {bands: 3}"))
+    file.write_text(BUILD.format(folder=tmp_path).replace("across_languages: true", "across_languages: true, bands: 3"))
     refused = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert refused.returncode == 2
     assert refused.stderr.splitlines()[-1] == f"the log: {place}"

@@ -223,7 +223,7 @@ def test_no_duplicates_are_committed_and_a_sound_run_finishes(
     """Every digest may be lost, and a layer without a duplicate is as good as any other."""
     read(dump, tmp_path / "docs")
     layers = tmp_path / "layers"
-    settings = chosen_settings(["duplicates"], [])
+    settings = chosen_settings(["duplicates"], ["duplicates.across_languages=true"])
     runner_changes(lose_all, lose_all)
     with pytest.raises(ValueError, match="2 tables should have come in"):
         annotate.run(str(tmp_path / "docs"), str(layers), settings)

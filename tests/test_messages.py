@@ -101,7 +101,7 @@ def test_a_rerun_says_that_nothing_was_done(agora: Agora, tmp_path: Path) -> Non
     assert agora(*ingest)[1].splitlines()[-1] == f"ingest: unchanged · {summary}"
     annotate = ["annotate", docs, "--output", layers, "--layers"]
     assert "unchanged" not in agora(*annotate, "split")[1]
-    said = agora(*annotate, "duplicates,split")[1].splitlines()
+    said = agora(*annotate, "duplicates,split", "--set", "duplicates.across_languages=true")[1].splitlines()
     assert [line.partition(" · ")[0] for line in said if line.startswith("split:")] == ["split: unchanged"]
     assert not any("unchanged" in line for line in said if line.startswith("duplicates:"))
 
@@ -134,7 +134,8 @@ def full(tmp_path: Path) -> Iterator[Path]:
 def write_build(folder: Path, output: Path) -> Path:
     file = folder / "build.yaml"
     file.write_text(
-        f"output: {output}\ninputs: [{{path: examples/forum, site: agora.example}}]\nannotate: {{duplicates: {{}}}}\n"
+        f"output: {output}\ninputs: [{{path: examples/forum, site: agora.example}}]\n"
+        "annotate: {duplicates: {across_languages: true}}\n"
     )
     return file
 
