@@ -6,7 +6,6 @@ goes back to the shard in which a document stands.
 
 from __future__ import annotations
 
-import re
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow.compute as pc
 
 from transforms.datasets.fates import Reason, Tally
 from transforms.dedup.propose import ROWS
+from transforms.dedup.rank import ranked
 from transforms.dedup.search import ROW_BITS, Search, members_file, rows_file
 from transforms.dedup.spec import SCHEMA, size_class
 from transforms.dedup.stars import Member, stars
@@ -35,8 +35,6 @@ _OUTCOMES = pa.schema(
         ("containment", pa.float64()),
     ]
 )
-_LATEST = 2**63 - 1  # a document without a time is later than every other
-_NUMBERS = re.compile(r"(\d+)")
 
 
 def members_of_shard(index: int, search: Search) -> pa.Table:
@@ -64,8 +62,7 @@ def decide(bucket: Bucket, search: Search) -> pa.Table:
 
 def _outcomes(members: pa.Table, search: Search) -> pa.Table:
     """Of one component: its stars, best members first."""
-    ids = members.column("doc_id").to_pylist()
-    members = members.take(pa.array(_ranked(members, ids)))
+    members = members.take(pa.array(ranked(members, search.spec.survivor)))
     ids = members.column("doc_id").to_pylist()
     rows = [
         Member(digest, bands, tokens)
@@ -98,19 +95,6 @@ def _arrays(table: pa.Table, name: str) -> list[np.ndarray]:
     column = table.column(name).combine_chunks()
     offsets = column.offsets.to_numpy()
     return np.split(column.flatten().to_numpy(), (offsets[1:-1] - offsets[0]).tolist())
-
-
-def _ranked(members: pa.Table, ids: list[str]) -> list[int]:
-    """Members in the order in which they survive: that with the most tokens first, then the oldest, then by id,
-    its numbers as numbers."""
-    tokens = pc.list_value_length(members.column("tokens")).to_pylist()
-    created = pc.fill_null(members.column("created").cast(pa.int64()), _LATEST).to_pylist()
-    return sorted(range(len(ids)), key=lambda row: (-tokens[row], created[row], _by_number(ids[row]), ids[row]))
-
-
-def _by_number(doc_id: str) -> list[str | int]:
-    """An id as it is counted: `q9` before `q10`."""
-    return [int(part) if number % 2 else part for number, part in enumerate(_NUMBERS.split(doc_id))]
 
 
 def layer_of_shard(bucket: Bucket, search: Search) -> Shard:

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from transforms.datasets.ids import keyed_hash
-from transforms.datasets.schema import TIME
-from transforms.datasets.texts import iter_rows
+from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
 from transforms.dedup.compared import Compared, compared, mix
 from transforms.dedup.components import Nodes, components, contracted, star_edges
 from transforms.dedup.minhash import band_digests, signatures
+from transforms.dedup.rank import RANK, rank_rows
 from transforms.dedup.search import ROW_BITS, Search, bucket_edges_of, members_file, rows_file, shard_edges
 from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
@@ -25,19 +26,11 @@ from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
 
 _DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
-ROWS = pa.schema(
-    [
-        ("doc_id", pa.string()),
-        ("created", TIME),
-        ("digest", pa.uint64()),
-        ("bands", pa.list_(pa.uint64())),
-        ("tokens", pa.list_(pa.uint64())),
-    ]
-)
+_COMPARED = pa.schema([("digest", pa.uint64()), ("bands", pa.list_(pa.uint64())), ("tokens", pa.list_(pa.uint64()))])
+ROWS = pa.schema([*RANK, *_COMPARED])
 # Tokens. Five scattered edits leave a text of fifty tokens few runs of five, and most of its pairs; texts of lengths
 # that one measure may still call similar have both.
 _LONG, _SHORT = 75, 140
-_COLUMNS = ("doc_id", "title", "text", "created")
 
 
 def sketch(shard: Shard, search: Search) -> pa.Table:
@@ -50,15 +43,18 @@ def sketch(shard: Shard, search: Search) -> pa.Table:
     index = search.number_of(shard)
     languages = _language_keys(shard, search)
     digests, nodes = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    kept = [ROWS.empty_table()]
+    kept = [_COMPARED.empty_table()]
     start = 0
-    for batch, texts in iter_rows(shard.batches(_COLUMNS)):
-        found, numbers, rows = _sketched(batch, texts, languages[start : start + len(texts)], search)
+    for _, texts in iter_rows(shard.batches(TEXT_COLUMNS)):
+        found, numbers, rows = _sketched(texts, languages[start : start + len(texts)], search)
         digests.append(found)
         nodes.append(numbers + (index << ROW_BITS | start))
         kept.append(rows)
         start += len(texts)
-    search.save_table(rows_file(index), pa.concat_tables(kept).combine_chunks())
+    said = pa.concat_tables(kept).combine_chunks()
+    num_tokens = pc.list_value_length(said.column("tokens")).cast(pa.int64())
+    rank = rank_rows(shard, num_tokens, search.spec.survivor, search.spec.priority)
+    search.save_table(rows_file(index), pa.table([*rank.columns, *said.columns], schema=ROWS))
     all_digests, all_nodes = np.concatenate(digests), np.concatenate(nodes)
     edges, first = star_edges(all_digests, all_nodes)
     search.save(shard_edges(index), contracted(edges))
@@ -77,9 +73,9 @@ def _language_keys(shard: Shard, search: Search) -> npt.NDArray[np.uint64]:
 
 
 def _sketched(
-    batch: pa.RecordBatch, texts: list[str], languages: npt.NDArray[np.uint64], search: Search
+    texts: list[str], languages: npt.NDArray[np.uint64], search: Search
 ) -> tuple[npt.NDArray[np.uint64], Nodes, pa.Table]:
-    """Digests, the row of each in the batch, and the batch's ROWS."""
+    """Digests, the number of the text of each, and what is compared of all (_COMPARED)."""
     read = compared(texts)
     found = list(_digests_of(read, search))
     numbers = np.concatenate([rows for _, rows in found])
@@ -88,13 +84,11 @@ def _sketched(
     digests, numbers = digests[order], numbers[order]
     starts = np.searchsorted(numbers, np.arange(len(texts) + 1)).astype(np.int32)
     columns = [
-        batch.column("doc_id"),
-        batch.column("created"),
         pa.array(read.digests),
         pa.ListArray.from_arrays(starts, pa.array(digests)),
         pa.ListArray.from_arrays(read.offsets.astype(np.int32), pa.array(read.tokens)),
     ]
-    return digests, numbers, pa.table(columns, schema=ROWS)
+    return digests, numbers, pa.table(columns, schema=_COMPARED)
 
 
 def _digests_of(read: Compared, search: Search) -> Iterator[tuple[npt.NDArray[np.uint64], Nodes]]:

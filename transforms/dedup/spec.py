@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
 from transforms.datasets.schema import required
 from transforms.datasets.settings import SettingError
+from transforms.dedup.rank import Criterion
 from transforms.dedup.similarity import Bounds
 
 SCHEMA = pa.schema(
@@ -29,7 +31,9 @@ SCHEMA = pa.schema(
 class MinHashSpec:
     """How near-duplicates are searched for. bands * rows is the length of a signature; of texts of few tokens,
     shingles are shorter (`propose`). Only documents of one language are compared, unless across_languages. jaccard,
-    lcs, containment: what a document's similarity to the kept one must reach, one of them, to be removed.
+    lcs, containment: what a document's similarity to the kept one must reach, one of them, to be removed. priority:
+    names of sources or sites, whose documents stay before all others', the first named first. survivor: of two
+    documents of one priority the better one stays, by these criteria in order, then by id.
 
     The defaults are datatrove's and FineWeb's: two texts of Jaccard similarity 0.8 become candidates with probability
     0.924, of 0.7 with 0.56, of 0.5 with 0.05.
@@ -43,6 +47,8 @@ class MinHashSpec:
     jaccard: float = Bounds.jaccard
     lcs: float = Bounds.lcs
     containment: float = Bounds.containment
+    priority: Sequence[str] = ()
+    survivor: Sequence[Criterion] = (Criterion.LONGEST, Criterion.OLDEST)
 
     def __post_init__(self) -> None:
         for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
@@ -53,11 +59,22 @@ class MinHashSpec:
         if not isinstance(self.across_languages, bool):
             raise SettingError("across_languages", f"must be true or false; got {self.across_languages!r}")
         _ = self.bounds
+        if unknown := [name for name in self.survivor if name not in list(Criterion)]:
+            raise SettingError("survivor", f"names {unknown[0]!r}; wanted some of {', '.join(Criterion)}")
+        for name in ("priority", "survivor"):
+            names = list(getattr(self, name))
+            if twice := sorted({value for value in names if names.count(value) > 1}):
+                raise SettingError(name, f"names {twice[0]!r} twice; each counts once, where it is first")
 
     @property
     def bounds(self) -> Bounds:
         """What decides. Raises SettingError for a bound that is none."""
         return Bounds(self.jaccard, self.lcs, self.containment)
+
+    @property
+    def by_quality(self) -> bool:
+        """Whether the quality layer says which of like documents stays."""
+        return Criterion.QUALITY in self.survivor
 
     @property
     def of_short_texts(self) -> MinHashSpec:
