@@ -77,7 +77,7 @@ def run(
 
     settings: by layer (kinds.settings_of); the layers that are named are built. Raises ValueError for settings that
     cannot be used, for documents that are not there, and for a layer that another needs and that is neither named nor
-    at the output.
+    at the output; HeldBackError for a layer that the settings do not allow as it is (`Layer.check`).
     """
     models = [(f"--set {name}", place) for name in settings for place in LAYERS[name].opens(settings[name])]
     dry = check_run(workers, beam_args, [("DOCS", documents), ("--output", output), *models])
@@ -105,6 +105,8 @@ def run(
             for layer in layers
         ]
         made |= {manifest.kind: manifest for manifest in make(wanted, existing, write, dry)}
+    for name, manifest in made.items():
+        LAYERS[name].check(settings[name], manifest.counts)  # those that stood already
     return {name: made[name] for name in LAYERS if name in made}
 
 
@@ -126,6 +128,7 @@ def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, beside
 
     def check(manifest: Manifest) -> None:
         check_aligned(documents.manifest, manifest, layer.name)
+        layer.check(settings, manifest.counts)
 
     return Wanted(place, spec, documents.paths, [documents.place, *beside.places], check)
 

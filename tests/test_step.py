@@ -16,7 +16,7 @@ from transforms.datasets import step
 from transforms.datasets.building import Build
 from transforms.datasets.manifest import DatasetSpec, Manifest, load_manifest
 from transforms.datasets.names import MANIFEST
-from transforms.datasets.opening import nothing_to_check
+from transforms.datasets.opening import HeldBackError, nothing_to_check
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import RefusedError, Step, Wanted, Whole, make, make_one
 
@@ -171,6 +171,18 @@ def test_a_failed_check_publishes_nothing_and_sees_the_whole(tmp_path: Path) -> 
         made(tmp_path, check=check)
     assert list(tmp_path.iterdir()) == []
     assert [manifest.rows for manifest in seen] == [20]
+
+
+def test_what_a_check_holds_back_is_kept_and_published_by_a_run_that_allows_it(tmp_path: Path) -> None:
+    def hold_back(manifest: Manifest) -> None:
+        raise HeldBackError("most of it is gone")
+
+    with pytest.raises(HeldBackError, match="most of it is gone"):
+        made(tmp_path, check=hold_back)
+    assert not (tmp_path / MANIFEST).exists()
+    with opened(tmp_path, SPLIT.spec(SETTINGS)) as again:
+        assert all(again.build.finished(path) is not None for path in PATHS)
+    assert made(tmp_path)[0] == laws.assert_sound(tmp_path)
 
 
 def test_another_error_keeps_what_is_finished(tmp_path: Path) -> None:

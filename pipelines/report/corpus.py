@@ -158,6 +158,8 @@ def contamination_view(build: BuildFolder) -> View | None:
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:
     counts = build.count(layer.name, group.name)
+    if group.of:
+        return _parts_of(group, counts, build.count(layer.name, group.of))
     whole, most = sum(counts.values()), max(counts.values(), default=0)
     names = [name for name, _ in _by_size(counts)]
     if group.order:
@@ -175,6 +177,24 @@ def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) 
     ]
     columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column(group.counted)]
     return Table([*columns, Column("share"), Column("", "bar")], rows)
+
+
+def _parts_of(group: CountGroup, parts: Mapping[str, int], whole: Mapping[str, int]) -> Table:
+    """What each name has of its own, the largest names first."""
+    coded = any(group.label(name) != name for name in whole)
+    rows = [
+        (
+            group.label(name),
+            *([name] if coded else []),
+            number(count),
+            number(parts.get(name, 0)),
+            percent(share(parts.get(name, 0), count)),
+            Bar(share(parts.get(name, 0), count)),
+        )
+        for name, count in _by_size(_most(whole))
+    ]
+    columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column("documents")]
+    return Table([*columns, Column(group.counted), Column("share"), Column("", "bar")], rows)
 
 
 def _ordered(names: Sequence[str], order: Callable[[str], Any]) -> list[str]:

@@ -36,6 +36,11 @@ def nothing_to_check(manifest: Manifest) -> None:
     """The check of a dataset of which each file was checked as it was written."""
 
 
+class HeldBackError(ValueError):
+    """Raised by a check of a dataset that is not published as things stand. What is written stays: a run that asks for
+    the same dataset, and sees it otherwise, has nothing to do but to check it again."""
+
+
 class Opened:
     """A build that this process owns. Leaving a `with` block lets go of it: what is finished stays."""
 
@@ -85,12 +90,14 @@ class Opened:
         account of the raw inputs, with what was counted in them; by default as the spec lists them. run: what else
         run.json shall say of this run. check: sees the manifest before anybody else does.
         Raises ValueError when a file is missing or not what its record says, and what `check` raises, after which
-        nothing of the build is left; LostError when another process has taken the build over.
+        nothing of the build is left but after a HeldBackError; LostError when another process has taken the build over.
         """
         self._lease.check()
         manifest = self._gather(paths, inputs, counts)
         try:
             check(manifest)
+        except HeldBackError:
+            raise
         except ValueError:
             self.abandon()
             raise

@@ -79,7 +79,7 @@ class Wanted:
     """A dataset that a step makes: where, from what, and which files it will have.
 
     reads: the places of the datasets it is made from. check: sees the manifest before anybody else does, and raises
-    ValueError when it must not be published.
+    ValueError when it must not be published, HeldBackError when another run may.
     """
 
     place: str
@@ -106,7 +106,8 @@ def make(
 
     Raises ValueError when another dataset stands at a place, unless `existing` says what becomes of it, OwnedError when
     another process builds at one, and what `build` and `check` raise. After a refusal by either nothing of the builds
-    is left; after another error finished files stay. What stood before stands until its successor is committed.
+    is left; after another error, such as HeldBackError, finished files stay. What stood before stands until its
+    successor is committed.
     """
     for wanted in datasets:
         _check_apart(wanted)

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.fates import Reason, Tally
+from transforms.dedup.origins import count_origins
 from transforms.dedup.propose import ROWS
 from transforms.dedup.rank import ranked
-from transforms.dedup.search import ROW_BITS, Search, members_file, rows_file
+from transforms.dedup.search import ROW_BITS, Search, members_file, origins_file, rows_file
 from transforms.dedup.spec import SCHEMA, size_class
 from transforms.dedup.stars import Member, stars
 from transforms.io.described import described
@@ -124,7 +125,9 @@ def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
         },
         schema=SCHEMA,
     )
-    return described(search.path_of(bucket.index), layer, _counts(layer))
+    counts = _counts(layer)
+    count_origins(counts, search.load_table(origins_file(bucket.index)), layer.column("keep"))
+    return described(search.path_of(bucket.index), layer, counts)
 
 
 def _reasons(rule: pa.Array) -> pa.Array:

@@ -18,8 +18,17 @@ from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
 from transforms.dedup.compared import Compared, compared, mix
 from transforms.dedup.components import Nodes, components, contracted, star_edges
 from transforms.dedup.minhash import band_digests, signatures
+from transforms.dedup.origins import origins_of
 from transforms.dedup.rank import RANK, rank_rows
-from transforms.dedup.search import ROW_BITS, Search, bucket_edges_of, members_file, rows_file, shard_edges
+from transforms.dedup.search import (
+    ROW_BITS,
+    Search,
+    bucket_edges_of,
+    members_file,
+    origins_file,
+    rows_file,
+    shard_edges,
+)
 from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
 from transforms.io.shard import Shard
@@ -41,6 +50,7 @@ def sketch(shard: Shard, search: Search) -> pa.Table:
     token of the shard. Raises ValueError for a shard of another search.
     """
     index = search.number_of(shard)
+    search.save_table(origins_file(index), origins_of(shard, search.spec.across_languages))
     languages = _language_keys(shard, search)
     digests, nodes = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
     kept = [_COMPARED.empty_table()]

@@ -100,6 +100,11 @@ def rows_file(index: int) -> str:
     return f"rows/{index:05d}.arrow"
 
 
+def origins_file(index: int) -> str:
+    """The language and source of each document of a shard."""
+    return f"origins/{index:05d}.arrow"
+
+
 def shard_edges(index: int) -> str:
     """Edges within a shard."""
     return f"edges/shard-{index:05d}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -26,6 +26,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+# Of what documents are counted, with those that are removed: documents_by_language, removed_by_language …
+ORIGINS = ("language", "source")
+
 
 @dataclass(frozen=True)
 class MinHashSpec:
@@ -33,7 +36,8 @@ class MinHashSpec:
     shingles are shorter (`propose`). Only documents of one language are compared, unless across_languages. jaccard,
     lcs, containment: what a document's similarity to the kept one must reach, one of them, to be removed. priority:
     names of sources or sites, whose documents stay before all others', the first named first. survivor: of two
-    documents of one priority the better one stays, by these criteria in order, then by id.
+    documents of one priority the better one stays, by these criteria in order, then by id. most_removed: the largest
+    share of a language's or a source's documents that may be removed; it changes no row.
 
     The defaults are datatrove's and FineWeb's: two texts of Jaccard similarity 0.8 become candidates with probability
     0.924, of 0.7 with 0.56, of 0.5 with 0.05.
@@ -49,6 +53,7 @@ class MinHashSpec:
     containment: float = Bounds.containment
     priority: Sequence[str] = ()
     survivor: Sequence[Criterion] = (Criterion.LONGEST, Criterion.OLDEST)
+    most_removed: float = 0.8
 
     def __post_init__(self) -> None:
         for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
@@ -58,6 +63,8 @@ class MinHashSpec:
 
         if not isinstance(self.across_languages, bool):
             raise SettingError("across_languages", f"must be true or false; got {self.across_languages!r}")
+        if isinstance(self.most_removed, bool) or not 0 <= self.most_removed <= 1:
+            raise SettingError("most_removed", f"must be a share from 0 to 1; got {self.most_removed!r}")
         _ = self.bounds
         if unknown := [name for name in self.survivor if name not in list(Criterion)]:
             raise SettingError("survivor", f"names {unknown[0]!r}; wanted some of {', '.join(Criterion)}")
@@ -87,6 +94,19 @@ class MinHashSpec:
     def num_perm(self) -> int:
         """Length of a signature."""
         return self.bands * self.rows
+
+    @property
+    def catch_curves(self) -> Mapping[str, Mapping[str, object]]:
+        """How long texts are searched for, and how short ones: shingles, bands, and `p_candidate` by similarity."""
+        return {
+            name: {
+                "ngram": spec.ngram,
+                "bands": spec.bands,
+                "rows": spec.rows,
+                "probability": {f"{of / 20:.2f}": round(spec.p_candidate(of / 20), 4) for of in range(1, 21)},
+            }
+            for name, spec in (("long", self), ("short", self.of_short_texts))
+        }
 
     def p_candidate(self, jaccard: float) -> float:
         """The probability that two texts of this Jaccard similarity share a band."""

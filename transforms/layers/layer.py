@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from transforms.datasets.fates import Reason, Tally
+from transforms.datasets.manifest import Counts
 from transforms.datasets.step import Step
 
 S = TypeVar("S")  # the settings: a frozen dataclass
@@ -42,7 +43,8 @@ class CountGroup:
     """A group of counts that a layer's shards leave, and how a page shows it.
 
     name: in the manifest's counts. title: over the names. counted: over the numbers. label: of a name for people.
-    order: sorts names; None: the largest count first.
+    order: sorts names; None: the largest count first. of: the group that counts all those of which it counts some, by
+    the same names.
     """
 
     name: str
@@ -50,6 +52,7 @@ class CountGroup:
     counted: str = "documents"
     label: Callable[[str], str] = str
     order: Callable[[str], float] | None = None
+    of: str = ""
 
 
 def _settings_as_they_are(settings: Any) -> Mapping[str, object]:
@@ -68,6 +71,10 @@ def _no_layers(settings: Any) -> Mapping[str, Sequence[str]]:
     return {}
 
 
+def _nothing_to_check(settings: Any, counts: Counts) -> None:
+    pass
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -82,10 +89,12 @@ class Layer(Generic[S, M]):
 
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
-    can, a line each. open: loads in each process what `rows` needs. opens: the places that it reads. needs: the layers
-    that it is made from with such settings, which come before it in `kinds`, and their columns. rows: batches of the
-    documents' `columns`, and of those of the layers it needs as "layer.column", to the layer's rows and counts; None
-    for a layer that needs all documents at once, for which annotate has a transform.
+    can, a line each. check: raises HeldBackError when the settings do not allow a layer of such counts; it is asked
+    before the layer stands, and whenever it is made again. open: loads in each process what `rows` needs. opens: the
+    places that it reads. needs: the layers that it is made from with such settings, which come before it in `kinds`,
+    and their columns. rows: batches of the documents' `columns`, and of those of the layers it needs as "layer.column",
+    to the layer's rows and counts; None for a layer that needs all documents at once, for which annotate has a
+    transform.
     """
 
     title: str
@@ -100,6 +109,7 @@ class Layer(Generic[S, M]):
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
     notes: Callable[[S], Iterable[str]] = _no_notes
+    check: Callable[[S, Counts], None] = _nothing_to_check
     opens: Callable[[S], Sequence[str]] = _no_places
     open: Callable[[S, Mapping[str, object]], M] = _settings_alone
     rows: Callable[[Batches, M], tuple[pa.Table, Tally]] | None = None
