@@ -162,7 +162,7 @@ def whole_build(folder: Path) -> None:
 # All that a page is made of: whatever else stands in one came out of a dump.
 _ELEMENTS = """html head meta title style body main header footer nav section a p h1 h2 h3 b i bdi code pre span div
     table thead tbody tr th td dl dt dd details summary figure figcaption svg path desc article h4 blockquote br
-    label input"""
+    label input mark"""
 _ATTRIBUTES = """lang dir charset name content id class style href scope tabindex role aria-label aria-hidden viewbox
     preserveaspectratio d type checked"""
 VOID = {"meta", "br", "input"}

@@ -107,3 +107,18 @@ def test_other_ids_have_another_digest_wherever_one_ends(tmp_path: Path) -> None
         for ids in (["a", "bc"], ["ab", "c"], ["abc"], ["bc", "a"])
     }
     assert len(digests) == 4
+
+
+@pytest.mark.parametrize("kind", ["documents", "tokens"])
+def test_rows_are_read_by_number_and_only_their_batches(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shards, "BATCH_ROWS", 3)
+    table = pa.table({"doc_id": [f"d{row}" for row in range(11)], "n": range(11)})
+    dataset_of(tmp_path, DatasetSpec(kind, {}), {PATHS[0]: table})
+    dataset = Dataset.open(str(tmp_path))
+    for rows in ([0], [10], [2, 3], [0, 1, 8, 9], list(range(11))):
+        assert shards.read_rows(dataset, PATHS[0], rows).to_pydict() == table.take(rows).to_pydict()
+        assert shards.read_rows(dataset, PATHS[0], rows, ["n"]).to_pydict() == {"n": rows}
+    with pytest.raises(ValueError, match=r"00000-of-00002.arrow has no row 11: it has 11 rows, from 0$"):
+        shards.read_rows(dataset, PATHS[0], [0, 11])

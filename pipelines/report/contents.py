@@ -16,6 +16,7 @@ from pipelines.report.looking import Look
 from pipelines.report.paired import Pairs, read_pairs
 from pipelines.report.posts import Posts, read_posts
 from pipelines.report.reading import Trouble
+from pipelines.report.removals import Removals, read_removals
 from pipelines.report.replay import Unpaired, read_unpaired
 from transforms.datasets import places, schema
 from transforms.layers.kinds import LAYERS
@@ -33,6 +34,7 @@ class Contents:
     posts: Posts | None = None
     languages: Languages | None = None
     contamination: Contamination | None = None
+    removals: Removals | None = None
     pairs: Pairs | None = None
     cuts: Cuts | None = None
     calibration: Calibration | None = None
@@ -77,12 +79,13 @@ def read_contents(
         if documents
         for example in read_dropped(role, layer, documents, counts[role].get("drop", {}))
     ]
-    language = layers.get("language")
+    language, duplicates = layers.get("language"), layers.get("duplicates")
     reasons = counts.get("pairs", {}).get("candidates", {}).keys() - {KEPT}
     return Contents(
         posts=read_posts(documents) if documents else None,
         languages=read_languages(language, documents) if language and documents else None,
         contamination=read_contamination(layers["contamination"]) if "contamination" in layers else None,
+        removals=read_removals(duplicates, documents) if duplicates and documents else None,
         pairs=read_pairs(pairs) if pairs else None,
         cuts=read_cuts(preference, lengths) if preference else None,
         calibration=read_calibration(scores, preference, evaluated) if scores and preference and evaluated else None,

@@ -156,6 +156,14 @@ def contamination_view(build: BuildFolder) -> View | None:
     return {**view, "found": items_table(found), "matches": matches_table(found), "looked": looked}
 
 
+def duplicates_view(build: BuildFolder) -> View | None:
+    """The duplicates layer with examples of each rule, where its shards can be read."""
+    view, found = layer_view(LAYERS["duplicates"], build), build.contents.removals
+    if view is None or found is None:
+        return view and {**view, "removals": {}}
+    return {**view, "removals": found.by_rule, "looked": found.looked.says("the duplicates layer")}
+
+
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:
     counts = build.count(layer.name, group.name)
     if group.of:

@@ -103,6 +103,17 @@ class Look:
         batches = list(self.batches(path, columns))
         return pa.Table.from_batches(batches) if batches and path not in self._told else None
 
+    def some(self, path: str, rows: Sequence[int], columns: Sequence[str]) -> pa.Table:
+        """The rows of these numbers, at least one and ascending; none where they cannot be read."""
+        if self._dataset is not None and path not in self._told:
+            try:
+                (batch,) = shards.read_rows(self._dataset, path, rows, columns).combine_chunks().to_batches()
+                self._check(batch, columns)
+                return pa.Table.from_batches([batch])
+            except (ValueError, OSError, pa.ArrowException) as error:
+                self._tell(path, error)
+        return pa.table({column: pa.array([], self._schemas[0].field(column).type) for column in columns})
+
     def tell(self, path: str, says: str) -> None:
         """Says once of a file what is wrong with it."""
         if path not in self._told:

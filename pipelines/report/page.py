@@ -19,6 +19,7 @@ from pipelines.command import console, run_command
 from pipelines.report.corpus import (
     contamination_view,
     documents_view,
+    duplicates_view,
     funnel_view,
     languages_view,
     layer_view,
@@ -38,6 +39,7 @@ from transforms.layers.kinds import LAYERS
 _LAYER_VIEWS: Mapping[str, tuple[str, Callable[[BuildFolder], View | None]]] = {
     "language": ("languages.html", languages_view),
     "contamination": ("contamination.html", contamination_view),
+    "duplicates": ("duplicates.html", duplicates_view),
 }
 
 # Anchor, title, template, the function that says what is in it; None when there is nothing to show.

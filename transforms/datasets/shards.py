@@ -1,10 +1,11 @@
-"""One Arrow shard of a dataset: written with its part-record, read whole or batch by batch."""
+"""One Arrow shard of a dataset: written with its part-record, read whole, batch by batch or row by row."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import groupby
 
 import pyarrow as pa
 
@@ -133,3 +134,20 @@ def iter_batches(dataset: Dataset, path: str, columns: Sequence[str] | None = No
             batch = reader.get_batch(index).select(taken)
             batch.validate(full=True)
         yield batch
+
+
+def read_rows(dataset: Dataset, path: str, rows: Sequence[int], columns: Sequence[str] | None = None) -> pa.Table:
+    """The rows of these numbers, at least one and ascending, of a shard; only the batches that hold them are unpacked.
+
+    Raises ValueError for a row that the shard has not got, and as `read_shard` does.
+    """
+    if rows[-1] >= (number := dataset.file(path).rows):
+        raise ValueError(f"{places.join(dataset.place, path)} has no row {rows[-1]:,}: it has {number:,} rows, from 0")
+    reader, taken = _open(dataset, path, columns)
+    found = []
+    for index, wanted in groupby(rows, key=lambda row: row // BATCH_ROWS):
+        with _told(dataset, path):
+            batch = reader.get_batch(index).select(taken)
+            batch.validate(full=True)
+        found.append(pa.Table.from_batches([batch]).take([row % BATCH_ROWS for row in wanted]))
+    return pa.concat_tables(found)
