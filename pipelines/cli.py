@@ -96,6 +96,9 @@ COMMANDS = {
     "show": Command(
         "pipelines.show", "command", "Show rows of a dataset, or with --reason those that were dropped for it."
     ),
+    "why": Command(
+        "pipelines.why", "command", "Say what became of a document in each dataset of a build, and on what evidence."
+    ),
     "verify": Command(
         "pipelines.verify",
         "command",

@@ -60,6 +60,7 @@ def commands(folder: Path, lid_model: Path) -> list[str]:
         f"langid evaluate {folder}/texts --output {folder}/languages.html",
         f"build {folder}/build.yaml",
         f"show {docs}",
+        f"why stackexchange:tiny.example:1 {folder} --documents {docs}",
         f"secret {folder}/secret",
         *("rules", "recipes", "configs", "sources", "languages"),
     ]

@@ -51,6 +51,11 @@ def test_report_loads_no_beam(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").exists()
 
 
+def test_why_loads_no_beam(tmp_path: Path) -> None:
+    build(tmp_path / "layers" / "split")
+    assert not set(HEAVY) & loaded("why", "d000000", str(tmp_path))
+
+
 def test_a_step_loads_beam_and_no_torch() -> None:
     modules = loaded("pairs", "--help")
     assert "apache_beam" in modules

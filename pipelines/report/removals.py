@@ -89,7 +89,7 @@ def _draw(layer: Look, paths: Iterable[str]) -> dict[str, list[_Drawn]]:
 
 
 def _find(layer: Look, paths: Iterable[str], ids: Collection[str]) -> dict[str, _Where]:
-    """_Where documents stand, by id."""
+    """Where documents stand, by id."""
     found: dict[str, _Where] = {}
     wanted = pa.array(sorted(ids), pa.string())
     for path in paths:

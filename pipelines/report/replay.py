@@ -25,7 +25,7 @@ from transforms.pairs.rule import Answer, PairRule
 
 _MOST_DOCUMENTS = 200_000
 
-_COLUMNS = ("doc_id", "thread_id", "kind", "text", "score", "ups", "downs", "accepted")
+COLUMNS = ("doc_id", "thread_id", "kind", "text", "score", "ups", "downs", "accepted")
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_unpaired(
 
 def _drops(documents: Look, layers: Mapping[str, Look], path: str, rule: PairRule) -> Iterator[Unpaired]:
     """What becomes of the candidates of a shard that give no pair."""
-    rows = documents.table(path, _COLUMNS)
+    rows = documents.table(path, COLUMNS)
     beside = {name: layer.table(path, ("doc_id", "keep")) for name, layer in layers.items()}
     tables = {name: table for name, table in beside.items() if table is not None}
     if rows is None or len(tables) < len(beside):
@@ -75,7 +75,7 @@ def _drops(documents: Look, layers: Mapping[str, Look], path: str, rule: PairRul
     against = unpaired_reasons(tables, are_questions) if tables else pa.nulls(rows.num_rows, pa.string())
     threads = groupby(zip(_posts(rows), against.to_pylist(), strict=True), key=lambda row: row[0]["thread_id"])
     for thread_id, posts in threads:
-        yield from _of_thread(thread_id, list(posts), rule)
+        yield from drops_of_thread(thread_id, list(posts), rule)
 
 
 def _posts(rows: pa.Table) -> Iterator[dict[str, Any]]:
@@ -83,9 +83,11 @@ def _posts(rows: pa.Table) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _of_thread(
+def drops_of_thread(
     thread_id: str, posts: Sequence[tuple[dict[str, Any], str | None]], rule: PairRule
 ) -> Iterator[Unpaired]:
+    """The candidates of a thread that give no pair. posts: rows of COLUMNS, with what layers have against pairing them;
+    of an answer beyond the cap on answers one candidate."""
     asked = [reason for post, reason in posts if post["kind"] == PostKind.QUESTION]
     none = next(filter(None, asked), None)  # of its answers is paired
     answers = [
@@ -97,8 +99,9 @@ def _of_thread(
     paired = within_answer_cap(thread_id, answers, rule)
     if len(paired) < len(answers):
         within = {answer.doc_id for answer in paired}
-        over = next(answer for answer in answers if answer.doc_id not in within)
-        yield _unpaired(Reason.OVER_ANSWER_CAP, over, paired[0], rule)
+        for over in answers:
+            if over.doc_id not in within:
+                yield _unpaired(Reason.OVER_ANSWER_CAP, over, paired[0], rule)
     for fate in pairs_from_thread(thread_id, bool(asked), paired, rule):
         if isinstance(fate, CandidateDrop):
             yield _unpaired(fate.reason, by_id[fate.first_id], by_id[fate.second_id], rule)
