@@ -1,7 +1,7 @@
 """Decisions: the documents of each component are compared, and go when they are like the one that is kept.
 
-Each shard sends what is compared of its members; who gets a component ranks them and makes stars of them; the outcome
-goes back to the shard in which a document stands.
+Each shard sends what is compared of its members, which stand for their texts; who gets a component ranks them and makes
+stars of them. The outcome goes back to the shards in which the text is, and there it is the outcome of all its copies.
 """
 
 from __future__ import annotations
@@ -13,43 +13,43 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.fates import Reason, Tally
+from transforms.dedup.copies import ROWS
 from transforms.dedup.origins import count_origins
-from transforms.dedup.propose import ROWS
-from transforms.dedup.rank import ranked
-from transforms.dedup.search import ROW_BITS, Search, members_file, origins_file, rows_file
+from transforms.dedup.propose import SKETCH
+from transforms.dedup.rank import RANK, ranked
+from transforms.dedup.search import ROW_BITS, Search, members_file, origins_file, sketch_file
+from transforms.dedup.similarity import EXACT
 from transforms.dedup.spec import SCHEMA, size_class
 from transforms.dedup.stars import Member, stars
 from transforms.io.described import described
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-_MEMBERS = pa.schema([(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *ROWS])
-_OUTCOMES = pa.schema(
-    [
-        (BUCKET, pa.int32()),
-        ("row", pa.int64()),
-        ("cluster", pa.string()),
-        ("cluster_size", pa.int64()),
-        ("kept", pa.string()),
-        ("rule", pa.string()),
-        ("similarity", pa.float64()),
-        ("containment", pa.float64()),
-    ]
+_COMPARED = ("digest", "tokens")
+_SKETCHED = ("cluster_size", "elsewhere", "bands")
+_MEMBERS = pa.schema(
+    [(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *RANK]
+    + [ROWS.field(name) for name in _COMPARED]
+    + [SKETCH.field(name) for name in _SKETCHED]
 )
+_FATE = ("cluster", "cluster_size", "kept", "rule", "similarity", "containment")
+# What became of the document that stands for a text, told to every shard that has the text.
+_OUTCOMES = pa.schema([pa.field(BUCKET, pa.int32()), pa.field("row", pa.int64()), *map(SCHEMA.field, _FATE)])
 
 
 def members_of_shard(index: int, search: Search) -> pa.Table:
     """What is compared of a shard's documents that have a candidate (_MEMBERS), to the buckets of their components."""
     members = search.load(members_file(index)).reshape(-1, 2)
-    rows = search.load_table(rows_file(index)).take(pa.array(members[:, 0]))
-    component = members[:, 1]
+    row, component = pa.array(members[:, 0]), members[:, 1]
     mixed = (component ^ (component >> ROW_BITS)) % search.num_shards
     columns = [pa.array(mixed.astype(np.int32)), pa.array(component), pa.array(members[:, 0] | index << ROW_BITS)]
-    return pa.table([*columns, *rows.columns], schema=_MEMBERS)
+    columns += search.load_rows(index).select([*RANK.names, *_COMPARED]).take(row).columns
+    columns += search.load_table(sketch_file(index)).select(_SKETCHED).take(row).columns
+    return pa.table(columns, schema=_MEMBERS)
 
 
 def decide(bucket: Bucket, search: Search) -> pa.Table:
-    """The outcome of every member of a bucket's components (_OUTCOMES), to the buckets of their shards.
+    """The outcome of every member of a bucket's components (_OUTCOMES), to the buckets of the shards with its text.
 
     Memory: the members of a bucket; those of one component once more as Python objects.
     """
@@ -64,30 +64,30 @@ def decide(bucket: Bucket, search: Search) -> pa.Table:
 def _outcomes(members: pa.Table, search: Search) -> pa.Table:
     """Of one component: its stars, best members first."""
     members = members.take(pa.array(ranked(members, search.spec.survivor)))
-    ids = members.column("doc_id").to_pylist()
     rows = [
         Member(digest, bands, tokens)
         for digest, bands, tokens in zip(
             members.column("digest").to_pylist(), _arrays(members, "bands"), _arrays(members, "tokens"), strict=True
         )
     ]
-    stars_of = stars(rows, search.spec.bounds)
-    kept = np.array([star.kept for star in stars_of], np.int64)
-    sizes = np.bincount(kept, minlength=len(kept))[kept]
-    is_removed = kept != np.arange(len(kept))
-    similarity = [star.similarity for star in stars_of]
-    node = members.column("node").to_numpy()
-    names = pa.array(ids).take(pa.array(kept))
-    columns = {
-        BUCKET: (node >> ROW_BITS).astype(np.int32),
-        "row": node & ((1 << ROW_BITS) - 1),
-        "cluster": names,
-        "cluster_size": sizes,
-        "kept": pc.if_else(pa.array(is_removed), names, None),
+    fates = stars(rows, search.spec.bounds)
+    kept = np.array([star.kept for star in fates], np.int64)
+    sizes = np.bincount(kept, weights=members.column("cluster_size").to_numpy(), minlength=len(kept)).astype(np.int64)
+    similarity = [star.similarity for star in fates]
+    clusters = members.column("doc_id").take(pa.array(kept))
+    fate = {
+        "cluster": clusters,
+        "cluster_size": sizes[kept],
+        "kept": pc.if_else(pa.array(kept != np.arange(len(kept))), clusters, None),
         "rule": pa.array([of.rule and of.rule.value for of in similarity], pa.string()),
         "similarity": pa.array([of.value for of in similarity], pa.float64()),
         "containment": pa.array([of.containment for of in similarity], pa.float64()),
     }
+    elsewhere = members.column("elsewhere").combine_chunks()
+    node = np.append(members.column("node").to_numpy(), elsewhere.flatten().to_numpy())
+    whose = np.append(np.arange(len(kept)), pc.list_parent_indices(elsewhere).to_numpy())
+    told = pa.table(fate).take(pa.array(whose))
+    columns = [pa.array((node >> ROW_BITS).astype(np.int32)), pa.array(node & ((1 << ROW_BITS) - 1)), *told.columns]
     return pa.table(columns, schema=_OUTCOMES)
 
 
@@ -99,32 +99,30 @@ def _arrays(table: pa.Table, name: str) -> list[np.ndarray]:
 
 
 def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
-    """The layer of a shard, from the outcomes of its members, and its counts. Memory: the ids of the shard."""
-    ids = search.load_table(rows_file(bucket.index)).column("doc_id").combine_chunks()
-    outcomes = bucket.read(_OUTCOMES).sort_by("row")
-    mask = np.zeros(len(ids), np.bool_)
-    mask[outcomes.column("row").to_numpy()] = True
-    mask = pa.array(mask)
+    """The layer of a shard, from the outcomes of its texts, and its counts. Memory: the ids of the shard."""
+    ids = search.load_rows(bucket.index).column("doc_id").combine_chunks()
+    known = search.load_table(sketch_file(bucket.index)).combine_chunks()
+    outcomes = bucket.read(_OUTCOMES).sort_by("row").combine_chunks()
+    is_decided = np.zeros(len(ids), np.bool_)
+    is_decided[outcomes.column("row").to_numpy()] = True
+    best, mask = known.column("best").combine_chunks(), pa.array(is_decided)
 
-    def spread(name: str, alone: pa.Array) -> pa.Array:
-        return pc.replace_with_mask(alone, mask, outcomes.column(name).combine_chunks())
+    def of_text(name: str) -> pa.Array:
+        """Of the document that stands for each one's text, compared with others or not."""
+        column = (
+            known.column(name).combine_chunks()
+            if name in known.column_names
+            else pa.nulls(len(ids), SCHEMA.field(name).type)
+        )
+        return pc.replace_with_mask(column, mask, outcomes.column(name).combine_chunks()).take(best)
 
-    kept = spread("kept", pa.nulls(len(ids), pa.string()))
-    rule = spread("rule", pa.nulls(len(ids), pa.string()))
-    layer = pa.table(
-        {
-            "doc_id": ids,
-            "cluster": spread("cluster", ids),
-            "cluster_size": spread("cluster_size", pa.array(np.ones(len(ids), np.int64))),
-            "kept": kept,
-            "rule": rule,
-            "similarity": spread("similarity", pa.nulls(len(ids), pa.float64())),
-            "containment": spread("containment", pa.nulls(len(ids), pa.float64())),
-            "keep": pc.is_null(kept),
-            "reason": _reasons(rule),
-        },
-        schema=SCHEMA,
-    )
+    fate = {name: of_text(name) for name in _FATE}
+    # The copies of one that stays go for that, those of one that goes for what it goes for, and by the same rule.
+    goes = pc.and_(pc.invert(known.column("stands").combine_chunks()), pc.is_null(fate["kept"]))
+    exact = {"kept": fate["cluster"], "rule": EXACT.rule, "similarity": EXACT.value, "containment": EXACT.containment}
+    fate |= {name: pc.if_else(goes, value, fate[name]) for name, value in exact.items()}
+    columns = {"doc_id": ids, **fate, "keep": pc.is_null(fate["kept"]), "reason": _reasons(fate["rule"])}
+    layer = pa.table(columns, schema=SCHEMA)
     counts = _counts(layer)
     count_origins(counts, search.load_table(origins_file(bucket.index)), layer.column("keep"))
     return described(search.path_of(bucket.index), layer, counts)

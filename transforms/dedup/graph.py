@@ -1,6 +1,7 @@
 """Near-duplicates over all documents: digests to components, components to stars, stars to the layer.
 
-    documents ─ sketch ─ regroup by digest ─ edges ─ components (one worker, no text)
+    documents ─ texts ─ regroup by text ─ who stands for each ─ regroup by shard
+    documents that stand for their texts ─ sketch ─ regroup by digest ─ edges ─ components (one worker, no text)
     components ─ members by shard ─ regroup by component ─ decide ─ regroup by shard ─ layer
 
 The result is a function of the texts, their languages, times and ids: not of order, shards, buckets or workers.
@@ -13,6 +14,7 @@ from collections.abc import Collection
 import apache_beam as beam
 
 from transforms.datasets import places
+from transforms.dedup.copies import read_texts, represent
 from transforms.dedup.decide import decide, layer_of_shard, members_of_shard
 from transforms.dedup.propose import edges_between, find_components, sketch
 from transforms.dedup.search import Search
@@ -37,11 +39,15 @@ class Deduplicate(beam.PTransform):
     def expand(self, documents: beam.PCollection) -> beam.PCollection:
         search, but_for = self._search, self._but_for
 
-        def regroup(name: str, num_buckets: int) -> Regroup:
-            return Regroup(places.join(search.scratch, name), num_buckets, num_tables=search.num_shards)
+        def regroup(name: str, num_buckets: int, num_tables: int = search.num_shards) -> Regroup:
+            return Regroup(places.join(search.scratch, name), num_buckets, num_tables=num_tables)
 
         return (
             documents
+            | "ReadTexts" >> beam.Map(read_texts, search)
+            | "RegroupTexts" >> regroup("texts", search.num_buckets)
+            | "Represent" >> beam.Map(represent, search)
+            | "RegroupCopies" >> regroup("copies", search.num_shards, search.num_buckets)
             | "Sketch" >> beam.Map(sketch, search)
             | "RegroupDigests" >> regroup("digests", search.num_buckets)
             | "EdgesBetween" >> beam.Map(edges_between, search)

@@ -1,115 +1,129 @@
 """Candidates: documents of one language that share a digest of a band, or of their whole text, are in one component.
 
-Each text is read once. What is compared of it (tokens, digests) stays in scratch space beside its shard; what is
-shuffled is 20 bytes a digest. Components are an upper bound of clusters: nothing is removed before it is compared.
+Of the documents of one text only the one that stands for it goes further (`copies`); what is shuffled is 20 bytes a
+digest. Components are an upper bound of clusters: nothing is removed before it is compared.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.datasets.ids import keyed_hash
-from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
-from transforms.dedup.compared import Compared, compared, mix
+from transforms.dedup.compared import Compared, mix
 from transforms.dedup.components import Nodes, components, contracted, star_edges
+from transforms.dedup.copies import TOLD
 from transforms.dedup.minhash import band_digests, signatures
-from transforms.dedup.origins import origins_of
-from transforms.dedup.rank import RANK, rank_rows
-from transforms.dedup.search import (
-    ROW_BITS,
-    Search,
-    bucket_edges_of,
-    members_file,
-    origins_file,
-    rows_file,
-    shard_edges,
-)
+from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of, members_file, shard_edges, sketch_file
 from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
-from transforms.io.shard import Shard
+from transforms.dedup.spec import MinHashSpec
 from transforms.shuffle.regroup import BUCKET, Bucket
 
 _DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
-_COMPARED = pa.schema([("digest", pa.uint64()), ("bands", pa.list_(pa.uint64())), ("tokens", pa.list_(pa.uint64()))])
-ROWS = pa.schema([*RANK, *_COMPARED])
+# What is known of each document of a shard before it is compared with any.
+SKETCH = pa.schema(
+    [
+        ("best", pa.int64()),  # the row of the best one of the shard that has its text; what follows is said of that
+        ("stands", pa.bool_()),  # for all documents that have the text
+        ("cluster", pa.string()),  # the document that does
+        ("cluster_size", pa.int64()),  # documents that have the text
+        ("elsewhere", pa.list_(pa.int64())),  # where it stands for all: nodes of the best ones of other shards
+        ("bands", pa.list_(pa.uint64())),  # and its digests
+    ]
+)
+_BATCH_TOKENS = 1 << 18  # that are sketched at a time: about 10 MB
 # Tokens. Five scattered edits leave a text of fifty tokens few runs of five, and most of its pairs; texts of lengths
 # that one measure may still call similar have both.
 _LONG, _SHORT = 75, 140
 
 
-def sketch(shard: Shard, search: Search) -> pa.Table:
-    """The band digests of a shard's documents (_DIGEST_ROWS), each digest once.
+def sketch(bucket: Bucket, search: Search) -> pa.Table:
+    """The digests of a shard's documents that stand for their texts (_DIGEST_ROWS), each digest once. bucket: what the
+    shard is told of them (TOLD).
 
     Documents of one shard that share a digest are joined here, and only the smallest goes on: so no digest, however
-    hot, has more rows in its bucket than there are shards. Memory: one batch of text, 16 bytes a digest, and 8 bytes a
-    token of the shard. Raises ValueError for a shard of another search.
+    hot, has more rows in its bucket than there are shards. Memory: 16 bytes a digest, and 8 bytes a token of the
+    shard. Raises ValueError when a shard was never read.
     """
-    index = search.number_of(shard)
-    search.save_table(origins_file(index), origins_of(shard, search.spec.across_languages))
-    languages = _language_keys(shard, search)
-    digests, nodes = [np.zeros(0, np.uint64)], [np.zeros(0, np.int64)]
-    kept = [_COMPARED.empty_table()]
-    start = 0
-    for _, texts in iter_rows(shard.batches(TEXT_COLUMNS)):
-        found, numbers, rows = _sketched(texts, languages[start : start + len(texts)], search)
-        digests.append(found)
-        nodes.append(numbers + (index << ROW_BITS | start))
-        kept.append(rows)
-        start += len(texts)
-    said = pa.concat_tables(kept).combine_chunks()
-    num_tokens = pc.list_value_length(said.column("tokens")).cast(pa.int64())
-    rank = rank_rows(shard, num_tokens, search.spec.survivor, search.spec.priority)
-    search.save_table(rows_file(index), pa.table([*rank.columns, *said.columns], schema=ROWS))
-    all_digests, all_nodes = np.concatenate(digests), np.concatenate(nodes)
-    edges, first = star_edges(all_digests, all_nodes)
+    index = bucket.index
+    rows = search.load_rows(index)
+    columns = _told(bucket.read(TOLD).sort_by("row").combine_chunks(), search.load(best_file(index)), rows)
+    standing = np.flatnonzero(columns["stands"].to_numpy(zero_copy_only=False))
+    bands = _bands_of_rows(rows, standing, search.spec)
+    search.save_table(sketch_file(index), pa.table({**columns, "bands": bands}, schema=SKETCH))
+    digests = bands.flatten().to_numpy()
+    nodes = np.repeat(np.arange(len(bands)), np.diff(bands.offsets.to_numpy())) | index << ROW_BITS
+    edges, first = star_edges(digests, nodes)
     search.save(shard_edges(index), contracted(edges))
-    sent = all_digests[first]
+    sent = digests[first]
     buckets = ((sent >> np.uint64(32)) % np.uint64(search.num_buckets)).astype(np.int32)
-    return pa.table([pa.array(buckets), pa.array(sent), pa.array(all_nodes[first])], schema=_DIGEST_ROWS)
+    return pa.table([pa.array(buckets), pa.array(sent), pa.array(nodes[first])], schema=_DIGEST_ROWS)
 
 
-def _language_keys(shard: Shard, search: Search) -> npt.NDArray[np.uint64]:
-    """[D] a number for the language of each document; one for all where languages do not count."""
-    if search.spec.across_languages:
-        return np.zeros(shard.read(["doc_id"]).num_rows, np.uint64)
-    column = shard.read_layer("language", ["language"]).column("language").combine_chunks().dictionary_encode()
-    names = [keyed_hash("dedup-language", name) for name in column.dictionary.to_pylist()] + [0]
-    return np.array(names, np.uint64)[column.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)]
+def _told(told: pa.Table, best: Nodes, rows: pa.Table) -> dict[str, pa.Array]:
+    """The columns of SKETCH but for the bands. told: TOLD; a text that it does not name is in no other shard."""
+    at = told.column("row").to_numpy()
+    is_told = np.zeros(len(best), np.bool_)
+    is_told[at] = True
+    alone = {
+        "stands": pa.array(best == np.arange(len(best))),
+        "cluster": rows.column("doc_id").combine_chunks(),
+        "cluster_size": pa.array(np.bincount(best, minlength=len(best))),
+    }
+    return {
+        "best": pa.array(best),
+        **{
+            name: pc.replace_with_mask(column, pa.array(is_told), told.column(name).combine_chunks())
+            for name, column in alone.items()
+        },
+        "elsewhere": _spread([told.column("elsewhere").combine_chunks()], at, len(best), pa.int64()),
+    }
 
 
-def _sketched(
-    texts: list[str], languages: npt.NDArray[np.uint64], search: Search
-) -> tuple[npt.NDArray[np.uint64], Nodes, pa.Table]:
-    """Digests, the number of the text of each, and what is compared of all (_COMPARED)."""
-    read = compared(texts)
-    found = list(_digests_of(read, search))
+def _bands_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> pa.ListArray:
+    """[D] the digests of the wanted rows; none of the others."""
+    sizes = pc.list_value_length(rows.column("tokens")).to_numpy()[wanted]
+    batch = np.cumsum(sizes) // _BATCH_TOKENS
+    found = []
+    for some in np.split(wanted, np.flatnonzero(np.diff(batch)) + 1):
+        taken = rows.select(["digest", "language", "tokens"]).take(pa.array(some)).combine_chunks()
+        tokens = taken.column("tokens").chunk(0) if len(some) else pa.array([], pa.list_(pa.uint64()))
+        read = Compared(tokens.flatten().to_numpy(), tokens.offsets.to_numpy(), taken.column("digest").to_numpy())
+        found.append(bands(read, taken.column("language").to_numpy(), spec))
+    return _spread(found, wanted, len(rows), pa.uint64())
+
+
+def _spread(lists: Sequence[pa.ListArray], rows: Nodes, number: int, of: pa.DataType) -> pa.ListArray:
+    """[number] lists, those of the ascending rows; the others are empty."""
+    sizes = np.zeros(number, np.int64)
+    sizes[rows] = np.concatenate([np.zeros(0, np.int64), *(pc.list_value_length(some).to_numpy() for some in lists)])
+    values = pa.chunked_array([some.flatten() for some in lists], of).combine_chunks()
+    return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(sizes)).astype(np.int32)), values)
+
+
+def bands(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) -> pa.ListArray:
+    """[D] the digests by which each text meets others of its language. languages: (D,) a number for that."""
+    found = list(_digests_of(read, spec))
     numbers = np.concatenate([rows for _, rows in found])
     digests = mix(np.concatenate([some for some, _ in found]) ^ languages[numbers])
     order = np.argsort(numbers, kind="stable")
-    digests, numbers = digests[order], numbers[order]
-    starts = np.searchsorted(numbers, np.arange(len(texts) + 1)).astype(np.int32)
-    columns = [
-        pa.array(read.digests),
-        pa.ListArray.from_arrays(starts, pa.array(digests)),
-        pa.ListArray.from_arrays(read.offsets.astype(np.int32), pa.array(read.tokens)),
-    ]
-    return digests, numbers, pa.table(columns, schema=_COMPARED)
+    starts = np.searchsorted(numbers[order], np.arange(len(languages) + 1)).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(starts), pa.array(digests[order]))
 
 
-def _digests_of(read: Compared, search: Search) -> Iterator[tuple[npt.NDArray[np.uint64], Nodes]]:
+def _digests_of(read: Compared, spec: MinHashSpec) -> Iterator[tuple[npt.NDArray[np.uint64], Nodes]]:
     """Digests, and the text of each: of the whole text, and of the bands of its shingles, short ones of short texts."""
     whole = np.flatnonzero(read.digests)
     yield mix(read.digests[whole]), whole
-    for spec, least, most in ((search.spec, _LONG, np.inf), (search.spec.of_short_texts, SHORTEST, _SHORT)):
+    for of, least, most in ((spec, _LONG, np.inf), (spec.of_short_texts, SHORTEST, _SHORT)):
         rows = np.flatnonzero((read.counts >= least) & (read.counts < most))
-        hashed = shingles(read.take(rows), spec.ngram)
-        digests, texts = band_digests(signatures(hashed, spec), hashed, spec)
-        yield digests + np.uint64(spec.ngram), rows[texts]
+        hashed = shingles(read.take(rows), of.ngram)
+        digests, texts = band_digests(signatures(hashed, of), hashed, of)
+        yield digests + np.uint64(of.ngram), rows[texts]
 
 
 def edges_between(bucket: Bucket, search: Search) -> int:

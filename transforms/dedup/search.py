@@ -69,6 +69,16 @@ class Search:
         """What `save_table` kept."""
         return pa.ipc.open_file(pa.BufferReader(places.read_bytes(places.join(self.scratch, name)))).read_all()
 
+    def load_rows(self, index: int) -> pa.Table:
+        """What was read of a shard (copies.ROWS). Raises ValueError when that was not read."""
+        try:
+            return self.load_table(rows_file(index))
+        except FileNotFoundError as error:
+            raise ValueError(
+                f"{self.path_of(index)}, one of the {self.num_shards} shards that near-duplicates are searched in, is "
+                "missing, and another came twice: give every shard a number of its own"
+            ) from error
+
     def load_edges(self, bucket_edges: list[int]) -> Nodes:
         """(E, 2) all edges: of each shard within itself, and of each bucket between shards.
 
@@ -103,6 +113,16 @@ def rows_file(index: int) -> str:
 def origins_file(index: int) -> str:
     """The language and source of each document of a shard."""
     return f"origins/{index:05d}.arrow"
+
+
+def best_file(index: int) -> str:
+    """Of each document of a shard the row of the best one there that has its text."""
+    return f"best/{index:05d}"
+
+
+def sketch_file(index: int) -> str:
+    """What is known of each document of a shard before it is compared with any."""
+    return f"sketches/{index:05d}.arrow"
 
 
 def shard_edges(index: int) -> str:
