@@ -65,6 +65,7 @@ setup(
             "markdown-it-py>=3",
             "moto[s3]>=5",
             "mypy>=1.18",
+            "networkx>=3.4",
             "pytest>=8",
             "pytest-xdist>=3",
             "ruff>=0.14",

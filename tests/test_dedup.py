@@ -1,4 +1,4 @@
-"""Near-duplicates end to end: planted clusters, exactness under every cut, hot texts, and the cap on edges."""
+"""Near-duplicates end to end: planted clusters, exactness under every cut, hot texts, and components in rounds."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ def planted() -> tuple[list[dict[str, Any]], dict[str, tuple[str, str | None]]]:
     return rows, wanted
 
 
-def search_for(tmp_path: Path, documents: str, **more: Any) -> tuple[Dataset, Search]:
+def search_for(tmp_path: Path, documents: str) -> tuple[Dataset, Search]:
     """The documents, and a search in them."""
     dataset = Dataset.open(documents)
-    return dataset, Search(SPEC, str(tmp_path / "scratch"), len(dataset.paths), dataset.manifest.rows, **more)
+    return dataset, Search(SPEC, str(tmp_path / "scratch"), len(dataset.paths), dataset.manifest.rows)
 
 
 def layer_of(documents: Dataset, search: Search, place: Path, workers: int = 1) -> list[Shard]:
@@ -268,11 +268,13 @@ def test_a_cluster_is_counted_once_by_its_size(tmp_path: Path) -> None:
     assert counts.to_dict()["cluster_size"] == {"1": 1, "2": 1, "3-4": 2}
 
 
-def test_too_many_edges_are_refused_with_advice(tmp_path: Path, rows_and_wanted: Any) -> None:
-    rows, _ = rows_and_wanted
-    search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2), max_edges=15)
-    with pytest.raises(Exception, match=r"more than the 15 .* rows or fewer bands"):
-        deduplicate(search)
+def test_components_in_rounds_change_nothing(tmp_path: Path, rows_and_wanted: Any) -> None:
+    rows, wanted = rows_and_wanted
+    documents, search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 3))
+    search = replace(search, num_documents=5_000_000)
+    assert search.num_edge_buckets == 3
+    found = deduplicate((documents, search), workers=2)
+    assert {name: (row["cluster"], row["reason"]) for name, row in found.items()} == wanted
 
 
 @pytest.mark.parametrize("path", [shard_name(0, 3), shard_name(2, 2), "data/train-00000-of-00002.arrow"])

@@ -1,7 +1,7 @@
 """Near-duplicates over all documents: digests to components, components to stars, stars to the layer.
 
     documents ─ texts ─ regroup by text ─ who stands for each ─ regroup by shard
-    documents that stand for their texts ─ sketch ─ regroup by digest ─ edges ─ components (one worker, no text)
+    documents that stand for their texts ─ sketch ─ regroup by digest ─ edges ─ components (rounds)
     components ─ members by shard ─ regroup by component ─ decide ─ regroup by shard ─ layer
 
 The result is a function of the texts, their languages, times and ids: not of order, shards, buckets or workers.
@@ -16,7 +16,8 @@ import apache_beam as beam
 from transforms.datasets import places
 from transforms.dedup.copies import read_texts, represent
 from transforms.dedup.decide import decide, layer_of_shard, members_of_shard
-from transforms.dedup.propose import edges_between, find_components, sketch
+from transforms.dedup.propose import edges_between, sketch
+from transforms.dedup.rounds import Components
 from transforms.dedup.search import Search
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import Regroup
@@ -28,7 +29,7 @@ class Deduplicate(beam.PTransform):
 
     Rows may come as tables of one's own: each shard is told from the others by the number in its path. but_for: paths
     of shards whose layer is not asked for again. Raises ValueError when a shard is missing or of another search, or
-    for more edges than one worker can join.
+    when components are not found in as many rounds as there are.
     """
 
     def __init__(self, search: Search, but_for: Collection[str] = ()) -> None:
@@ -51,10 +52,7 @@ class Deduplicate(beam.PTransform):
             | "Sketch" >> beam.Map(sketch, search)
             | "RegroupDigests" >> regroup("digests", search.num_buckets)
             | "EdgesBetween" >> beam.Map(edges_between, search)
-            | "OneKey" >> beam.Map(lambda num_edges: (0, num_edges))
-            | "GatherEdges" >> beam.GroupByKey()  # group: one whole number per bucket
-            | "FindComponents" >> beam.FlatMap(lambda item: find_components(item[1], search))
-            | "SpreadShards" >> beam.Reshuffle()  # shard numbers only: else one worker would read all members
+            | "Components" >> Components(search)
             | "MembersOfShard" >> beam.Map(members_of_shard, search)
             | "RegroupMembers" >> regroup("members", search.num_shards)
             | "Decide" >> beam.Map(decide, search)

@@ -6,7 +6,7 @@ digest. Components are an upper bound of clusters: nothing is removed before it 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.dedup.compared import Compared, mix
-from transforms.dedup.components import Nodes, components, contracted, star_edges
+from transforms.dedup.components import Nodes, contracted, star_edges
 from transforms.dedup.copies import TOLD
 from transforms.dedup.minhash import band_digests, signatures
-from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of, members_file, shard_edges, sketch_file
+from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of, shard_edges, sketch_file
 from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
@@ -133,17 +133,3 @@ def edges_between(bucket: Bucket, search: Search) -> int:
     edges = contracted(edges)  # documents meet in many bands: one edge a document is enough
     search.save(bucket_edges_of(bucket.index), edges)
     return len(edges)
-
-
-def find_components(bucket_edges: Iterable[int], search: Search) -> Iterator[int]:
-    """Connected components over all edges: leaves their members by shard, yields every shard's number.
-
-    Runs in one worker; memory is bounded by max_edges. Raises ValueError as `Search.load_edges`.
-    """
-    nodes, component = components(search.load_edges(list(bucket_edges)))
-    starts = np.searchsorted(nodes, np.arange(search.num_shards + 1, dtype=np.int64) << ROW_BITS)
-    for index in range(search.num_shards):
-        part = slice(int(starts[index]), int(starts[index + 1]))
-        rows = nodes[part] & ((1 << ROW_BITS) - 1)
-        search.save(members_file(index), np.stack([rows, component[part]], axis=1))
-        yield index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,8 +16,8 @@ from transforms.dedup.spec import MinHashSpec
 from transforms.io.shard import Shard
 
 ROW_BITS = 32  # a document is a number until its cluster is known: shard << 32 | row
-_MAX_EDGES = 50_000_000  # 16 bytes each, about 60 while components are found: 3 GB in one worker
 _DIGESTS_PER_BUCKET = 2_000_000  # 20 bytes each, about 100 MB while they are sorted
+_DOCUMENTS_PER_EDGE_BUCKET = 2_000_000  # with three edges each, and 60 bytes an edge while they are joined: 360 MB
 
 
 @dataclass(frozen=True)
@@ -29,12 +30,25 @@ class Search:
     scratch: str
     num_shards: int
     num_documents: int
-    max_edges: int = _MAX_EDGES
 
     @property
     def num_buckets(self) -> int:
         """How many buckets the digests are spread over. It bounds memory and changes no result."""
         return max(1, self.num_shards, -(-self.num_documents * self.spec.bands // _DIGESTS_PER_BUCKET))
+
+    @property
+    def num_edge_buckets(self) -> int:
+        """How many buckets the edges between documents are spread over while components are found. It bounds memory and
+        changes no result."""
+        return max(1, -(-self.num_documents // _DOCUMENTS_PER_EDGE_BUCKET))
+
+    @property
+    def edge_files(self) -> list[str]:
+        """What `load_edges` reads: edges of each shard within itself, and of each bucket of digests between shards."""
+        return [
+            *(shard_edges(index) for index in range(self.num_shards)),
+            *(bucket_edges_of(index) for index in range(self.num_buckets)),
+        ]
 
     def number_of(self, shard: Shard) -> int:
         """The number of a shard. Raises ValueError for one of another number of shards: its rows would be lost."""
@@ -79,30 +93,15 @@ class Search:
                 "missing, and another came twice: give every shard a number of its own"
             ) from error
 
-    def load_edges(self, bucket_edges: list[int]) -> Nodes:
-        """(E, 2) all edges: of each shard within itself, and of each bucket between shards.
+    def load_edges(self, name: str, bucket_edges: Sequence[int]) -> Nodes:
+        """(E, 2) the edges of one of `edge_files`.
 
-        bucket_edges: how many each bucket has, which says that all are written. Raises ValueError when a bucket or a
-        shard is missing, or for more than `max_edges`.
+        bucket_edges: how many each bucket of digests has, which says that all are written. Raises ValueError when a
+        bucket is missing.
         """
         if len(bucket_edges) != self.num_buckets:
             raise ValueError(f"{len(bucket_edges)} of {self.num_buckets} buckets were searched; please report it")
-        names = [shard_edges(index) for index in range(self.num_shards)]
-        names += [bucket_edges_of(index) for index in range(self.num_buckets)]
-        try:
-            found = sum(places.size(places.join(self.scratch, name)) // 16 for name in names)
-        except FileNotFoundError as error:
-            raise ValueError(
-                f"one of the {self.num_shards} shards that near-duplicates are searched in is missing, and another "
-                "came twice: give every shard a number of its own"
-            ) from error
-        if found > self.max_edges:
-            raise ValueError(
-                f"near-duplicate search found {found} edges between documents, more than the {self.max_edges} that "
-                f"one worker can join, with {self.spec.bands} bands of {self.spec.rows} rows. Use more rows or fewer "
-                "bands (fewer chance candidates), or annotate parts of the documents one by one"
-            )
-        return np.concatenate([self.load(name).reshape(-1, 2) for name in names])
+        return self.load(name).reshape(-1, 2)
 
 
 def rows_file(index: int) -> str:
@@ -138,3 +137,8 @@ def bucket_edges_of(index: int) -> str:
 def members_file(index: int) -> str:
     """(row, component) of the documents of a shard that have a candidate."""
     return f"members/{index:05d}"
+
+
+def round_edges(turn: int, index: int) -> str:
+    """Edges of a bucket of documents, as they are in a round of finding components."""
+    return f"rounds/{turn:02d}/{index:05d}"
