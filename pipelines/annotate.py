@@ -3,6 +3,7 @@
     documents ──┬── language ── quality  which language each text is in, and how sure that is; what the text is like
                 ├── contamination        whether it holds an item of a benchmark, where benchmarks are named
                 ├── duplicates           which cluster of near-duplicates it belongs to, and whether it stands for it
+                ├── repeated_lines       which of its lines stand in another document, which keeps them; by option
                 └── split                train, validation or holdout, by thread
 
 Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. A layer that needs
@@ -30,11 +31,14 @@ from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make
 from transforms.dedup.graph import Deduplicate
+from transforms.dedup.line_owners import RepeatedLines
+from transforms.dedup.line_search import LineSearch
+from transforms.dedup.line_spec import LineSettings
 from transforms.dedup.search import Search
 from transforms.dedup.spec import MinHashSpec
 from transforms.io.read import ReadShards
 from transforms.io.write import WriteShards, unfinished
-from transforms.layers import duplicates, kinds
+from transforms.layers import duplicates, kinds, repeated_lines
 from transforms.layers.annotate import Annotate
 from transforms.layers.kinds import LAYERS
 from transforms.layers.layer import Layer
@@ -148,11 +152,19 @@ def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: S
     return Deduplicate(search, but_for=set(documents.paths) - set(missing))
 
 
+def _find_repeated(settings: LineSettings, documents: Dataset, begun: Build, missing: Sequence[str]) -> beam.PTransform:
+    search = LineSearch(settings, begun.scratch, len(documents.paths))
+    return RepeatedLines(search, but_for=set(documents.paths) - set(missing))
+
+
 _MakesWhole = Callable[[Any, Dataset, Build, Sequence[str]], beam.PTransform]
 
 # The transforms of layers that need all documents at once: from settings, documents, the layer's build, and the paths
 # of the shards that are missing there.
-WHOLE: Mapping[str, _MakesWhole] = {duplicates.LAYER.name: _deduplicate}
+WHOLE: Mapping[str, _MakesWhole] = {
+    duplicates.LAYER.name: _deduplicate,
+    repeated_lines.LAYER.name: _find_repeated,
+}
 
 
 def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:
@@ -179,8 +191,8 @@ def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, ob
     return kinds.settings_of(dict.fromkeys(layers) | values, "--set")
 
 
-# Those that need not be told anything.
-DEFAULT_LAYERS = ",".join(name for name in LAYERS if not kinds.must_be_told(name))
+# Those that need not be told anything, but for those of `by_default` false.
+DEFAULT_LAYERS = ",".join(name for name, layer in LAYERS.items() if layer.by_default and not kinds.must_be_told(name))
 
 
 def command(

@@ -23,7 +23,7 @@ from transforms.datasets.standing import Existing
 from transforms.datasets.step import Step, Wanted, make_one
 from transforms.io.read import ReadShards
 from transforms.io.write import WriteShards, unfinished
-from transforms.layers.read import Beside, find_layers
+from transforms.layers.read import Beside, cutting_at, find_layers
 from transforms.tokens.documents import EncodeDocuments
 from transforms.tokens.groups import EncodeGroups
 
@@ -63,6 +63,7 @@ def run(
     """Builds a tokens dataset from documents, or a preference dataset from pairs; does nothing when it is there.
 
     layers: where the language layer of documents is; without it tokens carry no language. Pairs carry their own.
+    A layer that cuts texts is taken where it is there.
     Raises ValueError for any other dataset, for a tokenizer that is damaged or lacks a token, and for a layer of other
     documents.
     """
@@ -74,7 +75,7 @@ def run(
         raise ValueError(f"{data} is a {source.kind} dataset; tokenize takes documents or pairs")
     beside = Beside({})
     if layers is not None and source.kind == "documents":
-        beside = find_layers(source, layers, needed=["language"], others=False)
+        beside = find_layers(source, layers, needed=["language", *cutting_at(layers)], others=False)
     check_folder(tokenizer)
     encoder = Encoder.load(tokenizer)
     step, build = (TOKENS, _build_tokens) if source.kind == "documents" else (_PREFERENCE, _build_preference)

@@ -201,7 +201,7 @@ def _parts_of(group: CountGroup, parts: Mapping[str, int], whole: Mapping[str, i
         )
         for name, count in _by_size(_most(whole))
     ]
-    columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column("documents")]
+    columns = [Column(group.title, "name"), *([Column("code", "code")] if coded else []), Column(group.whole)]
     return Table([*columns, Column(group.counted), Column("share"), Column("", "bar")], rows)
 
 

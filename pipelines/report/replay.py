@@ -19,7 +19,8 @@ from pipelines.report.looking import Look
 from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.fates import Reason
 from transforms.datasets.schema import PostKind
-from transforms.layers.read import unpaired_reasons
+from transforms.layers.kinds import LAYERS
+from transforms.layers.read import cut_texts, unpaired_reasons
 from transforms.pairs.candidates import CandidateDrop, pairs_from_thread, within_answer_cap
 from transforms.pairs.rule import Answer, PairRule
 
@@ -62,12 +63,13 @@ def read_unpaired(
 def _drops(documents: Look, layers: Mapping[str, Look], path: str, rule: PairRule) -> Iterator[Unpaired]:
     """What becomes of the candidates of a shard that give no pair."""
     rows = documents.table(path, COLUMNS)
-    beside = {name: layer.table(path, ("doc_id", "keep")) for name, layer in layers.items()}
+    beside = {name: layer.table(path, _columns(name)) for name, layer in layers.items()}
     tables = {name: table for name, table in beside.items() if table is not None}
     if rows is None or len(tables) < len(beside):
         return
     try:
         check_rows_aligned(rows, tables)
+        rows = cut_texts(rows, tables)
     except ValueError as error:
         documents.tell(path, str(error))
         return
@@ -76,6 +78,10 @@ def _drops(documents: Look, layers: Mapping[str, Look], path: str, rule: PairRul
     threads = groupby(zip(_posts(rows), against.to_pylist(), strict=True), key=lambda row: row[0]["thread_id"])
     for thread_id, posts in threads:
         yield from drops_of_thread(thread_id, list(posts), rule)
+
+
+def _columns(layer: str) -> Sequence[str]:
+    return ("doc_id", "keep", *filter(None, [LAYERS[layer].cuts]))
 
 
 def _posts(rows: pa.Table) -> Iterator[dict[str, Any]]:

@@ -58,6 +58,7 @@ class Reason(StrEnum):
     CONTAMINATED = "contaminated"  # holds an item of a benchmark; of a pair, its question or one of its answers does
     DUPLICATE = "duplicate"  # same text, after normalisation, as its cluster's representative
     NEAR_DUPLICATE = "near-duplicate"  # in a near-duplicate cluster, and not its representative
+    REPEATED_LINES = "repeated-lines"  # little is left of it without lines of others; of a pair, of one of its answers
     # a candidate pair
     TIE = "tie"  # equal scores
     OVER_ANSWER_CAP = "over-answer-cap"  # of a thread with more answers than the rule looks at

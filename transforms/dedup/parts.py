@@ -119,6 +119,32 @@ def _blocks(lines: Sequence[str]) -> list[Part]:
     return found
 
 
+def are_prose(lines: Sequence[str]) -> list[bool]:
+    """Of each line of a text, whether it is neither empty, nor quoted, nor of a block of code or mathematics."""
+    found = [False] * len(lines)
+    at = 0
+    while at < len(lines):
+        begin = at
+        if not lines[at].strip() or _is_quote(lines[at]):
+            at += 1
+        elif opening := _fence(lines[at]):
+            at = _end_of_fence(lines, at + 1, opening[1]) + 1
+        elif lines[at].startswith(_INDENTS):
+            while at < len(lines) and lines[at].startswith(_INDENTS):
+                at += 1
+            found[begin:at] = [not _looks_like_code("\n".join(lines[begin:at]))] * (at - begin)
+        else:
+            while at < len(lines) and lines[at].strip() and not (_is_quote(lines[at]) or _fence(lines[at])):
+                at += 1
+            found[begin:at] = [True] * (at - begin)
+            for part in _spans("\n".join(lines[begin:at])):
+                end = begin + part.text.count("\n")
+                if part.exact and end > begin:
+                    found[begin : end + 1] = [False] * (end + 1 - begin)
+                begin = end
+    return found
+
+
 def _is_quote(line: str) -> bool:
     return ">" in line and _QUOTE.match(line) is not None
 

@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from transforms.datasets import strict_yaml
-from transforms.layers import contamination, duplicates, language, quality, split
+from transforms.layers import contamination, duplicates, language, quality, repeated_lines, split
 from transforms.layers.layer import Layer
 
 # In this order they are built, and the first that does not keep a document is the reason why it is not used.
@@ -19,6 +19,7 @@ LAYERS: Mapping[str, Layer[Any, Any]] = {
         quality.LAYER,
         contamination.LAYER,
         duplicates.LAYER,
+        repeated_lines.LAYER,
         split.LAYER,
     )
 }

@@ -44,7 +44,7 @@ class CountGroup:
 
     name: in the manifest's counts. title: over the names. counted: over the numbers. label: of a name for people.
     order: sorts names; None: the largest count first. of: the group that counts all those of which it counts some, by
-    the same names.
+    the same names; whole: over those numbers.
     """
 
     name: str
@@ -53,6 +53,7 @@ class CountGroup:
     label: Callable[[str], str] = str
     order: Callable[[str], float] | None = None
     of: str = ""
+    whole: str = "documents"
 
 
 def _settings_as_they_are(settings: Any) -> Mapping[str, object]:
@@ -87,6 +88,8 @@ class Layer(Generic[S, M]):
     doc_id, and with a `keep` also keep and reason. settings: a section of a build file, whose first field may be given
     alone.
 
+    by_default: whether it is made where no layers are named; those that must be told something are not. cuts: the
+    column of the spans that those who read the documents' texts leave out (`read.read_documents`); of one layer only.
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
     can, a line each. check: raises HeldBackError when the settings do not allow a layer of such counts; it is asked
@@ -106,6 +109,8 @@ class Layer(Generic[S, M]):
     groups: Sequence[CountGroup] = ()
     columns: Sequence[str] = ("doc_id",)
     needs: Callable[[S], Mapping[str, Sequence[str]]] = _no_layers
+    by_default: bool = True
+    cuts: str = ""
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
     notes: Callable[[S], Iterable[str]] = _no_notes

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets import places
-from transforms.datasets.align import check_aligned
+from transforms.datasets.align import check_aligned, check_rows_aligned
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.names import MANIFEST
+from transforms.datasets.texts import cut_out
 from transforms.io.shard import Shard
 from transforms.layers.kinds import LAYERS
 
@@ -36,11 +37,16 @@ class Beside:
         return [layer.place for layer in self.layers.values()]
 
 
+def cutting_at(place: str) -> list[str]:
+    """The layers at a place without whose spans texts are read, whole or not."""
+    return [name for name, layer in LAYERS.items() if layer.cuts and places.list_files(places.join(place, name))]
+
+
 def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
     """The layers at a place: those that are needed, and with `others` every other one that is there.
 
     Raises ValueError for one that is needed and missing, is not whole, describes other documents, or was made from
-    another layer than the one that is found beside it.
+    another layer than the one that is found beside it; and for tokens of texts that were cut by others than these.
     """
     found = {}
     for name in LAYERS:
@@ -65,7 +71,20 @@ def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bo
                 f"the {name} layer at {place} was made from another {other[0].removeprefix(_ROLE)} layer than the one "
                 f"beside it; make it anew with agora annotate --layers {name} --replace"
             )
+    if dataset.kind == "tokens":
+        _check_cut(dataset, beside, place)
     return beside
+
+
+def _check_cut(tokens: Manifest, beside: Beside, place: str) -> None:
+    for role in (f"{_ROLE}{name}" for name, layer in LAYERS.items() if layer.cuts):
+        if tokens.parents.get(role) != beside.parents.get(role):
+            raise ValueError(
+                f"the tokens were made of texts with the {role.removeprefix(_ROLE)} layer "
+                f"{tokens.parents.get(role, 'nowhere')[:16]}, and at {place} it is "
+                f"{beside.parents.get(role, 'nowhere')[:16]}: lines would be cut by one and documents left out by the "
+                f"other. Make the tokens anew with agora tokenize --layers {place} --replace"
+            )
 
 
 def read_layers(shard: Shard, columns: Mapping[str, Sequence[str]]) -> dict[str, pa.Table]:
@@ -78,6 +97,41 @@ def read_layers(shard: Shard, columns: Mapping[str, Sequence[str]]) -> dict[str,
         fates = ("keep", "reason") if LAYERS[name].keep else ()
         tables[name] = shard.read_layer(name, list(dict.fromkeys(("doc_id", *fates, *columns.get(name, ())))))
     return tables
+
+
+def read_documents(shard: Shard, columns: Sequence[str]) -> pa.Table:
+    """Columns of documents, whose text is without what the layers beside them cut. Raises ValueError as
+    `document_batches`."""
+    batches = list(document_batches(shard, columns)) if _cut_by(shard, columns) else []
+    return pa.Table.from_batches(batches) if batches else shard.read(columns)
+
+
+def document_batches(shard: Shard, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """`read_documents` batch by batch. Memory: besides, ids and spans of the shard.
+
+    Raises ValueError for spans of other documents or other texts.
+    """
+    tables = {name: shard.read_layer(name, ["doc_id", LAYERS[name].cuts]) for name in _cut_by(shard, columns)}
+    if tables:
+        check_rows_aligned(shard.read(["doc_id"]), tables)
+    start = 0
+    for batch in shard.batches(columns):
+        here = {name: table.slice(start, batch.num_rows) for name, table in tables.items()}
+        start += batch.num_rows
+        yield from cut_texts(pa.Table.from_batches([batch]), here).to_batches() if here else [batch]
+
+
+def cut_texts(documents: pa.Table, layers: Mapping[str, pa.Table]) -> pa.Table:
+    """Documents whose text is without what these layers cut, row for row. Raises ValueError as `cut_out`."""
+    for name in layers:
+        if spans := LAYERS[name].cuts:
+            text = cut_out(documents.column("text"), layers[name].column(spans))
+            documents = documents.set_column(documents.column_names.index("text"), documents.schema.field("text"), text)
+    return documents
+
+
+def _cut_by(shard: Shard, columns: Sequence[str]) -> list[str]:
+    return [name for name in shard.layers if LAYERS[name].cuts and "text" in columns]
 
 
 def drop_reasons(layers: Mapping[str, pa.Table]) -> pa.Array:

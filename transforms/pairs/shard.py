@@ -17,7 +17,7 @@ from transforms.datasets.names import in_split
 from transforms.datasets.schema import PAIRS, SPLITS, PostKind
 from transforms.datasets.texts import full_texts
 from transforms.io.shard import Shard
-from transforms.layers.read import read_layers, unpaired_reasons
+from transforms.layers.read import read_documents, read_layers, unpaired_reasons
 from transforms.pairs.candidates import (
     CandidateDrop,
     PreferencePair,
@@ -43,7 +43,7 @@ def pairs_from_shard(shard: Shard, rule: PairRule) -> list[Shard]:
     Threads are contiguous. Counts of each split: `candidates` by fate, `pairs_by_language`, `threads` with and without
     pairs. Memory: the shard. Raises ValueError when a layer is missing, rows are not aligned or a candidate got lost.
     """
-    documents, layers = shard.read(_DOCUMENT_COLUMNS), read_layers(shard, LAYER_COLUMNS)
+    documents, layers = read_documents(shard, _DOCUMENT_COLUMNS), read_layers(shard, LAYER_COLUMNS)
     check_rows_aligned(documents, layers)
     found: dict[str, list[PreferencePair]] = {name: [] for name in SPLITS}
     prompts: dict[str, list[int]] = {name: [] for name in SPLITS}

@@ -11,6 +11,7 @@ from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.schema import tokens_schema
 from transforms.datasets.texts import full_texts
 from transforms.io.shard import Shard
+from transforms.layers.read import read_documents
 from transforms.tokens.encode import EncodeFn, count_tokens, encode_texts
 
 _COLUMNS = ("doc_id", "source", "text", "title")
@@ -20,10 +21,11 @@ _LANGUAGE = "language"
 def encode_documents(shard: Shard, encoder: Encoder) -> Shard:
     """A shard of documents to one of schema.tokens_schema, row for row, with counts by language and source.
 
-    Languages are those of the language layer beside it; without one they are null. Memory: the shard, and its tokens.
+    Languages are those of the language layer beside it; without one they are null. Texts are without what a layer
+    beside it cuts. Memory: the shard, and its tokens.
     Raises ValueError when a column is missing or the layer is not aligned.
     """
-    documents = shard.read(_COLUMNS)
+    documents = read_documents(shard, _COLUMNS)
     languages = pa.nulls(documents.num_rows, pa.string())
     if _LANGUAGE in shard.layers:
         layer = shard.read_layer(_LANGUAGE, ["doc_id", _LANGUAGE])

@@ -17,7 +17,7 @@ from transforms.datasets.align import check_rows_aligned
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.texts import full_text
 from transforms.io.shard import Shard
-from transforms.layers.read import drop_reasons, read_layers
+from transforms.layers.read import document_batches, drop_reasons, read_layers
 
 LAYER_COLUMNS: Mapping[str, Sequence[str]] = {"language": ["language"], "duplicates": [], "split": ["split"]}
 TRAIN, VALIDATION = "train", "validation"
@@ -75,7 +75,7 @@ def _grouped_batches(
         check_rows_aligned(shard.read(["doc_id"]), layers)
         groups = _row_groups(layers)
         start = 0
-        for batch in shard.batches(columns):
+        for batch in document_batches(shard, columns):
             yield batch, groups[start : start + batch.num_rows]
             start += batch.num_rows
 
