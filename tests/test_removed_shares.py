@@ -15,10 +15,11 @@ import pytest
 from pipelines import annotate
 from pipelines.local.options import beam_pipeline
 from tests import laws
-from tests.small_build import Page, corpus, dataset, render
+from tests.small_build import Page, assert_harmless, corpus, dataset, render
 from tests.small_dataset import some_build
 from tests.test_annotate import write_documents
 from transforms.datasets.fates import Tally
+from transforms.datasets.ids import plain
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.opening import HeldBackError
 from transforms.datasets.standing import Existing
@@ -141,21 +142,55 @@ def test_a_layer_beyond_the_bound_is_held_back_and_published_as_it_is_once_the_b
     assert laws.assert_sound(place / "duplicates") == held_back
 
 
-def test_the_report_shows_the_shares_of_all_languages_and_sources(tmp_path: Path) -> None:
-    documents = corpus(tmp_path / "build")
+def build_with_duplicates(folder: Path, counts: dict[str, dict[str, int]], settings: object) -> str:
+    """The page of a build whose duplicates layer has these counts and settings."""
+    documents = corpus(folder)
+    shutil.rmtree(folder / "layers/duplicates")
+    counts = {"documents": {"in": 10, "kept": 9}, "drop": {"duplicate": 1}} | counts
+    rows, parents = {"data/00000-of-00001.arrow": 10}, {"documents": documents.digest}
+    dataset(folder / "layers/duplicates", "duplicates", counts, rows, parents=parents, settings=settings)
+    return render(folder)
+
+
+def test_the_report_shows_the_shares_of_all_languages_and_sources_and_how_texts_are_found(tmp_path: Path) -> None:
     counts = {
-        "documents": {"in": 10, "kept": 9},
-        "drop": {"duplicate": 1},
         "documents_by_language": {"eng_Latn": 8, "deu_Latn": 2},
         "removed_by_language": {"deu_Latn": 1},
         "documents_by_source": {"stackexchange": 10},
         "removed_by_source": {"stackexchange": 1},
     }
-    shutil.rmtree(tmp_path / "build/layers/duplicates")
-    parents = {"documents": documents.digest}
-    dataset(
-        tmp_path / "build/layers/duplicates", "duplicates", counts, {"data/00000-of-00001.arrow": 10}, parents=parents
+    html = build_with_duplicates(
+        tmp_path, counts, {"catch_curves": plain(MinHashSpec(ngram=5, bands=14, rows=8).catch_curves)}
     )
-    page = Page(render(tmp_path / "build")).text
+    page = Page(html).text
     assert "language code documents removed share English eng_Latn 8 0 0.0% German deu_Latn 2 1 50.0%" in page
     assert "source documents removed share stackexchange 10 1 10.0%" in page
+    assert "Probability that two texts are compared" in page
+    assert "long texts: runs of 5 tokens, 14 bands of 8 rows" in page
+    assert "long texts: runs of 5 tokens, 14 bands of 8 rows: 92.35% at 0.8" in html
+    assert "cannot be read" not in page
+
+
+@pytest.mark.parametrize(
+    "curves",
+    [
+        None,
+        {"long": []},
+        {"long": {"probability": {"0.5": 2.0, "<b>": 0.5, "nan": 0.5, "9": 0.5}}},
+        {"long": {"ngram": -1, "bands": "<b>", "rows": 1, "probability": {}}},
+    ],
+)
+def test_curves_that_are_none_cost_nothing_but_themselves(tmp_path: Path, curves: object) -> None:
+    html = build_with_duplicates(tmp_path, {}, {"catch_curves": curves})
+    assert_harmless(html)
+    assert "catch_curves.long" in html
+
+
+def test_the_curve_is_that_of_bands_and_rows() -> None:
+    """1 - (1 - s^rows)^bands, to four digits."""
+    found = MinHashSpec(ngram=4, bands=2, rows=3).catch_curves["long"]
+    assert (found["ngram"], found["bands"], found["rows"]) == (4, 2, 3)
+    probability = found["probability"]
+    assert isinstance(probability, dict)
+    assert (probability["0.05"], probability["0.50"], probability["1.00"]) == (0.0002, 0.2344, 1.0)
+    assert len(probability) == 20

@@ -7,11 +7,12 @@ from contextlib import suppress
 from typing import Any
 
 from pipelines.progress import human_bytes
+from pipelines.report.charts import Figure, Series, line_chart
 from pipelines.report.contamination import items_table, matches_table
 from pipelines.report.cuts import cuts_table
-from pipelines.report.data import BuildFolder, InputAccount, StepAccount, View
+from pipelines.report.data import BuildFolder, Catch, InputAccount, StepAccount, View
 from pipelines.report.examples import dropped_table, rejects_table
-from pipelines.report.html import Bar, Column, Table, counted, number, percent, share
+from pipelines.report.html import Bar, Column, Table, counted, number, percent, share, short_percent
 from pipelines.report.languages import CLOSE, languages_table, left_out_table
 from pipelines.report.paired import bias_table, pairs_figures
 from pipelines.report.posts import posts_figures
@@ -157,11 +158,28 @@ def contamination_view(build: BuildFolder) -> View | None:
 
 
 def duplicates_view(build: BuildFolder) -> View | None:
-    """The duplicates layer with examples of each rule, where its shards can be read."""
+    """The duplicates layer with how texts are found, and examples of each rule, where its shards can be read."""
     view, found = layer_view(LAYERS["duplicates"], build), build.contents.removals
-    if view is None or found is None:
-        return view and {**view, "removals": {}}
+    if view is None:
+        return None
+    view = {**view, "chart": _catch_chart(build.catches) if build.catches else None}
+    if found is None:
+        return {**view, "removals": {}}
     return {**view, "removals": found.by_rule, "looked": found.looked.says("the duplicates layer")}
+
+
+def _catch_chart(catches: Sequence[Catch]) -> Figure:
+    names = [
+        f"{catch.name} texts: runs of {counted(catch.ngram, 'token')}, {counted(catch.bands, 'band')} of "
+        f"{counted(catch.rows, 'row')}"
+        for catch in catches
+    ]
+    curves = [Series(name, catch.similarities, catch.probabilities) for name, catch in zip(names, catches, strict=True)]
+    title, of = "Probability that two texts are compared", "Jaccard similarity of their runs"
+    chart = line_chart(title, [("", curves)], of, percent, short_percent, dots=True, ends={})
+    return chart.told(
+        "Two texts may also meet by way of a third. Of texts that are compared and are not alike both stay."
+    )
 
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:

@@ -131,6 +131,19 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Catch:
+    """How similar texts of one kind are found: in bands of rows, by runs of ngram tokens. similarities, probabilities:
+    of two texts of a Jaccard similarity of these runs, ascending, that they share a band."""
+
+    name: str
+    ngram: int
+    bands: int
+    rows: int
+    similarities: Sequence[float]
+    probabilities: Sequence[float]
+
+
+@dataclass(frozen=True)
 class Line:
     """A line of a training log, with those of its numbers that the page draws."""
 
@@ -172,6 +185,7 @@ class BuildFolder:
     name: str
     datasets: Mapping[str, Dataset]  # by role
     rule: str = ""  # of the pairs
+    catches: Sequence[Catch] = ()  # of near-duplicates
     vocabulary: int | None = None
     fits: Mapping[str, Fit] = field(default_factory=dict)  # of the tokenizer, by language
     stages: Sequence[str] = ()  # of the curriculum, in their order

@@ -6,6 +6,7 @@ trouble of the build, never an error: a page is written of the rest.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 
@@ -14,6 +15,7 @@ from pipelines.report.counting import Estimate, wilson
 from pipelines.report.data import (
     Baseline,
     BuildFolder,
+    Catch,
     Dataset,
     Evaluation,
     Fit,
@@ -55,6 +57,7 @@ _TRAINERS_PARENTS = {
 _BASELINES = {"longer": "prefer the longer answer", "earlier": "prefer the earlier answer", "chance": "chance"}
 _UNITS = {"space": "word", "char": "character"}  # what a language's word_split counts
 _LOGGED = ("loss", "accuracy", "tokens", "pairs")
+_SIMILARITY = re.compile(r"0\.[0-9]{1,4}|1\.0{1,4}")
 _LAST_SECOND = 253_402_300_799.0  # of the year 9999: no clock shows a later one
 
 _MODELS = ("pretrained model", "preference model")
@@ -91,6 +94,7 @@ def read_build(folder: str) -> BuildFolder:
         name=places.name(folder),
         datasets=datasets,
         rule=pairs["rule"]["name"].text() if pairs else "",
+        catches=_catches(settings["duplicates"]) if "duplicates" in settings else [],
         vocabulary=tokenizer["vocab_size"].count() if tokenizer else None,
         fits=_fits(_json(folder, "tokenizer/card.json", troubles)) if tokenizer else {},
         stages=[stage["name"].text() for stage in curriculum["recipe"]["stages"].entries()] if curriculum else (),
@@ -183,6 +187,27 @@ def _input(found: Found) -> InputAccount:
         unused=found.get("unused", {}).counts(),
         outcomes=found["outcomes"].counts(),
     )
+
+
+def _catches(settings: Found) -> list[Catch]:
+    """None of a layer of an earlier version, which does not say it."""
+    if "catch_curves" not in settings:
+        return []
+    curves = settings["catch_curves"]
+    return [_catch(name, curves[name]) for name in ("long", "short")]
+
+
+def _catch(name: str, found: Found) -> Catch:
+    points = []
+    for key, value in found["probability"].items().items():
+        probability = value.number(0.0, 1.0)
+        if not _SIMILARITY.fullmatch(key):
+            value.tell("under a similarity, such as 0.85")
+        elif probability is not None:
+            points.append((float(key), probability))
+    points.sort()
+    ngram, bands, rows = (found[key].count() for key in ("ngram", "bands", "rows"))
+    return Catch(name, ngram, bands, rows, [of for of, _ in points], [probability for _, probability in points])
 
 
 def _tell_other_parents(datasets: Mapping[str, Dataset], troubles: Troubles) -> None:
