@@ -19,7 +19,7 @@ from transforms.dedup.shingles import Shingles, shingles
 from transforms.dedup.spec import MinHashSpec
 
 FLORES = Path(__file__).parents[2] / "shared" / "data" / "lid" / "flores-part-A"
-SPEC = MinHashSpec()
+SPEC = MinHashSpec(ngram=5)
 
 
 def of_hashes(hashes: np.ndarray) -> Shingles:

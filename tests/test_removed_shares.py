@@ -166,8 +166,8 @@ def test_the_report_shows_the_shares_of_all_languages_and_sources_and_how_texts_
     assert "language code documents removed share English eng_Latn 8 0 0.0% German deu_Latn 2 1 50.0%" in page
     assert "source documents removed share stackexchange 10 1 10.0%" in page
     assert "Probability that two texts are compared" in page
-    assert "long texts: runs of 5 tokens, 14 bands of 8 rows" in page
-    assert "long texts: runs of 5 tokens, 14 bands of 8 rows: 92.35% at 0.8" in html
+    assert "most texts: runs of 5 tokens, 14 bands of 8 rows" in page
+    assert "most texts: runs of 5 tokens, 14 bands of 8 rows: 92.35% at 0.8" in html
     assert "cannot be read" not in page
 
 
@@ -175,20 +175,20 @@ def test_the_report_shows_the_shares_of_all_languages_and_sources_and_how_texts_
     "curves",
     [
         None,
-        {"long": []},
-        {"long": {"probability": {"0.5": 2.0, "<b>": 0.5, "nan": 0.5, "9": 0.5}}},
-        {"long": {"ngram": -1, "bands": "<b>", "rows": 1, "probability": {}}},
+        {"most": []},
+        {"most": {"probability": {"0.5": 2.0, "<b>": 0.5, "nan": 0.5, "9": 0.5}}},
+        {"most": {"ngram": -1, "bands": "<b>", "rows": 1, "probability": {}}},
     ],
 )
 def test_curves_that_are_none_cost_nothing_but_themselves(tmp_path: Path, curves: object) -> None:
     html = build_with_duplicates(tmp_path, {}, {"catch_curves": curves})
     assert_harmless(html)
-    assert "catch_curves.long" in html
+    assert "catch_curves.most" in html
 
 
 def test_the_curve_is_that_of_bands_and_rows() -> None:
     """1 - (1 - s^rows)^bands, to four digits."""
-    found = MinHashSpec(ngram=4, bands=2, rows=3).catch_curves["long"]
+    found = MinHashSpec(ngram=4, bands=2, rows=3).catch_curves["most"]
     assert (found["ngram"], found["bands"], found["rows"]) == (4, 2, 3)
     probability = found["probability"]
     assert isinstance(probability, dict)

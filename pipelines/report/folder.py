@@ -194,7 +194,7 @@ def _catches(settings: Found) -> list[Catch]:
     if "catch_curves" not in settings:
         return []
     curves = settings["catch_curves"]
-    return [_catch(name, curves[name]) for name in ("long", "short")]
+    return [_catch(name, curves[name]) for name in ("most", "dense")]
 
 
 def _catch(name: str, found: Found) -> Catch:

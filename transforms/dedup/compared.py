@@ -43,7 +43,7 @@ _Mask = npt.NDArray[np.bool_]
 class Compared:
     """What is compared of D texts, one after the other. The tokens of text i are tokens[offsets[i]:offsets[i + 1]]."""
 
-    tokens: npt.NDArray[np.uint64]  # (T,) hashes, in order
+    tokens: npt.NDArray[np.uint64]  # (T,) hashes, in order; odd: a letter of a script without spaces
     offsets: npt.NDArray[np.int64]  # (D + 1,)
     digests: npt.NDArray[np.uint64]  # (D,) equal where texts are the same after normalisation; 0: nothing to compare
 
@@ -51,6 +51,12 @@ class Compared:
     def counts(self) -> npt.NDArray[np.int64]:
         """(D,) number of tokens."""
         return np.diff(self.offsets)
+
+    @property
+    def unspaced(self) -> npt.NDArray[np.float64]:
+        """(D,) the share of tokens that are letters of scripts without spaces; 0 of none."""
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(self.tokens & np.uint64(1), dtype=np.int64)])
+        return np.diff(before[self.offsets]) / np.maximum(self.counts, 1)
 
     def take(self, rows: npt.NDArray[np.int64]) -> Compared:
         """Some of the texts, in the order of their numbers, ascending."""
@@ -144,7 +150,10 @@ def _tokens(
     terms = codes * powers[: len(codes)]
     terms *= (kinds >= characters.LETTER) & (kinds <= characters.SYMBOL)
     sums = np.add.reduceat(terms, begins)
-    return mix(sums * inverse_powers[begins]), offsets
+    hashes = mix(sums * inverse_powers[begins])
+    hashes &= ~np.uint64(1)
+    hashes |= kinds[begins] == characters.UNSPACED
+    return hashes, offsets
 
 
 def _digests(

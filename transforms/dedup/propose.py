@@ -36,9 +36,9 @@ SKETCH = pa.schema(
     ]
 )
 _BATCH_TOKENS = 1 << 18  # that are sketched at a time: about 10 MB
-# Tokens. Five scattered edits leave a text of fifty tokens few runs of five, and most of its pairs; texts of lengths
-# that one measure may still call similar have both.
-_LONG, _SHORT = 75, 140
+# A text is dense from this share of letters of scripts without spaces among its tokens, or from so many tokens. It is
+# searched for by runs instead of single tokens; texts between two bounds both ways, for similar ones differ in less.
+_UNSPACED, _TOKENS = (0.35, 0.65), (1500, 2000)
 
 
 def sketch(bucket: Bucket, search: Search) -> pa.Table:
@@ -116,11 +116,14 @@ def bands(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) 
 
 
 def _digests_of(read: Compared, spec: MinHashSpec) -> Iterator[tuple[npt.NDArray[np.uint64], Nodes]]:
-    """Digests, and the text of each: of the whole text, and of the bands of its shingles, short ones of short texts."""
+    """Digests, and the text of each: of the whole text, and of the bands of its shingles."""
     whole = np.flatnonzero(read.digests)
     yield mix(read.digests[whole]), whole
-    for of, least, most in ((spec, _LONG, np.inf), (spec.of_short_texts, SHORTEST, _SHORT)):
-        rows = np.flatnonzero((read.counts >= least) & (read.counts < most))
+    dense = [
+        (read.unspaced >= share) | (read.counts >= tokens) for share, tokens in zip(_UNSPACED, _TOKENS, strict=True)
+    ]
+    for of, some in ((spec, ~dense[1]), (spec.of_dense_texts, dense[0])):
+        rows = np.flatnonzero(some & (read.counts >= SHORTEST))
         hashed = shingles(read.take(rows), of.ngram)
         digests, texts = band_digests(signatures(hashed, of), hashed, of)
         yield digests + np.uint64(of.ngram), rows[texts]
