@@ -140,10 +140,14 @@ def test_every_candidate_pair_has_the_fate_that_the_build_counted(build: Path, t
         assert own == {
             row["pair_id"] for row in rows if doc_id in (row["thread_id"], row["chosen_id"], row["rejected_id"])
         }
+        dropped = found.facts.get("dropped_pairs", [])
         if said["documents"].facts["kind"] == "question":
             counted.update(found.facts.get("dropped", {}))
+        elif said["documents"].facts["kind"] == "answer":
+            of_thread = told[said["documents"].facts["thread_id"]][0]["pairs"].facts["dropped_pairs"]
+            assert dropped == [drop for drop in of_thread if doc_id in (drop["first"], drop["second"])]
         else:
-            assert all(doc_id in (drop["first"], drop["second"]) for drop in found.facts.get("dropped_pairs", []))
+            assert dropped == []
     candidates = load_manifest(str(build / "pairs")).counts["candidates"]
     # Of an answer beyond the cap one candidate is told, of the four that it has with the others.
     assert counted.pop("over-answer-cap") == 6, "one answer of five in each thread"
@@ -218,13 +222,13 @@ def test_a_layer_alone_takes_texts_from_its_build_or_from_documents_that_are_nam
     other = tmp_path / "elsewhere" / "duplicates"
     other.parent.mkdir()
     (build / "layers" / "duplicates").rename(other)
+    write_documents(tmp_path / "documents", [[post(1, "question", 1, "another")]])  # where a build has them, but others
     try:
         told, unknown = explain("test:00012", str(other))
         assert told["duplicates"].texts == ()
         assert unknown == ["duplicates: what they say: no documents stand beside this layer; name --documents"]
         told, unknown = explain("test:00012", str(other), str(build / "documents"))
         assert (len(told["duplicates"].texts), unknown) == (2, [])
-        write_documents(tmp_path / "documents", [[post(1, "question", 1, "another")]])
         with pytest.raises(ValueError, match=r"was not made of the documents at .*, but of others; name those$"):
             explain("test:00012", str(other), str(tmp_path / "documents"))
         told, unknown = explain("test:00012", str(build))
@@ -233,6 +237,46 @@ def test_a_layer_alone_takes_texts_from_its_build_or_from_documents_that_are_nam
         other.rename(build / "layers" / "duplicates")
     with pytest.raises(ValueError, match="has documents; --documents is for"):
         explain("test:00012", str(build), str(build / "documents"))
+
+
+def test_what_was_made_with_another_layer_than_stands_here_is_not_explained_by_it(build: Path, tmp_path: Path) -> None:
+    split = build / "layers" / "split"
+    split.rename(tmp_path / "split")
+    write_layers(tmp_path / "made", build / "documents", split=lambda row: "train")
+    (tmp_path / "made" / "split").rename(split)
+    try:
+        told, unknown = explain("test:00029", str(build))
+        assert told["split"].facts["split"] == "train"
+        assert "dropped" not in told["pairs"].facts
+        assert told["curriculum"].says == "in no sequence"
+        assert unknown[:5] == [
+            "pairs: why it is in no others: the split layer that pairs were made with is not here",
+            "curriculum: why: the split layer that it was made with is not here",
+            "pairs: was made from another split dataset than stands here",
+            "curriculum: was made from another split dataset than stands here",
+            f"quality, contamination, evaluation: not at {build}",
+        ]
+    finally:
+        split.rename(tmp_path / "other")
+        (tmp_path / "split").rename(split)
+
+
+def test_rows_are_found_wherever_batches_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shards, "BATCH_ROWS", 2)
+    posts = [post(number, "document", number, f"text {number}") for number in range(7)]
+    write_documents(tmp_path / "documents", [posts])
+    write_layers(tmp_path / "made", tmp_path / "documents")
+    rows = read_file(tmp_path / "made" / "duplicates", "data/00000-of-00001.arrow").to_pylist()
+    for number in (0, 2, 3, 6):
+        rows[number] |= {"kept": "test:00005", "rule": "exact", "keep": False, "reason": "duplicate"}
+    rows[5]["cluster_size"] = 5
+    table = {"data/00000-of-00001.arrow": _table(rows, "duplicates")}
+    dataset_of(tmp_path / "layers" / "duplicates", DatasetSpec("duplicates", {}), table)
+    for row in posts:
+        told, _ = explain(row["doc_id"], str(tmp_path))
+        assert told["documents"].facts["text"] == row["text"]
+    removed = explain("test:00005", str(tmp_path))[0]["duplicates"].facts["removed"]
+    assert [row["doc_id"] for row in removed] == ["test:00000", "test:00002", "test:00003", "test:00006"]
 
 
 def test_pairs_and_curriculum_alone_tell_what_they_hold(build: Path) -> None:
