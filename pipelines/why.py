@@ -110,7 +110,7 @@ def _lines(doc_id: str, said: Explained, unknown: list[str]) -> Iterator[str]:
         facts = {name: value for name, value in explanation.facts.items() if name != "doc_id"}
         yield from (f"  {line}" for line in lines_of(facts))
         for text, marks in zip(explanation.texts, _MARKS, strict=False):
-            yield f"  {shown.name(text.doc_id)}, {'…'.join(marks)} is not in the other:"
+            yield f"  {shown.name(text.doc_id)}, {'…'.join(marks)} {text.marked}:"
             written = _marked(shortened(text.pieces, _CHARACTERS, _ALIKE), *marks)
             yield from (f"    {line}" for line in shown.message(written).split("\n"))
     if unknown:

@@ -28,6 +28,8 @@ from transforms.layers import kinds
 from transforms.layers.kinds import settings_of
 from transforms.pairs.rule import PairRule
 
+MADE = ("language", "duplicates", "split")
+ABSENT = ", ".join([*(name for name in kinds.LAYERS if name not in MADE), "evaluation"])
 RULE = PairRule("few", 1, "score", max_pairs_per_thread=2, max_answers_per_thread=4)
 WORDS = re.findall("[a-z]+", "the bread in my oven rises very slowly when the kitchen is cold and faster on a warm day")
 
@@ -96,7 +98,7 @@ def test_of_every_document_each_dataset_tells_its_row(build: Path, told: Told) -
         for kind, by_id in rows.items():
             assert said[kind].facts == by_id[doc_id]
         assert said["tokens"].facts["tokens"] == tokens[doc_id]
-        assert unknown == [f"quality, contamination, evaluation: not at {build}"]
+        assert unknown == [f"{ABSENT}: not at {build}"]
         keeps = rows["language"][doc_id]["keep"]
         assert said["language"].says == ("kept" if keeps else "language-unsure: not kept")
 
@@ -202,7 +204,7 @@ def test_a_document_is_looked_for_in_the_smallest_dataset_and_read_elsewhere_by_
     of_documents = [columns for kind, columns in scanned if kind == "documents"]
     assert of_documents == [("thread_id",)], "of its own shard, for its thread"
     by_id = {kind for kind, columns in scanned if columns == ("doc_id",)}
-    smallest = min(("language", "duplicates", "split"), key=lambda name: _bytes(build / "layers" / name))
+    smallest = min(MADE, key=lambda name: _bytes(build / "layers" / name))
     assert by_id == {smallest}
     assert sum(kind == "pairs" for kind, _ in scanned) == 3, "the shards of its own, one a split"
 
@@ -254,7 +256,7 @@ def test_what_was_made_with_another_layer_than_stands_here_is_not_explained_by_i
             "curriculum: why: the split layer that it was made with is not here",
             "pairs: was made from another split dataset than stands here",
             "curriculum: was made from another split dataset than stands here",
-            f"quality, contamination, evaluation: not at {build}",
+            f"{ABSENT}: not at {build}",
         ]
     finally:
         split.rename(tmp_path / "other")
@@ -313,6 +315,27 @@ def test_a_new_layer_is_told_though_nothing_else_knows_it(tmp_path: Path, monkey
     loud = explain("test:00001", str(tmp_path))[0]["shouting"]
     assert loud.says == f"{shouting.DROPPED.value}: not kept"
     assert loud.facts["reason"] == shouting.DROPPED.value
+
+
+def test_what_a_layer_cuts_is_marked_and_pairs_are_told_without_it(tmp_path: Path) -> None:
+    line = "Sent from my telephone while I was walking along the river.\n"
+    answers = [post(1, "answer", 0, f"{line}yes", score=2), post(2, "answer", 0, "yes", score=1)]
+    write_documents(tmp_path / "documents", [[post(0, "question", 0, "why"), *answers]])
+    documents, layers = str(tmp_path / "documents"), str(tmp_path / "layers")
+    write_layers(tmp_path / "layers", tmp_path / "documents")
+    rows = [
+        {"doc_id": f"test:0000{number}", "cut": [], "tokens": 9, "tokens_left": 9, "keep": True} for number in range(3)
+    ]
+    rows[1] |= {"cut": [{"begin": 0, "end": len(line), "owner": "far"}]}
+    table = {"data/00000-of-00001.arrow": _table(rows, "repeated_lines")}
+    dataset_of(tmp_path / "layers" / "repeated_lines", DatasetSpec("repeated_lines", {}), table)
+    pairs.run(documents, layers, str(tmp_path / "pairs"), RULE)
+    told, _ = explain("test:00001", str(tmp_path))
+    (text,) = told["repeated_lines"].texts
+    assert [piece for piece in text.pieces if piece.text] == [(line, True), ("yes", False)]
+    assert told["pairs"].facts["dropped"] == {"duplicate-answer": 1}, "but for the line they are the same"
+    assert load_manifest(str(tmp_path / "pairs")).counts["candidates"] == {"duplicate-answer": 1}
+    assert explain("test:00002", str(tmp_path))[0]["repeated_lines"].texts == ()
 
 
 def test_a_layer_of_other_documents_is_told_to_be_one(tmp_path: Path) -> None:
@@ -378,7 +401,7 @@ def test_the_command_marks_differences_and_gives_machines_all(build: Path, capsy
     assert out.startswith("test:00012\n\ndocuments: row 5 of data/00001-of-00003.arrow\n")
     assert "  test:00012, [-…-] is not in the other:\n    the1 bread1 in1 my1 [-stove-] rises1" in out
     assert "  test:00001, {+…+} is not in the other:\n    the1 bread1 in1 my1 {+oven1+} rises1" in out
-    assert out.endswith(f"\nnot known:\n  quality, contamination, evaluation: not at {build}\n")
+    assert out.endswith(f"\nnot known:\n  {ABSENT}: not at {build}\n")
     why.command("test:00012", str(build), as_json=True)
     (line,) = capsys.readouterr().out.splitlines()
     told = json.loads(line)

@@ -37,16 +37,17 @@ class Where(NamedTuple):
 
 
 class Text(NamedTuple):
-    """What a document says, in pieces: those that differ are not in the text that it is compared with."""
+    """What a document says, in pieces. marked: what is said of those that differ."""
 
     doc_id: str
     pieces: Pieces
+    marked: str = "is not in the other"
 
 
 @dataclass(frozen=True)
 class Explanation:
     """What a dataset says of the document. says: in a line. facts: by name, as Arrow gives them in Python. texts: the
-    document's and another one's. unknown: what cannot be told, and why."""
+    document's, and perhaps another one's. unknown: what cannot be told, and why."""
 
     says: str
     facts: Row = field(default_factory=dict)

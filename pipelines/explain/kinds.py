@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.explain.case import MOST_LISTED, Case, Explanation
+from pipelines.differences import Piece
+from pipelines.explain.case import MOST_LISTED, Case, Explanation, Text
 from pipelines.explain.duplicates import explain_duplicates
 from pipelines.explain.pairs import explain_pairs, explain_preference
 from pipelines.report.html import counted
@@ -37,13 +38,27 @@ def _documents(case: Case, documents: Dataset) -> Explanation:
 
 
 def _layer(case: Case, layer: Dataset) -> Explanation:
-    """Any layer: whether it keeps the document, and its columns."""
+    """Any layer: whether it keeps the document, its columns, and what it cuts of the text."""
     row = case.row(layer)
     if row is None:
         return Explanation("has no row of it")
-    if "keep" not in row:
-        return Explanation("keeps all documents", row)
-    return Explanation("kept" if row["keep"] else f"{row['reason']}: not kept", row)
+    says = "keeps all documents" if "keep" not in row else "kept" if row["keep"] else f"{row['reason']}: not kept"
+    spans = row.get(LAYERS[layer.manifest.kind].cuts)
+    if not spans:
+        return Explanation(says, row)
+    document = case.row(case.documents, ["text"]) if case.documents else None
+    if document is None:
+        return Explanation(says, row, unknown=["what it cuts: no documents stand beside this layer; name --documents"])
+    return Explanation(says, row, [Text(case.doc_id, list(_cut(document["text"], spans)), "is cut")])
+
+
+def _cut(text: str, spans: Sequence[Mapping[str, Any]]) -> Iterator[Piece]:
+    at = 0
+    for span in spans:
+        yield Piece(text[at : span["begin"]], differs=False)
+        yield Piece(text[span["begin"] : span["end"]], differs=True)
+        at = span["end"]
+    yield Piece(text[at:], differs=False)
 
 
 def _tokens(case: Case, tokens: Dataset) -> Explanation:

@@ -18,7 +18,7 @@ from transforms.datasets.dataset import Dataset
 from transforms.datasets.names import split_of
 from transforms.datasets.schema import PostKind
 from transforms.layers.kinds import LAYERS
-from transforms.layers.read import unpaired_reasons
+from transforms.layers.read import cut_texts, unpaired_reasons
 from transforms.pairs.rule import PairRule
 
 _PAIR = ("pair_id", "thread_id", "chosen_id", "rejected_id", "chosen_score", "rejected_score")
@@ -80,11 +80,14 @@ def _thread(
         rows += (own + start).tolist()
         start += batch.num_rows
     posts = shards.read_rows(documents, where.path, rows, COLUMNS)
-    keeps = {
-        name: shards.read_rows(layer, where.path, rows, ["keep"]) for name, layer in layers.items() if LAYERS[name].keep
+    tables = {
+        name: shards.read_rows(layer, where.path, rows, columns)
+        for name, layer in layers.items()
+        if (columns := [*(["keep"] if LAYERS[name].keep else []), *filter(None, [LAYERS[name].cuts])])
     }
+    posts = cut_texts(posts, tables)
     are_questions = pc.equal(posts["kind"], PostKind.QUESTION.value).combine_chunks()
-    against = unpaired_reasons(keeps, are_questions) if keeps else pa.nulls(len(rows), pa.string())
+    against = unpaired_reasons(tables, are_questions) if tables else pa.nulls(len(rows), pa.string())
     return list(zip(posts.to_pylist(), against.to_pylist(), strict=True))
 
 
