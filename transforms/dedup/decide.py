@@ -55,15 +55,14 @@ def decide(bucket: Bucket, search: Search) -> pa.Table:
     """
     table = bucket.read(_MEMBERS).combine_chunks()
     component = table.column("component").to_numpy()
-    order = np.lexsort((table.column("node").to_numpy(), component))
+    order = ranked(table, search.spec.survivor, component)
     starts = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1))
     found = [_outcomes(table.take(pa.array(order[start:end])), search) for start, end in pairwise(starts.tolist())]
     return pa.concat_tables([_OUTCOMES.empty_table(), *found])
 
 
 def _outcomes(members: pa.Table, search: Search) -> pa.Table:
-    """Of one component: its stars, best members first."""
-    members = members.take(pa.array(ranked(members, search.spec.survivor)))
+    """Of one component, its best members first: its stars."""
     rows = [
         Member(digest, bands, tokens)
         for digest, bands, tokens in zip(
