@@ -60,13 +60,14 @@ SCHEMAS = {
 }
 IDENTIFIED = {"documents", *LAYERS}
 _DEFAULTS = {
-    pa.string(): "x", pa.bool_(): True, pa.int64(): 1, pa.float32(): 1.0, pa.list_(pa.string()): [], pa.int32(): 0,
+    pa.string(): "x", pa.bool_(): True, pa.int64(): 1, pa.float32(): 1.0, pa.int32(): 0,
 }  # fmt: skip
 
 
 def row_of(kind: str, path: str, row: int, reasons: Sequence[str] = ()) -> dict[str, Any]:
     """A row of a kind of dataset: four questions with six answers; pairs of them, each of a prompt of its own."""
-    values = {field.name: _DEFAULTS.get(field.type) for field in SCHEMAS.get(kind, SPLIT)}
+    schema = SCHEMAS.get(kind, SPLIT)
+    values = {field.name: [] if pa.types.is_list(field.type) else _DEFAULTS.get(field.type) for field in schema}
     values |= {"doc_id": f"{row}", "group_id": f"{path}:{row}", "pair_id": f"{path}:{row}"}
     if kind == "documents":
         values |= {"kind": "answer" if row % 5 > 1 else "question", "thread_id": f"{row // 2}", "score": row - 3}
