@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -22,6 +24,7 @@ from tests.conftest import ROOT
 from tests.forum import post, write_documents, write_layers
 from tests.small_dataset import read_file
 from transforms.benchmarks.matching import RULES, Benchmarks, too_short
+from transforms.benchmarks.nominate import UNKNOWN, ByRuns, ByTokens
 from transforms.benchmarks.readers import Item, read
 from transforms.benchmarks.tokens import GAPS, GLUED, placed, tokens
 from transforms.layers.contamination import LAYER, ContaminationSettings, identity, notes, open_judge
@@ -124,6 +127,46 @@ def test_nothing_that_the_rule_finds_is_missed_by_what_nominates(one: list[str],
         assert (match.lcs if match else None) == (lcs if goes else None)
     else:
         assert match is None or goes, "stretches find no more than the whole"
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 9), min_size=4, max_size=40), min_size=1, max_size=12),
+    st.lists(st.integers(-1, 9), max_size=60),
+    st.integers(1, 3),
+    st.integers(0, 12),
+)
+def test_items_with_enough_common_tokens_are_found_and_no_others(
+    items: list[list[int]], text: list[int], share: int, split: int
+) -> None:
+    items.sort(key=len, reverse=True)
+
+    def needed(length: int) -> int:
+        return max(4, length * share // 4)
+
+    by_tokens = ByTokens(items, np.array([needed(len(item)) for item in items]), 10)
+    shared = [sum((Counter(item) & Counter(token for token in text if token >= 0)).values()) for item in items]
+    wanted = [
+        number for number, item in enumerate(items) if shared[number] >= min(needed(len(item)), needed(len(text)))
+    ]
+    halves = [by_tokens.having(text, needed(len(text)), part) for part in (range(split), range(split, len(items)))]
+    assert np.concatenate(halves).tolist() == wanted
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 5), max_size=20), min_size=1, max_size=8),
+    st.lists(st.integers(-1, 5), max_size=40),
+)
+def test_items_with_a_run_of_a_text_are_found_and_no_others(items: list[list[int]], text: list[int]) -> None:
+    weights = [1, 1, 1, 2, 2, 2]
+
+    def runs(ids: list[int]) -> set[tuple[int, ...]]:
+        """Every run of weight 6 or 7 that has less without its last token."""
+        every = [tuple(ids[a:b]) for a in range(len(ids)) for b in range(a + 1, len(ids) + 1)]
+        known = [run for run in every if UNKNOWN not in run]
+        return {run for run in known if sum(weights[i] for i in run) >= 6 > sum(weights[i] for i in run[:-1])}
+
+    wanted = {number for number, item in enumerate(items) if runs(item) & runs(text)}
+    assert ByRuns(items, weights, 6).having(text) == wanted
 
 
 def test_a_word_counts_as_often_as_both_have_it() -> None:

@@ -13,18 +13,18 @@ the shorter stands whole in one of them.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from transforms.benchmarks.nominate import UNKNOWN, ByRuns, ByTokens
 from transforms.benchmarks.readers import Item
 from transforms.benchmarks.tokens import GAPS, GLUED, View, is_letter, placed, tokens
 
-_UNKNOWN = -1  # of a token that no item has
 _STEP = 256  # tokens; of a long text blocks of two steps are looked at, in which items of half a step are nominated
 _LETTERS = 2  # of a script without spaces, that stand for a word in a run
 
@@ -93,89 +93,55 @@ class _Seen:
     def __init__(self, items: Sequence[Item], rule: Rule, view: View) -> None:
         self._rule, self._view = rule, view
         self._ids: dict[str, int] = {}
-        self._items = [
+        found = [
             _Known(item, [self._ids.setdefault(token, len(self._ids)) for token in found])
             for item in items
             if len(found := tokens(item.text, view)) >= rule.shortest
         ]
-        self._weights = [1 if is_letter(token) else _LETTERS for token in self._ids]
-        self._lengths = np.array([len(item.ids) for item in self._items], np.int64)
-        self._runs: dict[tuple[int, ...], list[int]] = {}
-        self._posted: list[list[npt.NDArray[np.int64]]] = []  # by token: the items that have it once, twice …
+        self._items = sorted(found, key=lambda item: len(item.ids), reverse=True)
+        sequences = [item.ids for item in self._items]
+        lengths = np.array([len(ids) for ids in sequences], np.int64)
+        self._needed = rule.needed(lengths)
+        long = int((2 * lengths > _STEP).sum())
+        self._long, self._short = range(long), range(long, len(self._items))
+        self._by: ByRuns | ByTokens
         if rule.run:
-            self._index_runs()
+            weights = [1 if is_letter(token) else _LETTERS for token in self._ids]
+            self._by = ByRuns(sequences, weights, rule.run * _LETTERS)
         else:
-            self._index_tokens()
-
-    def _index_runs(self) -> None:
-        for number, item in enumerate(self._items):
-            for run in set(self._runs_of(item.ids)):
-                self._runs.setdefault(run, []).append(number)
-
-    def _index_tokens(self) -> None:
-        posted: list[list[list[int]]] = [[] for _ in self._ids]
-        for number, item in enumerate(self._items):
-            for token, count in Counter(item.ids).items():
-                often = posted[token]
-                often.extend([] for _ in range(count - len(often)))
-                for items in often[:count]:
-                    items.append(number)
-        self._posted = [[np.array(items, np.int64) for items in often] for often in posted]
+            self._by = ByTokens(sequences, self._needed, len(self._ids))
 
     def match(self, text: str) -> Match | None:
         """As Benchmarks.match."""
-        ids = [self._ids.get(token, _UNKNOWN) for token in tokens(text, self._view)]
+        ids = [self._ids.get(token, UNKNOWN) for token in tokens(text, self._view)]
         if len(ids) < self._rule.shortest:
             return None
         best: tuple[int, int, tuple[int, int]] | None = None
-        needed = self._rule.needed(np.minimum(self._lengths, len(ids)))
-        for number, steps in sorted(self._nominated(ids, needed).items()):
-            least = int(needed[number])
-            lcs, stretch = self._longest(ids, self._items[number], least, steps)
+        most = int(self._rule.needed(np.array(len(ids))))
+        nominated = self._nominated(ids, most)
+        for number in sorted(nominated, key=lambda number: self._items[number].item):
+            least = min(int(self._needed[number]), most)
+            lcs, stretch = self._longest(ids, self._items[number], least, nominated[number])
             if lcs >= least and (best is None or lcs > best[0]):
                 best = (lcs, number, stretch)
         return best and self._described(text, ids, *best)
 
-    def _nominated(self, ids: Sequence[int], needed: npt.NDArray[np.int64]) -> dict[int, set[int] | None]:
+    def _nominated(self, ids: Sequence[int], most: int) -> dict[int, set[int] | None]:
         """The items that the rule may find in a text: those with one of its runs, or with so many of its tokens, each
         as often as both have it, as their LCS must have. None that the rule finds is missing. Of each the steps of the
-        text in which a stretch that has it may begin; None: any."""
-        if self._rule.run:
-            return {number: None for run in self._runs_of(ids) for number in self._runs.get(run, ())}
-        short = 2 * self._lengths <= _STEP if len(ids) > 2 * _STEP else np.zeros(len(needed), np.bool_)
+        text in which a stretch that has it may begin; None: any. most: tokens of an LCS that the rule asks for."""
+        if isinstance(self._by, ByRuns):
+            return dict.fromkeys(self._by.having(ids))
+        if len(ids) <= 2 * _STEP:
+            return dict.fromkeys(self._by.having(ids, most, range(len(self._items))).tolist())
         found: dict[int, set[int] | None] = {}
-        for number in np.flatnonzero((self._shared(ids) >= needed) & ~short).tolist():
-            found[number] = None
-        if short.any():
-            for step in range(-(-len(ids) // _STEP)):
-                shared = self._shared(ids[step * _STEP : (step + 2) * _STEP])
-                for number in np.flatnonzero((shared >= needed) & short).tolist():
-                    steps = found.setdefault(number, set())
-                    assert steps is not None
-                    steps.add(step)
+        found.update(dict.fromkeys(self._by.having(ids, most, self._long).tolist()))
+        for step in range(-(-len(ids) // _STEP)):
+            for number in self._by.having(ids[step * _STEP : (step + 2) * _STEP], most, self._short).tolist():
+                steps = found.setdefault(number, set())
+                assert steps is not None
+                steps.add(step)
         return found
-
-    def _shared(self, ids: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Of each item the tokens that it shares with a text, each as often as both have it."""
-        posted = [
-            items for token, count in Counter(ids).items() if token != _UNKNOWN for items in self._posted[token][:count]
-        ]
-        none = np.zeros(0, np.int64)
-        return np.bincount(np.concatenate([none, *posted]), minlength=len(self._items))
-
-    def _runs_of(self, ids: Sequence[int]) -> Iterator[tuple[int, ...]]:
-        """The run that begins at each place: so many words, or in their place letters of a script without spaces."""
-        weights = [_LETTERS if token == _UNKNOWN else self._weights[token] for token in ids]
-        whole = self._rule.run * _LETTERS
-        end = weight = 0
-        for begin in range(len(ids)):
-            while end < len(ids) and weight < whole:
-                weight += weights[end]
-                end += 1
-            if weight < whole:
-                return
-            yield tuple(ids[begin:end])
-            weight -= weights[begin]
 
     def _longest(
         self, ids: Sequence[int], item: _Known, needed: int, steps: set[int] | None
@@ -218,15 +184,22 @@ def _stretches(ids: Sequence[int], length: int) -> list[tuple[int, int]]:
 def _rich(
     ids: Sequence[int], stretches: Sequence[tuple[int, int]], wanted: Mapping[int, int], needed: int
 ) -> list[tuple[int, int]]:
-    """The stretches with so many of the tokens that are wanted."""
-    return [(a, b) for a, b in stretches if sum(token in wanted for token in ids[a:b]) >= needed]
+    """The stretches, ascending, with so many of the tokens that are wanted."""
+    if not stretches:
+        return []
+    first = stretches[0][0]
+    have = [
+        0,
+        *accumulate(map(wanted.__contains__, ids[first : stretches[-1][1]])),
+    ]  # before each token, from the first
+    return [(a, b) for a, b in stretches if have[b - first] - have[a - first] >= needed]
 
 
 def _bits(ids: Sequence[int]) -> dict[int, int]:
     """By token the places where it stands, as bits. What no item has stands nowhere."""
     bits: dict[int, int] = {}
     for place, token in enumerate(ids):
-        if token != _UNKNOWN:
+        if token != UNKNOWN:
             bits[token] = bits.get(token, 0) | 1 << place
     return bits
 
