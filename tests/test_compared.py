@@ -164,3 +164,23 @@ def test_every_listed_language_has_its_ends_of_sentences() -> None:
     kinds = characters.kinds()
     listed = {unicodedata.normalize("NFC", sign) for row in LANGUAGES.values() for sign in row.sentence_enders} - {":"}
     assert not {sign for sign in listed if kinds[ord(sign)] < characters.ENDER}
+
+
+def test_every_character_has_a_kind_by_its_category() -> None:
+    kinds = characters.kinds()
+    for sign, kind in (
+        ("a", 3),
+        ("٣", 3),
+        ("\u0301", 4),
+        ("中", 5),
+        ("ก", 5),
+        ("€", 7),
+        ("«", 8),
+        ("»", 9),
+        ("\u200d", 2),
+    ):
+        assert kinds[ord(sign)] == kind, sign
+    blank = {code for code in range(0x110000) if chr(code).isspace()}
+    assert set(np.flatnonzero(kinds == characters.SPACE).tolist()) == blank
+    empty = [code for code in range(0x40000, 0x110000) if not 0xE0000 <= code < 0xF0000]
+    assert {unicodedata.category(chr(code)) for code in empty} <= {"Cn", "Co"}, "a plane that is not looked at"

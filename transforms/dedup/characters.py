@@ -16,6 +16,18 @@ import numpy.typing as npt
 SPACE, SILENT, LETTER, MARK, UNSPACED, UNSPACED_MARK, SYMBOL = range(1, 8)  # 0 is what is none of all these
 PUNCTUATION, CLOSER, ENDER, LONE_ENDER = range(8, 12)
 NUM_KINDS = 16  # a power of two, so that a pair of kinds is a number
+_BLANK = NUM_KINDS  # may be space
+_ASSIGNED = (range(0x40000), range(0xE0000, 0xF0000))  # the other planes are empty, or private
+# By category: the first that fits.
+_CATEGORIES = (
+    (("L", "N"), LETTER),
+    ("M", MARK),
+    ("S", SYMBOL),
+    (("Pe", "Pf"), CLOSER),
+    ("Cf", SILENT),
+    ("P", PUNCTUATION),
+    (("Z", "Cc"), _BLANK),
+)
 
 # What ends a sentence: of any listed language, for the language of a short text is not sure. Those of the second kind
 # do so before a letter as well: no space follows them, or they occur as nothing else.
@@ -42,26 +54,23 @@ _SILENT_BLOCKS = ((0xFE00, 0xFE0F), (0xE0100, 0xE01EF))  # variation selectors; 
 _FLAG_TAGS = (0xE0020, 0xE007F)  # the flag of Wales is a black flag and seven of these
 
 
+def _kind_of(category: str) -> int:
+    return next((kind for fitting, kind in _CATEGORIES if category.startswith(fitting)), 0)
+
+
 @lru_cache(maxsize=1)
 def kinds() -> npt.NDArray[np.uint8]:
     """(0x110000,) the kind of every code point."""
     table = np.zeros(0x110000, dtype=np.uint8)
-    for code in range(0x110000):
-        category = unicodedata.category(chr(code))
-        if category[0] in "LN":
-            table[code] = LETTER
-        elif category[0] == "M":
-            table[code] = MARK
-        elif category[0] == "S":
-            table[code] = SYMBOL
-        elif category in ("Pe", "Pf"):
-            table[code] = CLOSER
-        elif category == "Cf":
-            table[code] = SILENT
-        elif category[0] == "P":
-            table[code] = PUNCTUATION
-        elif chr(code).isspace():
-            table[code] = SPACE
+    for planes in _ASSIGNED:
+        categories = "".join(map(unicodedata.category, map(chr, planes)))
+        numbers = np.frombuffer(categories.encode(), np.uint16)  # a category is two letters
+        by_number = np.zeros(1 << 16, dtype=np.uint8)
+        for number in np.flatnonzero(np.bincount(numbers)).astype(np.uint16):
+            by_number[number] = _kind_of(number.tobytes().decode())
+        table[planes.start : planes.stop] = by_number[numbers]
+    blank = np.flatnonzero(table == _BLANK).tolist()
+    table[blank] = [SPACE if chr(code).isspace() else 0 for code in blank]
     for characters, kind in ((_ENDERS, ENDER), (_LONE_ENDERS, LONE_ENDER), (_SYMBOLS, SYMBOL), (_CLOSERS, CLOSER)):
         table[list(map(ord, characters))] = kind
     for first, last in _UNSPACED_BLOCKS:
