@@ -6,17 +6,50 @@ Tests hold `transforms/dedup` against it, and `planted` judges by it what any to
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
-# Words of spaced scripts; Han and Thai a letter at a time; symbols, but for the punctuation of sentences.
+_MARK = "".join(chr(code) for code in range(0x20000) if unicodedata.category(chr(code))[0] == "M")
+_UNSPACED = "\u0e00-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u9fff\uf900-\ufaff"
+# Words of spaced scripts, a number with its sign; of the others a letter at a time, with its marks; symbols.
 _TOKEN = re.compile(
-    r"[\u4e00-\u9fff]|[\u0e00-\u0e7f]|[^\W\u4e00-\u9fff\u0e00-\u0e7f]+|[^\w\s.,;:!?()\[\]{}\"'«»“”‘’…。，、；：！？]"
+    rf"(?<![\w)\]}}\"'])[-−](?=[0-9])[^\W_{_UNSPACED}]+"
+    rf"|(?=\w)[{_UNSPACED}][{_MARK}]*|[^\W_{_UNSPACED}](?:[^\W_{_UNSPACED}]|[{_MARK}])*"
+    rf"|[^\w\s{_MARK}]|_"
 )
 
 
+def _is_token(sign: str) -> bool:
+    return len(sign) > 1 or sign in "-_+#%&*@/\\" or unicodedata.category(sign)[0] not in "PC"
+
+
+_QUOTED = re.compile(r"^ {0,3}>(?!!).*(?:\n|\Z)", re.MULTILINE)
+_QUOTE_TAGS = re.compile(r"\[quote\b[^\]\n]*\](?:(?!\[quote\b).)*?\[/quote\]", re.DOTALL | re.IGNORECASE)
+
+
+def without_quotes(text: str) -> str:
+    """What of a text is its writer's own: without the lines behind Markdown's `>`, and without [quote]…[/quote]."""
+    while (inner := _QUOTE_TAGS.sub("\n", text)) != text:
+        text = inner
+    return _QUOTED.sub("", text)
+
+
+# Fenced, within backticks, indented: here all signs are tokens, and letter case counts.
+_CODE = re.compile(r"(^```.*?^```|`[^`\n]+`|(?:^(?: {4}|\t)[^\n]*(?:\n|\Z))+)", re.MULTILINE | re.DOTALL)
+_CODE_TOKEN = re.compile(r"[^\W_]+|[^\w\s]|_")
+
+
+def folded(text: str) -> str:
+    """Composed, in small letters; any i is an i."""
+    return unicodedata.normalize("NFC", text).replace("İ", "i").replace("ı", "i").casefold()
+
+
 def tokens_of(text: str) -> list[str]:
-    """The tokens of a text, in small letters: words, and symbols one by one."""
-    return _TOKEN.findall(text.casefold())
+    """The tokens of a text: words in small letters, and symbols one by one; of code all signs."""
+    tokens: list[str] = []
+    for number, piece in enumerate(_CODE.split(text)):
+        tokens += _CODE_TOKEN.findall(piece) if number % 2 else filter(_is_token, _TOKEN.findall(folded(piece)))
+    return tokens
 
 
 def lcs_length(left: Sequence[object], right: Sequence[object]) -> int:

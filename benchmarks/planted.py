@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from benchmarks.generate import Words, copies, read_rows, source_files
-from benchmarks.plain_similarity import right_rule, tokens_of
+from benchmarks.plain_similarity import folded, right_rule, tokens_of, without_quotes
 from transforms.datasets import shards
 from transforms.datasets.building import Build
 from transforms.datasets.ids import bucket_of, keyed_hash, unit_interval
@@ -33,7 +33,7 @@ from transforms.datasets.step import Wanted, make_one
 _EDITS = (0.0, 0.01, 0.02, 0.05, 0.1, 0.2)  # share of words exchanged in a planted twin
 _NGRAM = 5
 _MIN_WORDS = 25
-_SENTENCE_ENDS = re.compile(r"[.!?…。！？]+(?=\s|$)")
+_SENTENCE_ENDS = re.compile(r"[.!?;…؟۔։।॥។]+(?=[\"')\]}»”’]*(?:\s|$))|[。！？．｡]+")
 RIGHT_FROM = (0.8, 0.85, 0.9)  # Jaccard similarity, LCS ratio, containment: any is enough
 
 _ATTRIBUTE = re.compile(r'\b(Id|Body)="([^"]*)"')
@@ -144,11 +144,18 @@ def _survivor(doc_id: str, removals: Mapping[str, str]) -> str:
 
 
 def is_right(removed: str, kept: str) -> bool:
-    """Whether a text may be removed for another, by plain definitions."""
+    """Whether a text may be removed for another, by plain definitions; neither for what it quotes."""
+    removed, kept = without_quotes(removed), without_quotes(kept)
     if _normalised(removed) == _normalised(kept):
         return True
     return right_rule(tokens_of(removed), tokens_of(kept), RIGHT_FROM) is not None
 
 
 def _normalised(text: str) -> str:
-    return " ".join(_SENTENCE_ENDS.sub("", unicodedata.normalize("NFC", text)).casefold().split())
+    """Without the ends of sentences and what is not seen: formats and variation selectors."""
+    seen = "".join(char for char in folded(text) if not _is_silent(char))
+    return " ".join(_SENTENCE_ENDS.sub(" ", seen).split())
+
+
+def _is_silent(char: str) -> bool:
+    return unicodedata.category(char) == "Cf" or "\ufe00" <= char <= "\ufe0f"

@@ -89,6 +89,8 @@ def test_texts_that_say_other_things_differ(texts: list[str]) -> None:
         ("One, two; (three) - four", 5),
         ("don't", 2),
         ("C++", 3),
+        ("x = -5, y=-3 and (−2)", 8),  # a number has its sign
+        ("x-5, 3-4, (x)-5, 2020-11-29", 14),  # a difference and a date have it between them
         ("a != b", 4),
         ("Hello!World", 2),
         ("snake_case", 3),

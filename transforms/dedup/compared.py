@@ -8,7 +8,8 @@ A token is a run of letters, digits and marks. In scripts written without spaces
 Tibetan) every letter with its marks is a token of its own, so that a shingle is a run of characters there, also inside
 mixed text and without knowing the language. Every symbol is a token of its own, operators, signs and emoji alike: C, C#
 and C++ are three languages. Punctuation of sentences and brackets is none in prose, and a token each in code and
-mathematics; a `!` is an operator before `=` or a letter and after a digit.
+mathematics; a `!` is an operator before `=` or a letter and after a digit. A minus before a digit, but for one behind a
+letter, digit or bracket, is of its number: -5 is one token, as 5 is.
 
 The digest is of the normalised text with its white space collapsed and the ends of its sentences taken off: "Thanks!",
 "Thanks." and "thanks" are equal. A text of nothing but quotes or white space has the digest 0 and no tokens.
@@ -105,7 +106,7 @@ def _folded_by_parts(text: str, at: int, exact: list[tuple[int, int]]) -> str:
 
 
 def _mark_operators(kinds: _Kinds, codes: npt.NDArray[np.uint32], exact: Sequence[tuple[int, int]]) -> None:
-    """Makes symbols of the punctuation that is one where it stands."""
+    """Makes symbols of the punctuation that is one where it stands, and letters of the signs of numbers."""
     for begin, end in exact:
         span = kinds[begin:end]
         span[span >= characters.PUNCTUATION] = characters.SYMBOL
@@ -114,6 +115,10 @@ def _mark_operators(kinds: _Kinds, codes: npt.NDArray[np.uint32], exact: Sequenc
     joined = (before == characters.LETTER) | (before == characters.MARK)
     operator = _is_digit(codes[bangs - 1]) | (codes[bangs + 1] == ord("=")) | ((behind == characters.LETTER) & ~joined)
     kinds[bangs[operator]] = characters.SYMBOL
+    signs = np.flatnonzero((codes == ord("-")) | (codes == ord("−")))
+    before = kinds[signs - 1]
+    apart = (before < characters.LETTER) | (before == characters.SYMBOL) | (before == characters.PUNCTUATION)
+    kinds[signs[apart & _is_digit(codes[signs + 1])]] = characters.LETTER
 
 
 def _is_digit(codes: npt.NDArray[np.uint32]) -> _Mask:
