@@ -6,7 +6,7 @@ digest. Components are an upper bound of clusters: nothing is removed before it 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.dedup.compared import Compared, mix
-from transforms.dedup.components import Nodes, contracted, star_edges
+from transforms.dedup.components import Nodes, contracted
 from transforms.dedup.copies import TOLD
+from transforms.dedup.links import joined, linked, marks, most_different, num_words
 from transforms.dedup.minhash import band_digests, signatures
 from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of, shard_edges, sketch_file
 from transforms.dedup.shingles import shingles
@@ -23,7 +24,12 @@ from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-_DIGEST_ROWS = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64())])
+_WHOLE, _MOST, _DENSE = (
+    0,
+    1,
+    2,
+)  # what a digest is of, in its lowest two bits: the text, bands of most texts, of dense ones
+_KIND = np.uint64(3)
 # What is known of each document of a shard before it is compared with any.
 SKETCH = pa.schema(
     [
@@ -32,7 +38,8 @@ SKETCH = pa.schema(
         ("cluster", pa.string()),  # the document that does
         ("cluster_size", pa.int64()),  # documents that have the text
         ("elsewhere", pa.list_(pa.int64())),  # where it stands for all: nodes of the best ones of other shards
-        ("bands", pa.list_(pa.uint64())),  # and its digests
+        ("bands", pa.list_(pa.uint64())),  # and its digests, those of a kind together
+        ("marks", pa.list_(pa.uint64())),  # `links.marks` of each kind of bands that it has
     ]
 )
 _BATCH_TOKENS = 1 << 18  # that are sketched at a time: about 10 MB
@@ -42,26 +49,30 @@ _UNSPACED, _TOKENS = (0.35, 0.65), (1500, 2000)
 
 
 def sketch(bucket: Bucket, search: Search) -> pa.Table:
-    """The digests of a shard's documents that stand for their texts (_DIGEST_ROWS), each digest once. bucket: what the
-    shard is told of them (TOLD).
+    """The digests of a shard's documents that stand for their texts (_digest_rows). bucket: what the shard is told of
+    them (TOLD).
 
-    Documents of one shard that share a digest are joined here, and only the smallest goes on: so no digest, however
-    hot, has more rows in its bucket than there are shards. Memory: 16 bytes a digest, and 8 bytes a token of the
-    shard. Raises ValueError when a shard was never read.
+    Documents of one shard that share a digest and its mark are joined here, and only the smallest goes on. Memory: 80
+    bytes a digest, and 8 bytes a token of the shard. Raises ValueError when a shard was never read.
     """
     index = bucket.index
     rows = search.load_rows(index)
     columns = _told(bucket.read(TOLD).sort_by("row").combine_chunks(), search.load(best_file(index)), rows)
     standing = np.flatnonzero(columns["stands"].to_numpy(zero_copy_only=False))
-    bands = _bands_of_rows(rows, standing, search.spec)
-    search.save_table(sketch_file(index), pa.table({**columns, "bands": bands}, schema=SKETCH))
-    digests = bands.flatten().to_numpy()
-    nodes = np.repeat(np.arange(len(bands)), np.diff(bands.offsets.to_numpy())) | index << ROW_BITS
-    edges, first = star_edges(digests, nodes)
+    columns |= _signatures_of_rows(rows, standing, search.spec)
+    search.save_table(sketch_file(index), pa.table(columns, schema=SKETCH))
+    digests, texts, marked = _digests_of(columns["bands"], columns["marks"], num_words(search.spec))
+    edges, first = joined(digests, texts | index << ROW_BITS, marked)
     search.save(shard_edges(index), contracted(edges))
-    sent = digests[first]
+    sent, nodes = digests[first], texts[first] | index << ROW_BITS
     buckets = ((sent >> np.uint64(32)) % np.uint64(search.num_buckets)).astype(np.int32)
-    return pa.table([pa.array(buckets), pa.array(sent), pa.array(nodes[first])], schema=_DIGEST_ROWS)
+    words = map(pa.array, marked[first].T)
+    return pa.table([pa.array(buckets), pa.array(sent), pa.array(nodes), *words], schema=_digest_rows(search.spec))
+
+
+def _digest_rows(spec: MinHashSpec) -> pa.Schema:
+    words = [(f"mark{word}", pa.uint64()) for word in range(num_words(spec))]
+    return pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("node", pa.int64()), *words])
 
 
 def _told(told: pa.Table, best: Nodes, rows: pa.Table) -> dict[str, pa.Array]:
@@ -84,8 +95,8 @@ def _told(told: pa.Table, best: Nodes, rows: pa.Table) -> dict[str, pa.Array]:
     }
 
 
-def _bands_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> pa.ListArray:
-    """[D] the digests of the wanted rows; none of the others."""
+def _signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dict[str, pa.ListArray]:
+    """[D] bands and marks of the wanted rows; none of the others."""
     sizes = pc.list_value_length(rows.column("tokens")).to_numpy()[wanted]
     batch = np.cumsum(sizes) // _BATCH_TOKENS
     found = []
@@ -93,8 +104,9 @@ def _bands_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> pa.ListA
         taken = rows.select(["digest", "language", "tokens"]).take(pa.array(some)).combine_chunks()
         tokens = taken.column("tokens").chunk(0) if len(some) else pa.array([], pa.list_(pa.uint64()))
         read = Compared(tokens.flatten().to_numpy(), tokens.offsets.to_numpy(), taken.column("digest").to_numpy())
-        found.append(bands(read, taken.column("language").to_numpy(), spec))
-    return _spread(found, wanted, len(rows), pa.uint64())
+        found.append(signed(read, taken.column("language").to_numpy(), spec))
+    named = zip(("bands", "marks"), zip(*found, strict=True), strict=True)
+    return {name: _spread(lists, wanted, len(rows), pa.uint64()) for name, lists in named}
 
 
 def _spread(lists: Sequence[pa.ListArray], rows: Nodes, number: int, of: pa.DataType) -> pa.ListArray:
@@ -105,34 +117,64 @@ def _spread(lists: Sequence[pa.ListArray], rows: Nodes, number: int, of: pa.Data
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(sizes)).astype(np.int32)), values)
 
 
-def bands(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) -> pa.ListArray:
-    """[D] the digests by which each text meets others of its language. languages: (D,) a number for that."""
-    found = list(_digests_of(read, spec))
-    numbers = np.concatenate([rows for _, rows in found])
-    digests = mix(np.concatenate([some for some, _ in found]) ^ languages[numbers])
-    order = np.argsort(numbers, kind="stable")
-    starts = np.searchsorted(numbers[order], np.arange(len(languages) + 1)).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(starts), pa.array(digests[order]))
-
-
-def _digests_of(read: Compared, spec: MinHashSpec) -> Iterator[tuple[npt.NDArray[np.uint64], Nodes]]:
-    """Digests, and the text of each: of the whole text, and of the bands of its shingles."""
+def signed(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) -> tuple[pa.ListArray, pa.ListArray]:
+    """[D] the digests by which each text meets others of its language, and [D] its marks. languages: (D,) a number for
+    that."""
     whole = np.flatnonzero(read.digests)
-    yield mix(read.digests[whole]), whole
+    digests, texts, kinds = [read.digests[whole]], [whole], [np.full(len(whole), _WHOLE)]
+    marked, marks_of = [], []
+    words = num_words(spec)
     dense = [
         (read.unspaced >= share) | (read.counts >= tokens) for share, tokens in zip(_UNSPACED, _TOKENS, strict=True)
     ]
-    for of, some in ((spec, ~dense[1]), (spec.of_dense_texts, dense[0])):
+    for kind, of, some in ((_MOST, spec, ~dense[1]), (_DENSE, spec.of_dense_texts, dense[0])):
         rows = np.flatnonzero(some & (read.counts >= SHORTEST))
         hashed = shingles(read.take(rows), of.ngram)
-        digests, texts = band_digests(signatures(hashed, of), hashed, of)
-        yield digests + np.uint64(of.ngram), rows[texts]
+        minima = signatures(hashed, of)
+        found, at = band_digests(minima, hashed, of)
+        digests.append(found)
+        texts.append(rows[at])
+        kinds.append(np.full(len(found), kind))
+        marked.append(marks(minima, words))
+        marks_of.append(rows)
+    of_texts, number = np.concatenate(texts), len(languages)
+    of_kinds = np.concatenate(kinds).astype(np.uint64)
+    mixed = mix(mix(np.concatenate(digests) + of_kinds) ^ languages[of_texts]) & ~_KIND | of_kinds
+    return _by_text(mixed, of_texts, number), _by_text(np.concatenate(marked), np.concatenate(marks_of), number)
+
+
+def _by_text(values: npt.NDArray[np.generic], texts: Nodes, number: int) -> pa.ListArray:
+    """[number] the values of each text, in order. values: (K,), or (K, W) with several of a text each."""
+    order = np.argsort(texts, kind="stable")
+    per = values[0].size if len(values) else 1
+    starts = np.searchsorted(texts[order], np.arange(number + 1)) * per
+    return pa.ListArray.from_arrays(pa.array(starts.astype(np.int32)), pa.array(values[order].reshape(-1)))
+
+
+def _digests_of(
+    bands: pa.ListArray, marked: pa.ListArray, words: int
+) -> tuple[npt.NDArray[np.uint64], Nodes, npt.NDArray[np.uint64]]:
+    """(K,) all digests, (K,) the text of each, (K, W) its mark: of its kind, none of a whole text."""
+    digests, values = bands.flatten().to_numpy(), marked.flatten().to_numpy()
+    texts = np.repeat(np.arange(len(bands)), np.diff(bands.offsets.to_numpy()))
+    starts, ends = marked.offsets.to_numpy()[texts], marked.offsets.to_numpy()[texts + 1]
+    kinds = digests & _KIND
+    at = np.where(kinds == _DENSE, ends - words, starts)
+    at[kinds == _WHOLE] = len(values)
+    return digests, texts, np.append(values, np.zeros(words, np.uint64))[at[:, None] + np.arange(words)]
 
 
 def edges_between(bucket: Bucket, search: Search) -> int:
-    """Joins the documents of different shards that share a digest of this bucket; returns the number of edges."""
-    table = bucket.read(_DIGEST_ROWS)
-    edges, _ = star_edges(table.column("digest").to_numpy(), table.column("node").to_numpy())
-    edges = contracted(edges)  # documents meet in many bands: one edge a document is enough
+    """Joins the documents that share a digest of this bucket and are alike by their marks; returns the number of edges.
+
+    Memory: 150 bytes a digest."""
+    table = bucket.read(_digest_rows(search.spec))
+    digests, nodes, *words = (column.to_numpy() for column in table.columns[1:])
+    marked = np.stack(words, axis=1)
+    edges, first = joined(digests, nodes, marked)
+    digests, nodes, marked = digests[first], nodes[first], marked[first]
+    most = np.array([0, most_different(search.spec), most_different(search.spec.of_dense_texts)])
+    further = linked(digests, nodes, marked, most[(digests & _KIND).astype(np.int64)])
+    edges = contracted(np.concatenate([edges, further]))  # documents meet in many bands: one edge each is enough
     search.save(bucket_edges_of(bucket.index), edges)
     return len(edges)
