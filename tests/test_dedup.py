@@ -213,7 +213,9 @@ def test_a_text_goes_on_once_a_shard_and_is_sketched_once(tmp_path: Path) -> Non
     assert [row["doc_id"] for row in found.values() if row["keep"]] == ["d0000"]
     sketches = [search[1].load_table(sketch_file(index)) for index in range(4)]
     assert [sum(map(bool, table.column("bands").to_pylist())) for table in sketches].count(1) == 1
-    assert sum(len(bands) for table in sketches for bands in table.column("bands").to_pylist()) == SPEC.bands + 1
+    assert (
+        sum(len(bands) for table in sketches for bands in table.column("bands").to_pylist()) == SPEC.bands + 2
+    )  # its own digest and that of its beginning
 
 
 def test_a_copy_goes_for_what_its_text_goes_for(tmp_path: Path) -> None:
