@@ -4,6 +4,7 @@
                 ├── contamination        whether it holds an item of a benchmark, where benchmarks are named
                 ├── duplicates           which cluster of near-duplicates it belongs to, and whether it stands for it
                 ├── repeated_lines       which of its lines stand in another document, which keeps them; by option
+                ├── signatures           what later documents are compared with (--against); by option
                 └── split                train, validation or holdout, by thread
 
 Each layer is a dataset of its own: one is rebuilt without touching the others or the documents. A layer that needs
@@ -13,6 +14,7 @@ it gets the transform that makes it.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -29,7 +31,8 @@ from transforms.datasets.building import Build
 from transforms.datasets.dataset import Dataset
 from transforms.datasets.manifest import Manifest
 from transforms.datasets.standing import Existing
-from transforms.datasets.step import Wanted, make
+from transforms.datasets.step import RefusedError, Wanted, make
+from transforms.dedup.earlier import Earlier
 from transforms.dedup.graph import Deduplicate
 from transforms.dedup.line_owners import RepeatedLines
 from transforms.dedup.line_search import LineSearch
@@ -91,21 +94,24 @@ def run(
             console.print(f"{name}: {note}", soft_wrap=True)
     made: dict[str, Manifest] = {}
     for layers in _rounds(settings):
+        settled = {layer.name: _settled(layer, settings[layer.name], described, output) for layer in layers}
         beside = {
-            layer.name: find_layers(described.manifest, output, list(layer.needs(settings[layer.name])), False)
+            layer.name: find_layers(described.manifest, output, list(layer.needs(settled[layer.name])), False)
             for layer in layers
         }
 
-        def write(begun: Sequence[Build], beside: Mapping[str, Beside] = beside) -> None:
+        def write(
+            begun: Sequence[Build], beside: Mapping[str, Beside] = beside, settled: Mapping[str, object] = settled
+        ) -> None:
             branches = [
-                _branch(LAYERS[each.kind], settings[each.kind], described, beside[each.kind], each) for each in begun
+                _branch(LAYERS[each.kind], settled[each.kind], described, beside[each.kind], each) for each in begun
             ]
             if branches := [branch for branch in branches if branch.paths]:
                 with beam_pipeline(workers, beam_args) as p:
                     build(p, described, branches)
 
         wanted = [
-            _wanted(layer, settings[layer.name], described, beside[layer.name], places.join(output, layer.name))
+            _wanted(layer, settled[layer.name], described, beside[layer.name], places.join(output, layer.name))
             for layer in layers
         ]
         made |= {manifest.kind: manifest for manifest in make(wanted, existing, write, dry)}
@@ -124,6 +130,13 @@ def _rounds(settings: Mapping[str, object]) -> list[list[Layer[Any, Any]]]:
         rounds.append([layer for layer in left if not waiting & needs[layer.name]])
         left = [layer for layer in left if waiting & needs[layer.name]]
     return rounds
+
+
+def _settled(layer: Layer[Any, Any], settings: object, documents: Dataset, place: str) -> Any:
+    """The settings of a layer, now that those stand that it is made from."""
+    return layer.settle(
+        settings, lambda name: find_layers(documents.manifest, place, [name], False).layers[name].manifest
+    )
 
 
 def _wanted(layer: Layer[Any, Any], settings: object, documents: Dataset, beside: Beside, place: str) -> Wanted:
@@ -148,7 +161,13 @@ def _branch(layer: Layer[Any, Any], settings: object, documents: Dataset, beside
 
 
 def _deduplicate(spec: MinHashSpec, documents: Dataset, begun: Build, missing: Sequence[str]) -> beam.PTransform:
-    search = Search(spec, begun.scratch, len(documents.paths), documents.manifest.rows)
+    against = [Earlier.open(place) for place in spec.earlier]
+    if documents.digest in [earlier.documents for earlier in against]:
+        raise RefusedError(
+            f"{documents.place} is held against layers of itself ({', '.join(spec.earlier)}): each one would go "
+            "for itself. Name builds of other documents"
+        )
+    search = Search.of(spec, begun.scratch, len(documents.paths), documents.manifest.rows, against)
     return Deduplicate(search, but_for=set(documents.paths) - set(missing))
 
 
@@ -167,8 +186,9 @@ WHOLE: Mapping[str, _MakesWhole] = {
 }
 
 
-def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, object]:
-    """The settings of the named layers. given: as on the command line, LAYER=VALUE or LAYER.KEY=VALUE.
+def chosen_settings(layers: Sequence[str], given: Sequence[str], against: Sequence[str] = ()) -> dict[str, object]:
+    """The settings of the named layers. given: as on the command line, LAYER=VALUE or LAYER.KEY=VALUE. against: folders
+    of layers that the duplicates are held against.
 
     Raises ValueError for an unknown layer or setting, for settings of a layer that is not named, and for a layer that
     has to be told something and was not.
@@ -179,6 +199,8 @@ def chosen_settings(layers: Sequence[str], given: Sequence[str]) -> dict[str, ob
     values: dict[str, object] = {}
     for item in given:
         strict_yaml.override(values, item)
+    if against:
+        strict_yaml.override(values, f"duplicates.against={json.dumps(list(against))}")
     if others := sorted(set(values) - set(layers)):
         kinds.check_names(others)
         raise ValueError(f"settings for {', '.join(others)}, which --layers does not name")
@@ -209,6 +231,14 @@ def command(
             "duplicates.bands=20, split.holdout=0.05. Repeat it for more.",
         ),
     ] = None,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="LAYERS",
+            help="Layers of a finished build, with duplicates and signatures: its documents come before these, and "
+            "stay what they are. Repeat it for more, the first first.",
+        ),
+    ] = None,
     workers: Workers = 1,
     replace: Replace = False,
     keep: Keep = False,
@@ -216,7 +246,9 @@ def command(
 ) -> None:
     """Describe documents in attribute layers that stand beside them, such as their languages and duplicates."""
     existing = Existing.of(replace, keep)
-    chosen = chosen_settings([name.strip() for name in layers.split(",") if name.strip()], settings or ())
+    chosen = chosen_settings(
+        [name.strip() for name in layers.split(",") if name.strip()], settings or (), against or ()
+    )
     at = {name: places.join(output, name) for name in chosen}
     with progress(console, "annotate", *at.values()) as runs:
         built = run(documents, output, chosen, workers, existing, beam_args(context))

@@ -83,7 +83,7 @@ def _check_layers(build: BuildFile) -> None:
                 layer.identity(build.layers[name])
             except ValueError as error:
                 raise ValueError(f"annotate.{name}: {error}; {_RELATIVE}") from error
-        elif places.exists(places.join(place, MANIFEST)):
+        elif layer.for_readers and places.exists(places.join(place, MANIFEST)):
             raise ValueError(
                 f"annotate: a {name} layer stands at {place}, so that pairs and tokens would heed it, but the build "
                 f"does not name it; add `{name}` to the section annotate, or remove the folder"

@@ -61,6 +61,7 @@ SCHEMAS = {
 IDENTIFIED = {"documents", *LAYERS}
 _DEFAULTS = {
     pa.string(): "x", pa.bool_(): True, pa.int64(): 1, pa.float32(): 1.0, pa.int32(): 0,
+    pa.uint64(): 1, pa.float64(): 1.0,
 }  # fmt: skip
 
 

@@ -74,9 +74,16 @@ def only(settings: Settings, name: str) -> Settings:
 
 
 def make_needed(documents: str, output: Path, settings: Settings, name: str) -> None:
-    """The layers that a layer is made from."""
-    if needed := {other: settings[other] for other in LAYERS[name].needs(settings[name])}:
-        annotate.run(documents, str(output), needed)
+    """The layers that a layer is made from, and those that these are made from."""
+    needed: set[str] = set()
+    waiting = [name]
+    while waiting:
+        layer = waiting.pop()
+        found = set(LAYERS[layer].needs(settings[layer])) - needed
+        needed |= found
+        waiting += found
+    if needed:
+        annotate.run(documents, str(output), {other: settings[other] for other in needed})
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +114,8 @@ def test_every_layer_stands_beside_the_documents(tmp_path: Path, settings: Setti
     for name, manifest in manifests.items():
         laws.assert_sound(tmp_path / "layers" / name)
         check_aligned(described, manifest, name)
-        needed = {f"layers/{other}": manifests[other].digest for other in LAYERS[name].needs(settings[name])}
+        needs = LAYERS[name].needs(LAYERS[name].settle(settings[name], manifests.__getitem__))
+        needed = {f"layers/{other}": manifests[other].digest for other in needs}
         assert manifest.parents == {"documents": described.digest, **needed}
         assert manifest.counts["documents"]["in"] == 300
     for name in ("language", "quality", "duplicates"):

@@ -31,7 +31,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "classifiers": ({"datasets"}, {"fasttext_file"}),
     "langid": ({"datasets", "classifiers"}, {"detect", "labels", "model", "threads", "verdict"}),
     "quality": ({"datasets", "text", "classifiers"}, {"classifier", "lexicon", "presets", "signals", "thresholds"}),
-    "dedup": ({"datasets", "io", "shuffle", "text"}, {"line_spec", "spec"}),
+    "dedup": ({"datasets", "io", "shuffle", "text"}, {"earlier", "line_spec", "signing", "spec"}),
     "layers": ({"datasets", "io", "langid", "quality", "dedup", "benchmarks"}, {"read"}),
     "pairs": ({"datasets", "io", "layers"}, set()),
     "tokens": ({"datasets", "io", "layers"}, set()),

@@ -7,6 +7,8 @@ becomes of a copy is what becomes of the one that stands for it, and only that o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
@@ -15,16 +17,13 @@ import pyarrow.compute as pc
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
 from transforms.dedup.compared import Compared, compared, mix
+from transforms.dedup.earlier import COMPARED, ROWS
 from transforms.dedup.origins import origins_of
 from transforms.dedup.rank import RANK, best_of_each, rank_rows
 from transforms.dedup.search import ROW_BITS, Search, best_file, origins_file, rows_file
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-# What is compared of each document of a shard. digest: of the whole text, in its language; text: of that and of the
-# tokens, which may differ where one text stands in code and the other does not. Both are 0 where there is nothing.
-_COMPARED = pa.schema([("digest", pa.uint64()), ("text", pa.uint64()), ("tokens", pa.list_(pa.uint64()))])
-ROWS = pa.schema([*RANK, ("language", pa.uint64()), *_COMPARED])
 # The best document of a text in a shard, and how many of the shard have it.
 _TEXTS = pa.schema([(BUCKET, pa.int32()), ("text", pa.uint64()), ("node", pa.int64()), ("number", pa.int64()), *RANK])
 # What the best document of a text in a shard is told of the text, where others have it as well.
@@ -47,10 +46,11 @@ def read_texts(shard: Shard, search: Search) -> pa.Table:
     """
     index = search.number_of(shard)
     search.save_table(origins_file(index), origins_of(shard, search.spec.across_languages))
-    languages = _language_keys(shard, search)
-    read, start = [_COMPARED.empty_table()], 0
+    names = None if search.spec.across_languages else shard.read_layer("language", ["language"]).column("language")
+    languages = language_keys(names, shard.read(["doc_id"]).num_rows)
+    read, start = [COMPARED.empty_table()], 0
     for _, texts in iter_rows(shard.batches(TEXT_COLUMNS)):
-        read.append(_compared(texts, languages[start : start + len(texts)]))
+        read.append(compared_rows(texts, languages[start : start + len(texts)]))
         start += len(texts)
     said = pa.concat_tables(read).combine_chunks()
     num_tokens = pc.list_value_length(said.column("tokens")).cast(pa.int64())
@@ -60,17 +60,17 @@ def read_texts(shard: Shard, search: Search) -> pa.Table:
     return _best_texts(index, rows, search)
 
 
-def _language_keys(shard: Shard, search: Search) -> npt.NDArray[np.uint64]:
-    """[D] a number for the language of each document; one for all where languages do not count."""
-    if search.spec.across_languages:
-        return np.zeros(shard.read(["doc_id"]).num_rows, np.uint64)
-    column = shard.read_layer("language", ["language"]).column("language").combine_chunks().dictionary_encode()
+def language_keys(languages: pa.ChunkedArray | None, number: int) -> npt.NDArray[np.uint64]:
+    """(number,) a number for the language of each document; one for all where languages do not count."""
+    if languages is None:
+        return np.zeros(number, np.uint64)
+    column = languages.combine_chunks().dictionary_encode()
     names = [keyed_hash("dedup-language", name) for name in column.dictionary.to_pylist()] + [0]
     return np.array(names, np.uint64)[column.indices.fill_null(len(names) - 1).to_numpy(zero_copy_only=False)]
 
 
-def _compared(texts: list[str], languages: npt.NDArray[np.uint64]) -> pa.Table:
-    """_COMPARED of a batch."""
+def compared_rows(texts: Sequence[str], languages: npt.NDArray[np.uint64]) -> pa.Table:
+    """COMPARED of texts. languages: (D,) a number for that of each (`language_keys`)."""
     read = compared(texts)
     some = read.digests != 0
     digests = np.where(some, mix(read.digests ^ languages), 0)
@@ -79,7 +79,7 @@ def _compared(texts: list[str], languages: npt.NDArray[np.uint64]) -> pa.Table:
         pa.array(np.where(some, mix(digests ^ _token_sums(read)), 0)),
         pa.ListArray.from_arrays(read.offsets.astype(np.int32), pa.array(read.tokens)),
     ]
-    return pa.table(columns, schema=_COMPARED)
+    return pa.table(columns, schema=COMPARED)
 
 
 def _token_sums(read: Compared) -> npt.NDArray[np.uint64]:
@@ -88,6 +88,11 @@ def _token_sums(read: Compared) -> npt.NDArray[np.uint64]:
     weights = mix(np.arange(1, int(read.counts.max(initial=0)) + 1, dtype=np.uint64))
     sums = np.concatenate([np.zeros(1, np.uint64), np.cumsum(read.tokens * weights[places])])
     return sums[read.offsets[1:]] - sums[read.offsets[:-1]]
+
+
+def earlier_texts(index: int, search: Search) -> pa.Table:
+    """The texts of a shard of a finished build (_TEXTS), to the buckets of their digests."""
+    return _best_texts(index, search.load_rows(index), search)
 
 
 def _best_texts(index: int, rows: pa.Table, search: Search) -> pa.Table:

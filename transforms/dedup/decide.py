@@ -9,11 +9,13 @@ from __future__ import annotations
 from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from transforms.datasets.fates import Reason, Tally
-from transforms.dedup.copies import ROWS
+from transforms.dedup.components import Nodes
+from transforms.dedup.earlier import FATE, KNOWN, ROWS
 from transforms.dedup.origins import count_origins
 from transforms.dedup.propose import SKETCH
 from transforms.dedup.rank import RANK, ranked
@@ -31,21 +33,37 @@ _MEMBERS = pa.schema(
     [(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *RANK]
     + [ROWS.field(name) for name in _COMPARED]
     + [SKETCH.field(name) for name in _SKETCHED]
+    + [KNOWN.field(name) for name in FATE]  # of documents of finished builds
 )
-_FATE = ("cluster", "cluster_size", "kept", "rule", "similarity", "containment")
+_OUTCOME = ("cluster", "cluster_size", *FATE)
 # What became of the document that stands for a text, told to every shard that has the text.
-_OUTCOMES = pa.schema([pa.field(BUCKET, pa.int32()), pa.field("row", pa.int64()), *map(SCHEMA.field, _FATE)])
+_OUTCOMES = pa.schema([pa.field(BUCKET, pa.int32()), pa.field("row", pa.int64()), *map(SCHEMA.field, _OUTCOME)])
 
 
 def members_of_shard(index: int, search: Search) -> pa.Table:
-    """What is compared of a shard's documents that have a candidate (_MEMBERS), to the buckets of their components."""
+    """What is compared of a shard's documents that have a candidate (_MEMBERS), to the buckets of their components.
+
+    Of a finished build also those that were removed and have copies elsewhere, which go for what they went for.
+    """
     members = search.load(members_file(index)).reshape(-1, 2)
+    rows, known = search.load_rows(index), search.load_table(sketch_file(index))
+    if index >= search.num_own:
+        members = _with_removed(members, index, rows, known)
     row, component = pa.array(members[:, 0]), members[:, 1]
     mixed = (component ^ (component >> ROW_BITS)) % search.num_shards
     columns = [pa.array(mixed.astype(np.int32)), pa.array(component), pa.array(members[:, 0] | index << ROW_BITS)]
-    columns += search.load_rows(index).select([*RANK.names, *_COMPARED]).take(row).columns
-    columns += search.load_table(sketch_file(index)).select(_SKETCHED).take(row).columns
+    columns += rows.select([*RANK.names, *_COMPARED]).take(row).columns
+    columns += known.select(_SKETCHED).take(row).columns
+    fates = rows.select(FATE).take(row).columns if index >= search.num_own else None
+    columns += fates or [pa.nulls(len(row), KNOWN.field(name).type) for name in FATE]
     return pa.table(columns, schema=_MEMBERS)
+
+
+def _with_removed(members: Nodes, index: int, rows: pa.Table, known: pa.Table) -> Nodes:
+    """(M, 2) the members, and each further document that went for another and has copies elsewhere, alone."""
+    told = pc.and_(pc.is_valid(rows.column("kept")), pc.greater(pc.list_value_length(known.column("elsewhere")), 0))
+    alone = np.setdiff1d(np.flatnonzero(told.to_numpy()), members[:, 0])
+    return np.concatenate([members, np.stack([alone, alone | index << ROW_BITS], axis=1)])
 
 
 def decide(bucket: Bucket, search: Search) -> pa.Table:
@@ -62,30 +80,55 @@ def decide(bucket: Bucket, search: Search) -> pa.Table:
 
 
 def _outcomes(members: pa.Table, search: Search) -> pa.Table:
-    """Of one component, its best members first: its stars."""
+    """Of one component, its best members first: its stars. None of documents of finished builds: these have theirs."""
+    elsewhere = members.column("elsewhere").combine_chunks()
+    first_earlier = search.num_own << ROW_BITS
+    if not np.any(np.append(members.column("node").to_numpy(), elsewhere.flatten().to_numpy()) < first_earlier):
+        return _OUTCOMES.empty_table()
+    node, ids = members.column("node").to_numpy(), members.column("doc_id")
+    is_earlier, went = node >= first_earlier, members.column("kept").is_valid().to_numpy()
     rows = [
-        Member(digest, bands, tokens)
-        for digest, bands, tokens in zip(
-            members.column("digest").to_pylist(), _arrays(members, "bands"), _arrays(members, "tokens"), strict=True
+        Member(digest, bands, tokens, not gone if known else None)
+        for digest, bands, tokens, known, gone in zip(
+            members.column("digest").to_pylist(),
+            _arrays(members, "bands"),
+            _arrays(members, "tokens"),
+            is_earlier.tolist(),
+            went.tolist(),
+            strict=True,
         )
     ]
     fates = stars(rows, search.spec.bounds)
     kept = np.array([star.kept for star in fates], np.int64)
+    kept[went] = _places(members, is_earlier & ~went)[went]
     sizes = np.bincount(kept, weights=members.column("cluster_size").to_numpy(), minlength=len(kept)).astype(np.int64)
     similarity = [star.similarity for star in fates]
-    clusters = members.column("doc_id").take(pa.array(kept))
-    fate = {
-        "cluster": clusters,
-        "cluster_size": sizes[kept],
-        "kept": pc.if_else(pa.array(kept != np.arange(len(kept))), clusters, None),
+    found = {
+        "kept": pc.if_else(pa.array(kept != np.arange(len(kept))), ids.take(pa.array(kept)), None),
         "rule": pa.array([of.rule and of.rule.value for of in similarity], pa.string()),
         "similarity": pa.array([of.value for of in similarity], pa.float64()),
         "containment": pa.array([of.containment for of in similarity], pa.float64()),
     }
+    fate = {name: pc.if_else(pa.array(went), members.column(name), column) for name, column in found.items()}
+    cluster = {"cluster": pc.coalesce(fate["kept"], ids), "cluster_size": sizes[kept]}
+    return _told(members, pa.table({**cluster, **fate}), first_earlier)
+
+
+def _places(members: pa.Table, stay: npt.NDArray[np.bool_]) -> Nodes:
+    """(M,) the place of what each went for, of those that stay; its own where that is none of them."""
+    staying = pa.array(np.flatnonzero(stay))
+    found = pc.index_in(members.column("kept"), members.column("doc_id").take(staying))
+    own = pa.chunked_array([np.arange(members.num_rows)])
+    return pc.coalesce(staying.take(found.combine_chunks()), own.combine_chunks()).to_numpy()
+
+
+def _told(members: pa.Table, fates: pa.Table, first_earlier: int) -> pa.Table:
+    """_OUTCOMES: the fate of each member, for it and where its copies are, but for those of finished builds."""
     elsewhere = members.column("elsewhere").combine_chunks()
     node = np.append(members.column("node").to_numpy(), elsewhere.flatten().to_numpy())
-    whose = np.append(np.arange(len(kept)), pc.list_parent_indices(elsewhere).to_numpy())
-    told = pa.table(fate).take(pa.array(whose))
+    whose = np.append(np.arange(members.num_rows), pc.list_parent_indices(elsewhere).to_numpy())
+    own = node < first_earlier
+    node, told = node[own], fates.take(pa.array(whose[own]))
     columns = [pa.array((node >> ROW_BITS).astype(np.int32)), pa.array(node & ((1 << ROW_BITS) - 1)), *told.columns]
     return pa.table(columns, schema=_OUTCOMES)
 
@@ -115,7 +158,7 @@ def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
         )
         return pc.replace_with_mask(column, mask, outcomes.column(name).combine_chunks()).take(best)
 
-    fate = {name: of_text(name) for name in _FATE}
+    fate = {name: of_text(name) for name in _OUTCOME}
     # The copies of one that stays go for that, those of one that goes for what it goes for, and by the same rule.
     goes = pc.and_(pc.invert(known.column("stands").combine_chunks()), pc.is_null(fate["kept"]))
     exact = {"kept": fate["cluster"], "rule": EXACT.rule, "similarity": EXACT.value, "containment": EXACT.containment}

@@ -14,7 +14,7 @@ from collections.abc import Collection
 import apache_beam as beam
 
 from transforms.datasets import places
-from transforms.dedup.copies import read_texts, represent
+from transforms.dedup.copies import earlier_texts, read_texts, represent
 from transforms.dedup.decide import decide, layer_of_shard, members_of_shard
 from transforms.dedup.propose import edges_between, sketch
 from transforms.dedup.rounds import Components
@@ -43,9 +43,12 @@ class Deduplicate(beam.PTransform):
         def regroup(name: str, num_buckets: int, num_tables: int = search.num_shards) -> Regroup:
             return Regroup(places.join(search.scratch, name), num_buckets, num_tables=num_tables)
 
+        texts = [documents | "ReadTexts" >> beam.Map(read_texts, search)]
+        if search.against:
+            earlier = documents.pipeline | beam.Create(range(search.num_own, search.num_shards), reshuffle=True)
+            texts.append(earlier | "EarlierTexts" >> beam.Map(earlier_texts, search))
         return (
-            documents
-            | "ReadTexts" >> beam.Map(read_texts, search)
+            tuple(texts)
             | "RegroupTexts" >> regroup("texts", search.num_buckets)
             | "Represent" >> beam.Map(represent, search)
             | "RegroupCopies" >> regroup("copies", search.num_shards, search.num_buckets)
@@ -56,7 +59,7 @@ class Deduplicate(beam.PTransform):
             | "MembersOfShard" >> beam.Map(members_of_shard, search)
             | "RegroupMembers" >> regroup("members", search.num_shards)
             | "Decide" >> beam.Map(decide, search)
-            | "RegroupOutcomes" >> regroup("outcomes", search.num_shards)
+            | "RegroupOutcomes" >> regroup("outcomes", search.num_own, search.num_shards)
             | "Wanted" >> beam.Filter(lambda bucket: search.path_of(bucket.index) not in but_for)
             | "LayerOfShard" >> beam.Map(layer_of_shard, search).with_output_types(Shard)
         )

@@ -24,6 +24,7 @@ from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
 from transforms.shuffle.regroup import BUCKET, Bucket
 
+SIGNED = ("bands", "marks")
 # What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.
 _WHOLE, _MOST, _DENSE, _BEGUN = 0, 1, 2, 3
 _KIND = np.uint64(3)
@@ -60,7 +61,10 @@ def sketch(bucket: Bucket, search: Search) -> pa.Table:
     rows = search.load_rows(index)
     columns = _told(bucket.read(TOLD).sort_by("row").combine_chunks(), search.load(best_file(index)), rows)
     standing = np.flatnonzero(columns["stands"].to_numpy(zero_copy_only=False))
-    columns |= _signatures_of_rows(rows, standing, search.spec)
+    if index < search.num_own:
+        columns |= signatures_of_rows(rows, standing, search.spec)
+    else:  # of a finished build
+        columns |= {name: only(rows.column(name).combine_chunks(), standing) for name in SIGNED}
     search.save_table(sketch_file(index), pa.table(columns, schema=SKETCH))
     digests, texts, marked = _digests_of(columns["bands"], columns["marks"], num_words(search.spec))
     edges, first = joined(digests, texts | index << ROW_BITS, marked)
@@ -96,8 +100,8 @@ def _told(told: pa.Table, best: Nodes, rows: pa.Table) -> dict[str, pa.Array]:
     }
 
 
-def _signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dict[str, pa.ListArray]:
-    """[D] bands and marks of the wanted rows; none of the others."""
+def signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dict[str, pa.ListArray]:
+    """SIGNED of the wanted rows (COMPARED, language), [D]; none of the others."""
     sizes = pc.list_value_length(rows.column("tokens")).to_numpy()[wanted]
     batch = np.cumsum(sizes) // _BATCH_TOKENS
     found = []
@@ -106,8 +110,13 @@ def _signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dic
         tokens = taken.column("tokens").chunk(0) if len(some) else pa.array([], pa.list_(pa.uint64()))
         read = Compared(tokens.flatten().to_numpy(), tokens.offsets.to_numpy(), taken.column("digest").to_numpy())
         found.append(signed(read, taken.column("language").to_numpy(), spec))
-    named = zip(("bands", "marks"), zip(*found, strict=True), strict=True)
+    named = zip(SIGNED, zip(*found, strict=True), strict=True)
     return {name: _spread(lists, wanted, len(rows), pa.uint64()) for name, lists in named}
+
+
+def only(lists: pa.ListArray, rows: Nodes) -> pa.ListArray:
+    """The lists of hashes of the ascending rows; those of others are empty."""
+    return _spread([lists.take(pa.array(rows))], rows, len(lists), pa.uint64())
 
 
 def _spread(lists: Sequence[pa.ListArray], rows: Nodes, number: int, of: pa.DataType) -> pa.ListArray:

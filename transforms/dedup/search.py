@@ -12,6 +12,7 @@ import pyarrow as pa
 from transforms.datasets import places
 from transforms.datasets.names import shard_name
 from transforms.dedup.components import Nodes
+from transforms.dedup.earlier import Earlier
 from transforms.dedup.spec import MinHashSpec
 from transforms.io.shard import Shard
 
@@ -23,13 +24,28 @@ _DOCUMENTS_PER_EDGE_BUCKET = 2_000_000  # with three edges each, and 60 bytes an
 @dataclass(frozen=True)
 class Search:
     """num_shards: of the documents, numbered from 0 in their paths. num_documents: about how many there are; it bounds
-    memory and changes no result. scratch: a folder that every worker sees, empty before.
+    memory and changes no result. scratch: a folder that every worker sees, empty before. against: finished builds whose
+    documents come first, the first of them before the others; shards and documents of these are among the numbers,
+    behind those that are searched (`Search.of`).
     """
 
     spec: MinHashSpec
     scratch: str
     num_shards: int
     num_documents: int
+    against: Sequence[Earlier] = ()
+
+    @staticmethod
+    def of(spec: MinHashSpec, scratch: str, num_shards: int, num_documents: int, against: Sequence[Earlier]) -> Search:
+        """A search in so many shards and documents, that are held against those of finished builds as well."""
+        shards = num_shards + sum(len(earlier.paths) for earlier in against)
+        documents = num_documents + sum(earlier.num_documents for earlier in against)
+        return Search(spec, scratch, shards, documents, against=tuple(against))
+
+    @property
+    def num_own(self) -> int:
+        """Of the shards, those that are searched: the first ones."""
+        return self.num_shards - sum(len(earlier.paths) for earlier in self.against)
 
     @property
     def num_buckets(self) -> int:
@@ -53,16 +69,16 @@ class Search:
     def number_of(self, shard: Shard) -> int:
         """The number of a shard. Raises ValueError for one of another number of shards: its rows would be lost."""
         index = shard.index
-        if shard.path != self.path_of(index) or index >= self.num_shards:
+        if shard.path != self.path_of(index) or index >= self.num_own:
             raise ValueError(
-                f"{shard.path} is none of the {self.num_shards} shards that near-duplicates are searched in, "
-                f"{self.path_of(0)} to {self.path_of(self.num_shards - 1)}"
+                f"{shard.path} is none of the {self.num_own} shards that near-duplicates are searched in, "
+                f"{self.path_of(0)} to {self.path_of(self.num_own - 1)}"
             )
         return index
 
     def path_of(self, index: int) -> str:
         """The path of the shard of a number."""
-        return shard_name(index, self.num_shards)
+        return shard_name(index, self.num_own)
 
     def save(self, name: str, values: npt.NDArray[np.int64]) -> None:
         """Keeps an array in scratch space, as bytes."""
@@ -84,12 +100,20 @@ class Search:
         return pa.ipc.open_file(pa.BufferReader(places.read_bytes(places.join(self.scratch, name)))).read_all()
 
     def load_rows(self, index: int) -> pa.Table:
-        """What was read of a shard (copies.ROWS). Raises ValueError when that was not read."""
+        """What is known of each text of a shard: earlier.ROWS, and of those of finished builds earlier.KNOWN as well.
+
+        Raises ValueError when a shard of the documents was not read.
+        """
+        place = index - self.num_own
+        for number, earlier in enumerate(self.against):
+            if 0 <= place < len(earlier.paths):
+                return earlier.rows(earlier.paths[place], number - len(self.against))
+            place -= len(earlier.paths)
         try:
             return self.load_table(rows_file(index))
         except FileNotFoundError as error:
             raise ValueError(
-                f"{self.path_of(index)}, one of the {self.num_shards} shards that near-duplicates are searched in, is "
+                f"{self.path_of(index)}, one of the {self.num_own} shards that near-duplicates are searched in, is "
                 "missing, and another came twice: give every shard a number of its own"
             ) from error
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import pyarrow as pa
 
@@ -38,7 +39,8 @@ class MinHashSpec:
     reach, one of them, to be removed. priority: names of sources or sites, whose documents stay before all others', the
     first named first. survivor: of two documents of one priority the better one stays, by these criteria in order, then
     by id. most_removed: the largest share of a language's or a source's documents that may be removed; it changes no
-    row.
+    row. against: folders of the layers of finished builds, whose documents come before these, and those of the first
+    before those of the next.
 
     The defaults were measured (`benchmarks/bands.py`): sets of single tokens in bands of eight find 0.97 of texts with
     words exchanged evenly to an LCS ratio of 0.85, with fewer chance candidates than runs of two to five in bands that
@@ -57,6 +59,7 @@ class MinHashSpec:
     priority: Sequence[str] = ()
     survivor: Sequence[Criterion] = (Criterion.LONGEST, Criterion.OLDEST)
     most_removed: float = 0.8
+    against: str | Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for name, least, most in (("ngram", 1, 64), ("bands", 1, 1024), ("rows", 1, 1024), ("seed", 0, 2**32 - 1)):
@@ -71,15 +74,19 @@ class MinHashSpec:
         _ = self.bounds
         if unknown := [name for name in self.survivor if name not in list(Criterion)]:
             raise SettingError("survivor", f"names {unknown[0]!r}; wanted some of {', '.join(Criterion)}")
-        for name in ("priority", "survivor"):
-            names = list(getattr(self, name))
-            if twice := sorted({value for value in names if names.count(value) > 1}):
+        for name, names in (("priority", self.priority), ("survivor", self.survivor), ("against", self.earlier)):
+            if twice := sorted({value for value in names if list(names).count(value) > 1}):
                 raise SettingError(name, f"names {twice[0]!r} twice; each counts once, where it is first")
 
     @property
     def bounds(self) -> Bounds:
         """What decides. Raises SettingError for a bound that is none."""
         return Bounds(self.jaccard, self.lcs, self.containment)
+
+    @property
+    def earlier(self) -> Sequence[str]:
+        """The folders of `against`."""
+        return (self.against,) if isinstance(self.against, str) else self.against
 
     @property
     def by_quality(self) -> bool:
@@ -115,6 +122,15 @@ class MinHashSpec:
     def p_candidate(self, jaccard: float) -> float:
         """The probability that two texts of this Jaccard similarity share a band."""
         return float(1.0 - (1.0 - jaccard**self.rows) ** self.bands)
+
+
+def spec_of(settings: Mapping[str, Any]) -> MinHashSpec:
+    """The settings of a duplicates layer, from its manifest; it does not say where the builds were that it was held
+    against."""
+    names = {field.name for field in fields(MinHashSpec)} - {"against"}
+    held: dict[str, Any] = {name: tuple(of) if isinstance(of, list) else of for name, of in settings.items()}
+    given: dict[str, Any] = {name: value for name, value in held.items() if name in names}
+    return MinHashSpec(**given)
 
 
 def size_class(size: int) -> str:

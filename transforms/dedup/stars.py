@@ -5,6 +5,8 @@ order, and each is compared with the survivors before it that share a digest wit
 that `compare` accepts, or else it survives. So what a text is removed for always stays, and is itself similar to it:
 never a chain. Texts with equal digests of the whole text are compared once.
 
+A member whose fate was decided before, in a finished build, is compared with none: it stays, or it is gone.
+
 The result is a function of the members and their order alone.
 """
 
@@ -24,18 +26,22 @@ _MOST_COMPARED = 16
 _MOST_TOKENS = 200_000  # of survivors whose sets of shingles are kept in memory: about 300 bytes each
 
 
+_GONE = -1  # the place of what a member went for that was removed before
+
+
 class Member(NamedTuple):
     """A text of a component."""
 
     digest: int  # of the whole normalised text; 0 where there is none: it is nobody's duplicate
     bands: npt.NDArray[np.uint64]  # (B,) digests that it shares with candidates
     tokens: npt.NDArray[np.uint64]  # (T,) hashes of its tokens, in order
+    stays: bool | None = None  # what was decided of it before; None: nothing
 
 
 class Star(NamedTuple):
     """What becomes of a member."""
 
-    kept: int  # the member that stays for it, by its place; its own place when it survives
+    kept: int  # the member that stays for it, by its place; its own place when it survives; _GONE
     similarity: Similarity  # to that member; UNLIKE when it survives
     capped: bool  # more survivors share a digest with it than it was compared with
 
@@ -45,15 +51,17 @@ def stars(members: Sequence[Member], bounds: Bounds) -> list[Star]:
 
     Memory: beside the members, sets of digests, and shingles of survivors of 200,000 tokens. Time: linear in members.
     """
-    digests = {member.digest for member in members}
-    if len(digests) == 1 and 0 not in digests:  # copies of one text, as most components are
+    digests = {(member.digest, member.stays) for member in members}
+    if len(digests) == 1 and members[0].digest and members[0].stays is None:  # copies of one text
         return [Star(0, UNLIKE if place == 0 else EXACT, False) for place in range(len(members))]
     survivors = _Survivors(members, bounds)
     first: dict[int, int] = {}  # by digest: the place of the first member that has it
     fates: list[Star] = []
     for place, member in enumerate(members):
         like = first.setdefault(member.digest, place) if member.digest else place
-        if like == place:
+        if member.stays is not None:
+            fates.append(survivors.keep(place) if member.stays else Star(_GONE, UNLIKE, False))
+        elif like == place:
             fates.append(survivors.admit(place))
         elif fates[like].kept == like:
             fates.append(Star(like, EXACT, False))
@@ -87,13 +95,18 @@ class _Survivors:
             if similarity.rule and (similarity.jaccard or 0.0) > most:
                 best, most = Star(candidate, similarity, capped), similarity.jaccard or 0.0
         if best.kept == place:
-            self._bands[place] = bands
             self._remember(place, text)
-            for digest in bands:
-                known = self._with.setdefault(digest, [])
-                if len(known) <= _MOST_COMPARED:  # one more than is looked at, to tell that there are more
-                    known.append(place)
+            return self.keep(place, capped)
         return best
+
+    def keep(self, place: int, capped: bool = False) -> Star:
+        """Of a member that survives: those that come after it are compared with it."""
+        bands = self._bands[place] = set(self._members[place].bands.tolist())
+        for digest in bands:
+            known = self._with.setdefault(digest, [])
+            if len(known) <= _MOST_COMPARED:  # one more than is looked at, to tell that there are more
+                known.append(place)
+        return Star(place, UNLIKE, capped)
 
     def _candidates(self, bands: set[int], lists: Sequence[Sequence[int]]) -> tuple[list[int], bool]:
         """The survivors to compare with, in their order, and whether there are others. lists: those of each digest."""

@@ -7,28 +7,64 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from typing import Any
 
 from tokenizer.languages import language_name
 from transforms.datasets.fates import Reason
-from transforms.datasets.manifest import Counts
+from transforms.datasets.ids import plain
+from transforms.datasets.manifest import Counts, Manifest
 from transforms.datasets.opening import HeldBackError
 from transforms.datasets.step import Step
+from transforms.dedup.earlier import STEP as SIGNATURES_STEP
+from transforms.dedup.earlier import Earlier
 from transforms.dedup.spec import ORIGINS, SCHEMA, MinHashSpec
 from transforms.layers.layer import CountGroup, Keep, Layer
 
+_STEP = Step("duplicates", version=2, libraries=("datasketch",))
+_DECIDE_NO_ROW = ("against", "most_removed")
 _ENOUGH = 1_000  # documents of a language or source, for their share to say something
 _TOLD = 3  # of those with too large a share
 _NAMES: Mapping[str, Callable[[str], str]] = {"language": language_name, "source": str}  # for people
 
 
-def _needs(settings: MinHashSpec) -> Mapping[str, Sequence[str]]:
+def needs(settings: MinHashSpec) -> Mapping[str, Sequence[str]]:
+    """The layers that decide who is compared, and who is better."""
     language = {} if settings.across_languages else {"language": ("language",)}
     return language | ({"quality": ("keep", "score")} if settings.by_quality else {})
 
 
-def _identity(settings: MinHashSpec) -> Mapping[str, object]:
-    decides = {name: value for name, value in asdict(settings).items() if name != "most_removed"}
-    return {**decides, "catch_curves": settings.catch_curves}
+def deciding(settings: Any) -> Mapping[str, object]:
+    """The settings by which it is decided which of some documents are duplicates."""
+    return {name: value for name, value in asdict(settings).items() if name not in _DECIDE_NO_ROW}
+
+
+def identity(settings: MinHashSpec) -> Mapping[str, object]:
+    """The settings that decide, and of finished builds the digests of what was made of them.
+
+    Raises ValueError for a folder without these layers, or with such as were made otherwise.
+    """
+    against = [Earlier.open(place) for place in settings.earlier]
+    for place, earlier in zip(settings.earlier, against, strict=True):
+        for dataset, step in ((earlier.duplicates, _STEP), (earlier.signatures, SIGNATURES_STEP)):
+            _check_alike(place, dataset.manifest, settings, step)
+    digests = [earlier.digests for earlier in against]
+    return {**deciding(settings), "catch_curves": settings.catch_curves, "against": digests}
+
+
+def _check_alike(place: str, manifest: Manifest, settings: MinHashSpec, step: Step) -> None:
+    """Raises ValueError for a layer at a place that was made with other settings or versions."""
+    own = plain(deciding(settings))
+    for what, found, wanted in (
+        ("settings", {name: manifest.settings.get(name) for name in own}, own),
+        ("versions", manifest.versions, step.versions()),
+    ):
+        names = sorted(name for name in {*found, *wanted} if found.get(name) != wanted.get(name))
+        if names:
+            raise ValueError(
+                f"the {manifest.kind} layer at {place} was made with other {what}, so that documents cannot be held "
+                f"against it: {', '.join(f'{name} {found.get(name)}, here {wanted.get(name)}' for name in names)}. "
+                "Make it anew, or these documents with what it was made with"
+            )
 
 
 def check_removed(settings: MinHashSpec, counts: Counts) -> None:
@@ -60,12 +96,13 @@ LAYER: Layer[MinHashSpec, None] = Layer(
         "Documents that are equal to another one in their language, nearly so, or contained in it are removed for it: "
         "by default the longest is kept, then the oldest."
     ),
-    step=Step("duplicates", version=2, libraries=("datasketch",)),
+    step=_STEP,
     schema=SCHEMA,
     settings=MinHashSpec,
-    needs=_needs,
-    identity=_identity,
+    needs=needs,
+    identity=identity,
     check=check_removed,
+    opens=lambda settings: settings.earlier,
     keep=Keep("no near-duplicate", unpaired=Reason.DUPLICATE_ANSWER),
     groups=(
         CountGroup("cluster_size", "documents in a cluster", "clusters", order=lambda size: int(size.split("-")[0])),

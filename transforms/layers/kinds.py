@@ -8,7 +8,7 @@ from dataclasses import MISSING, fields
 from typing import Any
 
 from transforms.datasets import strict_yaml
-from transforms.layers import contamination, duplicates, language, quality, repeated_lines, split
+from transforms.layers import contamination, duplicates, language, quality, repeated_lines, signatures, split
 from transforms.layers.layer import Layer
 
 # In this order they are built, and the first that does not keep a document is the reason why it is not used.
@@ -19,6 +19,7 @@ LAYERS: Mapping[str, Layer[Any, Any]] = {
         quality.LAYER,
         contamination.LAYER,
         duplicates.LAYER,
+        signatures.LAYER,
         repeated_lines.LAYER,
         split.LAYER,
     )
@@ -64,4 +65,8 @@ def must_be_told(name: str) -> bool:
 def _whole(layer: Layer[Any, Any], value: object) -> object:
     if value is None:
         return {}
-    return value if isinstance(value, Mapping) else {first_setting(layer.name): value}
+    if isinstance(value, Mapping):
+        return value
+    if not fields(layer.settings):
+        raise ValueError(f"the {layer.name} layer has no settings, got {value!r}")
+    return {first_setting(layer.name): value}

@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import pyarrow as pa
 
 from transforms.datasets.fates import Reason, Tally
-from transforms.datasets.manifest import Counts
+from transforms.datasets.manifest import Counts, Manifest
 from transforms.datasets.step import Step
 
 S = TypeVar("S")  # the settings: a frozen dataclass
@@ -76,6 +76,10 @@ def _nothing_to_check(settings: Any, counts: Counts) -> None:
     pass
 
 
+def _as_given(settings: Any, beside: Callable[[str], Manifest]) -> Any:
+    return settings
+
+
 def _settings_alone(settings: Any, identity: Mapping[str, object]) -> Any:
     return settings
 
@@ -88,8 +92,11 @@ class Layer(Generic[S, M]):
     doc_id, and with a `keep` also keep and reason. settings: a section of a build file, whose first field may be given
     alone.
 
-    by_default: whether it is made where no layers are named; those that must be told something are not. cuts: the
-    column of the spans that those who read the documents' texts leave out (`read.read_documents`); of one layer only.
+    by_default: whether it is made where no layers are named; those that must be told something are not. for_readers:
+    whether those who read documents with all layers beside them take it as well. cuts: the column of the spans that
+    those who read the documents' texts leave out (`read.read_documents`); of one layer only. settle: the settings, once
+    layers stand that say them, whose manifests it gets by name.
+
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
     can, a line each. check: raises HeldBackError when the settings do not allow a layer of such counts; it is asked
@@ -110,7 +117,9 @@ class Layer(Generic[S, M]):
     columns: Sequence[str] = ("doc_id",)
     needs: Callable[[S], Mapping[str, Sequence[str]]] = _no_layers
     by_default: bool = True
+    for_readers: bool = True
     cuts: str = ""
+    settle: Callable[[S, Callable[[str], Manifest]], S] = _as_given
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
     notes: Callable[[S], Iterable[str]] = _no_notes

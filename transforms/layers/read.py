@@ -43,20 +43,19 @@ def cutting_at(place: str) -> list[str]:
 
 
 def find_layers(dataset: Manifest, place: str, needed: Sequence[str], others: bool = True) -> Beside:
-    """The layers at a place: those that are needed, and with `others` every other one that is there.
+    """The layers at a place: those that are needed, and with `others` every other one for readers that is there.
 
     Raises ValueError for one that is needed and missing, is not whole, describes other documents, or was made from
     another layer than the one that is found beside it; and for tokens of texts that were cut by others than these.
     """
     found = {}
-    for name in LAYERS:
+    for name in (name for name, layer in LAYERS.items() if name in needed or (others and layer.for_readers)):
         layer = places.join(place, name)
         if places.exists(places.join(layer, MANIFEST)):
-            if others or name in needed:
-                found[name] = Dataset.open(layer, name)
+            found[name] = Dataset.open(layer, name)
         elif name in needed:
             raise ValueError(f"no {name} layer at {place}; make it with agora annotate --layers {','.join(needed)}")
-        elif others and places.list_files(layer):
+        elif places.list_files(layer):
             raise ValueError(
                 f"the {name} layer at {place} has no manifest: it is not whole; finish it with agora annotate --layers "
                 f"{name}, or remove the folder {layer} to be without it"
