@@ -11,14 +11,12 @@ those that several shards have: a line that stands everywhere has as many rows a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 
 import apache_beam as beam
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from transforms.datasets import places
 from transforms.datasets.align import check_rows_aligned
@@ -27,6 +25,7 @@ from transforms.dedup.line_layer import Owners, describe
 from transforms.dedup.line_search import DOCUMENTS, LineSearch
 from transforms.dedup.line_spec import LANGUAGE
 from transforms.dedup.lines import Lines, read_lines
+from transforms.dedup.rank import Criterion, ranked
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
 
@@ -37,8 +36,6 @@ _SENT = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64()), ("shard", pa.i
 _SHARED = pa.schema([(BUCKET, pa.int32()), ("digest", pa.uint64())])
 _CLAIMS = pa.schema([*_SENT, DOCUMENTS.field("doc_id"), DOCUMENTS.field("created")])
 _OWNERS = pa.schema([*_SHARED, ("owner", pa.string())])
-_LATEST = 2**63 - 1  # a document without a time is later than every other
-_NUMBERS = re.compile(r"([0-9]+)")
 
 
 class RepeatedLines(beam.PTransform):
@@ -166,23 +163,16 @@ def _repeated(digests: _Digests) -> npt.NDArray[np.bool_]:
 def _owned(digests: _Digests, rows: _Rows, documents: pa.Table) -> tuple[_Digests, _Rows]:
     """(K,) the digests, ascending, and of each the row of the document that owns it among those that hold it.
 
-    rows: (H,) of the documents (doc_id, created). Memory: those that hold one, once more as Python objects.
+    rows: (H,) of the documents (doc_id, created). Memory: the ids of those that hold one.
     """
     holders, which = np.unique(rows, return_inverse=True)
-    held = documents.take(pa.array(holders))
-    created = pc.fill_null(held.column("created").cast(pa.int64()), _LATEST).to_pylist()
-    ids = held.column("doc_id").to_pylist()
-    rank = np.empty(len(ids), np.int64)
-    rank[sorted(range(len(ids)), key=lambda row: (created[row], _by_number(ids[row]), ids[row]))] = np.arange(len(ids))
+    held = documents.select(["doc_id", "created"]).take(pa.array(holders))
+    held = held.append_column("priority", pa.array(np.zeros(len(holders), np.int32)))  # no source comes before others
+    rank = np.empty(len(holders), np.int64)
+    rank[ranked(held, [Criterion.OLDEST])] = np.arange(len(holders))
     order = np.lexsort((rank[which], digests))
     owned, first = np.unique(digests[order], return_index=True)
     return owned, rows[order[first]]
-
-
-def _by_number(doc_id: str) -> list[str | tuple[int, str]]:
-    """An id as it is counted: `q9` before `q10`. Numbers may be of any length."""
-    parts = _NUMBERS.split(doc_id)
-    return [(len(digits := part.lstrip("0")), digits) if place % 2 else part for place, part in enumerate(parts)]
 
 
 def _buckets(digests: _Digests, search: LineSearch) -> npt.NDArray[np.int32]:
