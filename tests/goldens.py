@@ -28,6 +28,7 @@ REGOLD = "run `python -m tests.regold`"
 STEPS = {
     "documents": "pipelines/ingest_plan.py",
     **{f"layers/{name}": f"transforms/layers/{name}.py" for name in LAYERS},
+    "layers/signatures": "transforms/dedup/earlier.py",  # whom the duplicates layer knows as well
     "pairs": "pipelines/pairs.py",
     "tokenizer": "pipelines/tokenizer.py",
     "tokens": "pipelines/tokenize.py",
