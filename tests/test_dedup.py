@@ -272,6 +272,19 @@ def test_a_cluster_is_counted_once_by_its_size(tmp_path: Path) -> None:
     assert counts.to_dict()["cluster_size"] == {"1": 1, "2": 1, "3-4": 2}
 
 
+def test_texts_with_more_candidates_than_are_compared_are_counted(tmp_path: Path) -> None:
+    """Answers that open with one form letter are kept, but for copies; the first 16 are compared with all before."""
+    form = text(0, 30)
+    texts = [*(f"{form} {text(number, 10)}" for number in range(1, 101)), text(101)] * 2
+    rows = [{"doc_id": f"d{n:03d}", "thread_id": f"d{n:03d}", "text": said} for n, said in enumerate(texts)]
+    counts = Tally()
+    for shard in layer_of(*search_for(tmp_path, write_documents(tmp_path / "documents", rows, 2)), tmp_path):
+        counts.merge(shard.counts)
+    assert counts.to_dict()["rule"] == {"exact": 101}
+    assert list(counts.to_dict()["capped"]) == ["kept"]
+    assert 0 < counts.to_dict()["capped"]["kept"] <= 100 - 16
+
+
 def test_components_in_rounds_change_nothing(tmp_path: Path, rows_and_wanted: Any) -> None:
     rows, wanted = rows_and_wanted
     documents, search = search_for(tmp_path, write_documents(tmp_path / "documents", rows, 3))

@@ -37,7 +37,14 @@ _MEMBERS = pa.schema(
 )
 _OUTCOME = ("cluster", "cluster_size", *FATE)
 # What became of the document that stands for a text, told to every shard that has the text.
-_OUTCOMES = pa.schema([pa.field(BUCKET, pa.int32()), pa.field("row", pa.int64()), *map(SCHEMA.field, _OUTCOME)])
+_OUTCOMES = pa.schema(
+    [
+        pa.field(BUCKET, pa.int32()),
+        pa.field("row", pa.int64()),
+        *map(SCHEMA.field, _OUTCOME),
+        pa.field("capped", pa.bool_()),  # it has more candidates than it was compared with
+    ]
+)
 
 
 def members_of_shard(index: int, search: Search) -> pa.Table:
@@ -111,7 +118,8 @@ def _outcomes(members: pa.Table, search: Search) -> pa.Table:
     }
     fate = {name: pc.if_else(pa.array(went), members.column(name), column) for name, column in found.items()}
     cluster = {"cluster": pc.coalesce(fate["kept"], ids), "cluster_size": sizes[kept]}
-    return _told(members, pa.table({**cluster, **fate}), first_earlier)
+    capped = pa.array([star.capped for star in fates])
+    return _told(members, pa.table({**cluster, **fate, "capped": capped}), first_earlier)
 
 
 def _places(members: pa.Table, stay: npt.NDArray[np.bool_]) -> Nodes:
@@ -154,7 +162,7 @@ def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
         column = (
             known.column(name).combine_chunks()
             if name in known.column_names
-            else pa.nulls(len(ids), SCHEMA.field(name).type)
+            else pa.nulls(len(ids), _OUTCOMES.field(name).type)
         )
         return pc.replace_with_mask(column, mask, outcomes.column(name).combine_chunks()).take(best)
 
@@ -165,7 +173,8 @@ def layer_of_shard(bucket: Bucket, search: Search) -> Shard:
     fate |= {name: pc.if_else(goes, value, fate[name]) for name, value in exact.items()}
     columns = {"doc_id": ids, **fate, "keep": pc.is_null(fate["kept"]), "reason": _reasons(fate["rule"])}
     layer = pa.table(columns, schema=SCHEMA)
-    counts = _counts(layer)
+    capped = pc.and_(pc.fill_null(of_text("capped"), False), known.column("stands").combine_chunks())
+    counts = _counts(layer, layer.filter(capped))
     count_origins(counts, search.load_table(origins_file(bucket.index)), layer.column("keep"))
     return described(search.path_of(bucket.index), layer, counts)
 
@@ -175,11 +184,14 @@ def _reasons(rule: pa.Array) -> pa.Array:
     return pc.if_else(pc.equal(rule, "exact"), exact, pc.if_else(pc.is_valid(rule), near, None))
 
 
-def _counts(layer: pa.Table) -> Tally:
-    """Clusters by size, counted where their representative is; removals by rule."""
+def _counts(layer: pa.Table, capped: pa.Table) -> Tally:
+    """Clusters by size, counted where their representative is; removals by rule; of the rows that have more candidates
+    than they were compared with, a text once, those that are kept and those that are not."""
     counts = Tally()
     for entry in pc.value_counts(layer.filter(layer.column("keep")).column("cluster_size")).to_pylist():
         counts.add("cluster_size", size_class(entry["values"]), entry["counts"])
     for entry in pc.value_counts(layer.column("rule").drop_null()).to_pylist():
         counts.add("rule", entry["values"], entry["counts"])
+    for entry in pc.value_counts(capped.column("keep")).to_pylist():
+        counts.add("capped", "kept" if entry["values"] else "removed", entry["counts"])
     return counts

@@ -107,6 +107,7 @@ LAYER: Layer[MinHashSpec, None] = Layer(
     groups=(
         CountGroup("cluster_size", "documents in a cluster", "clusters", order=lambda size: int(size.split("-")[0])),
         CountGroup("rule", "how they are like the one that is kept"),
+        CountGroup("capped", "compared with the likeliest 16 of their candidates", "texts"),
         *(
             CountGroup(f"removed_by_{origin}", origin, "removed", label=_NAMES[origin], of=f"documents_by_{origin}")
             for origin in ORIGINS
