@@ -89,8 +89,11 @@ def test_components_are_those_of_networkx(tmp_path: Path, num_edge_buckets: int,
     assert members_of(search_in(tmp_path, edges, num_edge_buckets), workers) == wanted
 
 
-def test_no_edges_are_no_members(tmp_path: Path) -> None:
-    assert members_of(search_in(tmp_path, [], 2)) == {}
+@pytest.mark.parametrize(("edges", "wanted"), [([], {}), ([(0, 2), (1, 2)], {0: 0, 1: 0, 2: 0})])
+def test_few_edges(tmp_path: Path, edges: Edges, wanted: dict[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    """None at all, and two that lead to different ends, of which neither leads further."""
+    monkeypatch.setattr(rounds, "_ROUNDS", 2)
+    assert members_of(search_in(tmp_path, edges, 2)) == wanted
 
 
 def test_too_few_rounds_fail_and_say_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
