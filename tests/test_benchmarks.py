@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import dedup, generate, languages, planted
+from benchmarks import dedup, generate, languages, near_duplicates_at_scale, planted
 from benchmarks.harness import PREFIX, Contender, alternate, comparison, run_once
 from benchmarks.sampler import sampled
 
@@ -137,3 +137,14 @@ def test_every_contender_of_languages_handles_the_same_documents(
     figures = json.loads(capsys.readouterr().out.splitlines()[-1].removeprefix(PREFIX))
     assert figures["records"] == 3
     assert figures["bytes"] == sum(len(text.encode()) for _, text in found)
+
+
+@pytest.mark.parametrize(("kind", "removed"), [("posts", 80), ("copies", 299)])
+def test_what_is_removed_at_scale_is_known(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, kind: str, removed: int
+) -> None:
+    monkeypatch.setitem(near_duplicates_at_scale._SHARDS, kind, 4)
+    near_duplicates_at_scale._write(kind, 400, tmp_path / "documents")
+    near_duplicates_at_scale._run(kind, 400, tmp_path)
+    figures = json.loads(capsys.readouterr().out.split(PREFIX)[-1])
+    assert (figures["records"], figures["extra"]["removed"]) == (400, removed)
