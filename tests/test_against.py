@@ -128,6 +128,21 @@ def test_a_copy_of_a_removed_document_goes_for_what_that_went_for(tmp_path: Path
     assert fates(third)["other"][0] is None
 
 
+def test_builds_that_were_not_held_against_each_other_keep_their_survivors(tmp_path: Path) -> None:
+    base = text(1, 60).split()
+    second = [*map("changed{}".format, range(8)), *base[8:]]
+    third = [*second[:52], *map("other{}".format, range(8))]
+    builds = [
+        annotated(tmp_path / name, [document(name, " ".join(words))])
+        for name, words in (("first", base), ("second", second))
+    ]
+    new = [document("third", " ".join(third)), document("again", " ".join(second))]
+    assert fates(annotated(tmp_path / "new", new, builds), ["kept", "rule"]) == {
+        "third": ("second", "lcs"),
+        "again": ("second", "exact"),
+    }
+
+
 def test_the_same_document_may_come_again(tmp_path: Path) -> None:
     rows = [document("a", text(1)), document("b", text(2))]
     first = annotated(tmp_path / "first", rows)

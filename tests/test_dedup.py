@@ -152,18 +152,20 @@ def test_the_longest_stays_then_the_oldest_then_the_least_id_by_its_numbers(tmp_
 
 def test_documents_of_different_languages_are_not_compared(tmp_path: Path) -> None:
     languages = {"a": "eng_Latn", "b": "deu_Latn", "c": "eng_Latn", "d": None, "e": None}
-    table = pa.table({"doc_id": list(languages), "text": ["Thanks a lot!"] * 5})
+    languages |= {"f": "eng_Latn", "g": "deu_Latn"}
+    said = [*["Thanks a lot!"] * 5, text(7), edited(text(7), 60)]
+    table = pa.table({"doc_id": list(languages), "text": said})
     layer = pa.table({"doc_id": list(languages), "language": pa.array(languages.values(), pa.string())})
     shard = replace(document_shard(table), layers={"language": layer})
     for number, (spec, wanted) in enumerate(
         [
-            (MinHashSpec(), {"a": None, "b": None, "c": "a", "d": None, "e": "d"}),
-            (SPEC, dict.fromkeys("bcde", "a") | {"a": None}),
+            (MinHashSpec(), {"a": None, "b": None, "c": "a", "d": None, "e": "d", "f": None, "g": None}),
+            (SPEC, dict.fromkeys("bcde", "a") | {"a": None, "f": None, "g": "f"}),
         ]
     ):
         build = some_build(tmp_path / f"layer{number}", "duplicates")
         with beam_pipeline() as p:
-            search = Search(spec, str(tmp_path / f"scratch{number}"), 1, 5)
+            search = Search(spec, str(tmp_path / f"scratch{number}"), 1, 7)
             _ = p | beam.Create([shard]) | Deduplicate(search) | WriteShards(build, SCHEMA, "doc_id")
         assert {row["doc_id"]: row["kept"] for row in read_unfinished(build, shard.path).to_pylist()} == wanted
 
