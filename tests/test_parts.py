@@ -35,6 +35,14 @@ def exact(text: str) -> list[str]:
         ("mine [quote]never closed", "mine [quote]never closed"),
         ("a[/quote] b [quote]theirs[/quote]c", "a[/quote] b|c"),
         ("mine[/quote] mine", "mine[/quote] mine"),
+        ("<blockquote>one <blockquote>two</blockquote>\n\nthree</blockquote>mine", "mine"),
+        ("mine\n<BLOCKQUOTE cite='x'>\ntheirs\n</BLOCKQUOTE> mine too\nend", "mine|mine too|end"),
+        ("Ann wrote:\n<blockquote>\ntheirs\n</blockquote>", ""),
+        ("<blockquote>a</blockquote> <blockquote>and b</blockquote>mine", "mine"),
+        ("<blockquote>\n<blockquote>a</blockquote>mine\n<blockquote>b", "<blockquote>|mine|<blockquote>b"),
+        ("<blockquote> that is never closed\nmine", "<blockquote> that is never closed|mine"),
+        ("write `<blockquote>` and `</blockquote>`", "write `<blockquote>` and `</blockquote>`"),
+        ("```\n<blockquote>\na\n</blockquote>\n```\nmine", "<blockquote>|a|</blockquote>|mine"),
     ],
 )
 def test_quotes_are_left_out(text: str, left: str) -> None:
@@ -81,6 +89,8 @@ def test_own_words_above_a_quote_stay(line: str) -> None:
         ("1. a list\n\n    with a paragraph of plain words", []),
         ("prose\n    that goes on: x = Foo(1);", []),
         ("$A_1$, $$B$$, \\(C\\) and \\[D\\]", ["$A_1$", "$$B$$", "\\(C\\)", "\\[D\\]"]),
+        ("so \\begin{align*}\nA\\\\\nB\n\\end{align*} holds", ["\\begin{align*}\nA\\\\\nB\n\\end{align*}"]),
+        ("\\begin{Foo} is closed by \\end{Bar}", []),
         ("$5 and $10", []),
         ("US$5 to US$10", []),
         ("$HOME and $PATH", []),

@@ -23,6 +23,7 @@ _INDENTS = ("    ", "\t")
 _QUOTE = re.compile(r" {0,3}>(?!!)")  # not ">!", which hides a person's own words until they are clicked
 _QUOTE_LINE = re.compile(rf"^{_QUOTE.pattern}", re.MULTILINE)
 _BBCODE = re.compile(r"\[(/?)(?:quote|QUOTE)\b[^\]\n]{0,200}\]")
+_HTML_QUOTE = re.compile(r"<(/?)blockquote\b[^<>]{0,200}>", re.IGNORECASE)
 _FENCE = re.compile(r"[ \t]*(?:(?:[-*+]|\d{1,9}[.)])[ \t]+)*(`{3,}(?=[^`]*$)|~{3,})")
 # What mail programs and forums write above a quote: who wrote it, in some languages with the name behind the verb.
 _VERBS = (
@@ -36,7 +37,8 @@ _ANNOUNCES = re.compile(
     r"|<[^<>\s]{1,100}@[^<>\s]{1,100}>)\s?[:：]\Z"
 )
 _LONGEST_ANNOUNCEMENT = 200  # characters; it is one line, or two where a mail program broke it
-_DELIMITER = re.compile(r"`+|\$\$?|\\[^`]", re.DOTALL)
+_DELIMITER = re.compile(r"`+|\$\$?|\\(?:begin|end)\{[A-Za-z]{1,20}\*?\}|\\[^`]", re.DOTALL)
+_ENVIRONMENT = "\\begin"
 _CLOSED_BY = {"$": "$", "$$": "$$", "\\(": "\\)", "\\[": "\\]"}
 _CODE_MARK = re.compile(r"[{}<>=;_\\|$#+&^~]|\w[(\[]")
 _LEAST_CODE_MARKS = 0.04  # of the characters of an indented block that are no space: it may be a paragraph of a list
@@ -48,11 +50,12 @@ def is_plain(text: str) -> bool:
         (">" in text and _QUOTE_LINE.search(text))
         or ("`" in text and text.count("`") > 1)
         or ("$" in text and text.count("$") > 1)
-        or ("\\" in text and ("\\(" in text or "\\[" in text))
+        or ("\\" in text and any(sign in text for sign in ("\\(", "\\[", _ENVIRONMENT)))
         or "\n    " in text
         or "\n\t" in text
         or text.startswith(_INDENTS)
         or "~~~" in text
+        or ("<" in text and _HTML_QUOTE.search(text))
         or (("[quote" in text or "[QUOTE" in text) and _BBCODE.search(text))
     )
 
@@ -62,7 +65,8 @@ def parts(text: str) -> Iterator[Part]:
     if "[quote" in text or "[QUOTE" in text:
         text = _without_bbcode(text)
     prose: list[str] = []
-    for block in _blocks(text.split("\n")):
+    lines = text.split("\n")
+    for block in _blocks(lines, _html_quotes(lines) if "</" in text else {}):
         for part in [block] if block.exact else _spans(block.text):
             if not part.exact:
                 prose.append(part.text)
@@ -90,8 +94,31 @@ def _without_bbcode(text: str) -> str:
     return "".join([*kept, text[start:]])
 
 
-def _blocks(lines: Sequence[str]) -> list[Part]:
-    """Paragraphs and blocks of code, without quotes; each begins with a line feed."""
+def _html_quotes(lines: Sequence[str]) -> dict[int, tuple[int, int]]:
+    """By the number of each line that begins with a <blockquote> that is closed: where it ends, as line and place. One
+    that begins where another ends is of the same quote.
+    """
+    closed: dict[int, tuple[int, int]] = {}
+    opened: list[tuple[int, int]] = []
+    last = 0
+    for number, line in enumerate(lines):
+        for tag in _HTML_QUOTE.finditer(line):
+            if not tag[1]:
+                opened.append((number, tag.start()))
+            elif opened:
+                begin, place = opened.pop()
+                end, behind = closed.get(last, (-1, 0))
+                goes_on = end == begin and behind <= place and not lines[begin][behind:place].strip()
+                if goes_on or (place <= 3 and not lines[begin][:place].strip(" ")):  # further in it is code
+                    last = last if goes_on else begin
+                    closed[last] = (number, tag.end())
+    return closed
+
+
+def _blocks(lines: list[str], html_quotes: dict[int, tuple[int, int]]) -> list[Part]:
+    """Paragraphs and blocks of code, without quotes; each begins with a line feed. Both arguments are used up: the rest
+    of a line that closes a quote stands in its place.
+    """
     found: list[Part] = []
     at = 0
     while at < len(lines):
@@ -102,6 +129,10 @@ def _blocks(lines: Sequence[str]) -> list[Part]:
             _drop_announcement(found)
             while at < len(lines) and _is_quote(lines[at]):
                 at += 1
+        elif at in html_quotes:
+            _drop_announcement(found)
+            at, place = html_quotes.pop(at)
+            lines[at] = lines[at][place:]
         elif opening := _fence(lines[at]):
             found.append(Part("\n" + lines[at][opening.end() :], exact=False))  # the name of a language
             at = _end_of_fence(lines, at + 1, opening[1])
@@ -113,7 +144,8 @@ def _blocks(lines: Sequence[str]) -> list[Part]:
             block = "\n".join(["", *lines[begin:at]])
             found.append(Part(block, exact=_looks_like_code(block)))
         else:
-            while at < len(lines) and lines[at].strip() and not (_is_quote(lines[at]) or _fence(lines[at])):
+            at += 1
+            while at < len(lines) and _goes_on(lines[at]) and at not in html_quotes:
                 at += 1
             found.append(Part("\n".join(["", *lines[begin:at]]), exact=False))
     return found
@@ -134,7 +166,7 @@ def are_prose(lines: Sequence[str]) -> list[bool]:
                 at += 1
             found[begin:at] = [not _looks_like_code("\n".join(lines[begin:at]))] * (at - begin)
         else:
-            while at < len(lines) and lines[at].strip() and not (_is_quote(lines[at]) or _fence(lines[at])):
+            while at < len(lines) and _goes_on(lines[at]):
                 at += 1
             found[begin:at] = [True] * (at - begin)
             for part in _spans("\n".join(lines[begin:at])):
@@ -143,6 +175,11 @@ def are_prose(lines: Sequence[str]) -> list[bool]:
                     found[begin : end + 1] = [False] * (end + 1 - begin)
                 begin = end
     return found
+
+
+def _goes_on(line: str) -> bool:
+    """Whether a line goes on with the paragraph above it."""
+    return bool(line.strip()) and not (_is_quote(line) or _fence(line))
 
 
 def _is_quote(line: str) -> bool:
@@ -190,7 +227,7 @@ def _spans(paragraph: str) -> Iterator[Part]:
         last = {sign[0]: sign.start() for sign in _DELIMITER.finditer(paragraph) if _may_close(sign)}
         for sign in _DELIMITER.finditer(paragraph):
             if not closer:
-                wanted = sign[0] if sign[0][0] == "`" else _CLOSED_BY.get(sign[0], "")
+                wanted = _closer_of(sign[0])
                 if last.get(wanted, -1) > sign.start() and (sign[0] != "$" or not paragraph[sign.end()].isspace()):
                     closer, begin = wanted, sign.start()
             elif sign[0] == closer and _may_close(sign):
@@ -198,6 +235,14 @@ def _spans(paragraph: str) -> Iterator[Part]:
                 yield Part(paragraph[begin : sign.end()], exact=True)
                 start, closer = sign.end(), ""
     yield Part(paragraph[start:], exact=False)
+
+
+def _closer_of(sign: str) -> str:
+    if sign[0] == "`":
+        return sign
+    if sign.startswith(_ENVIRONMENT):
+        return "\\end" + sign[len(_ENVIRONMENT) :]
+    return _CLOSED_BY.get(sign, "")
 
 
 def _may_close(sign: re.Match[str]) -> bool:
