@@ -6,6 +6,7 @@ stars of them. The outcome goes back to the shards in which the text is, and the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
@@ -22,7 +23,7 @@ from transforms.dedup.rank import RANK, ranked
 from transforms.dedup.search import ROW_BITS, Search, members_file, origins_file, sketch_file
 from transforms.dedup.similarity import EXACT
 from transforms.dedup.spec import SCHEMA, size_class
-from transforms.dedup.stars import Member, stars
+from transforms.dedup.stars import Member, Star, stars
 from transforms.io.described import described
 from transforms.io.shard import Shard
 from transforms.shuffle.regroup import BUCKET, Bucket
@@ -74,60 +75,82 @@ def _with_removed(members: Nodes, index: int, rows: pa.Table, known: pa.Table) -
 
 
 def decide(bucket: Bucket, search: Search) -> pa.Table:
-    """The outcome of every member of a bucket's components (_OUTCOMES), to the buckets of the shards with its text.
+    """The outcome of every member of a bucket's components (_OUTCOMES), to the buckets of the shards with its text;
+    none of documents of finished builds, which have theirs.
 
-    Memory: the members of a bucket; those of one component once more as Python objects.
+    Memory: the members of a bucket, twice, and about a kilobyte each.
     """
-    table = bucket.read(_MEMBERS).combine_chunks()
-    component = table.column("component").to_numpy()
-    order = ranked(table, search.spec.survivor, component)
-    starts = np.flatnonzero(np.diff(component[order], prepend=-1, append=-1))
-    found = [_outcomes(table.take(pa.array(order[start:end])), search) for start, end in pairwise(starts.tolist())]
-    return pa.concat_tables([_OUTCOMES.empty_table(), *found])
-
-
-def _outcomes(members: pa.Table, search: Search) -> pa.Table:
-    """Of one component, its best members first: its stars. None of documents of finished builds: these have theirs."""
-    elsewhere = members.column("elsewhere").combine_chunks()
     first_earlier = search.num_own << ROW_BITS
-    if not np.any(np.append(members.column("node").to_numpy(), elsewhere.flatten().to_numpy()) < first_earlier):
+    members = _with_news(bucket.read(_MEMBERS).combine_chunks(), first_earlier)
+    if not len(members):
         return _OUTCOMES.empty_table()
-    node, ids = members.column("node").to_numpy(), members.column("doc_id")
-    is_earlier, went = node >= first_earlier, members.column("kept").is_valid().to_numpy()
-    rows = [
-        Member(digest, bands, tokens, not gone if known else None)
-        for digest, bands, tokens, known, gone in zip(
+    members = members.take(pa.array(ranked(members, search.spec.survivor, members.column("component").to_numpy())))
+    went = members.column("kept").is_valid().to_numpy()
+    is_earlier = members.column("node").to_numpy() >= first_earlier
+    fates = _stars(members, is_earlier, went, search)
+    kept = np.array([star.kept for star in fates], np.int64)
+    if went.any():
+        kept[went] = _places(members, is_earlier & ~went)[went]
+    return _told(members, _fates(members, went, kept, fates), first_earlier)
+
+
+def _with_news(members: pa.Table, first_earlier: int) -> pa.Table:
+    """The members of components in which a document is new, or a copy of one."""
+    elsewhere = members.column("elsewhere").combine_chunks()
+    is_new = members.column("node").to_numpy() < first_earlier
+    is_new[pc.list_parent_indices(elsewhere).to_numpy()[elsewhere.flatten().to_numpy() < first_earlier]] = True
+    if is_new.all():
+        return members
+    component = members.column("component").to_numpy()
+    return members.filter(pa.array(np.isin(component, component[is_new])))
+
+
+def _stars(
+    members: pa.Table, is_earlier: npt.NDArray[np.bool_], went: npt.NDArray[np.bool_], search: Search
+) -> list[Star]:
+    """What becomes of each member, of components one after the other, each best first. kept: places among all."""
+    rows = list(
+        map(
+            Member,
             members.column("digest").to_pylist(),
             _arrays(members, "bands"),
             _arrays(members, "tokens"),
-            is_earlier.tolist(),
-            went.tolist(),
-            strict=True,
+            [not gone if known else None for known, gone in zip(is_earlier.tolist(), went.tolist(), strict=True)],
         )
+    )
+    starts = np.flatnonzero(np.diff(members.column("component").to_numpy(), prepend=-1, append=-1))
+    return [
+        star._replace(kept=star.kept + start)
+        for start, end in pairwise(starts.tolist())
+        for star in stars(rows[start:end], search.spec.bounds)
     ]
-    fates = stars(rows, search.spec.bounds)
-    kept = np.array([star.kept for star in fates], np.int64)
-    kept[went] = _places(members, is_earlier & ~went)[went]
+
+
+def _places(members: pa.Table, stay: npt.NDArray[np.bool_]) -> Nodes:
+    """(M,) the place of what each went for, of those that stay in its component; its own where that is none of them."""
+    staying = pa.array(np.flatnonzero(stay))
+    component = members.column("component").cast(pa.string())
+    went_for, ids = (pc.binary_join_element_wise(component, members.column(name), " ") for name in ("kept", "doc_id"))
+    found = pc.index_in(went_for, ids.take(staying))
+    own = pa.chunked_array([np.arange(members.num_rows)])
+    return pc.coalesce(staying.take(found.combine_chunks()), own.combine_chunks()).to_numpy()
+
+
+def _fates(members: pa.Table, went: npt.NDArray[np.bool_], kept: Nodes, found: Sequence[Star]) -> pa.Table:
+    """_OUTCOME of each member. kept: the place of what stays for it. found: by `_stars`."""
+    ids = members.column("doc_id")
     sizes = np.bincount(kept, weights=members.column("cluster_size").to_numpy(), minlength=len(kept)).astype(np.int64)
-    similarity = [star.similarity for star in fates]
-    found = {
+    similarity = [star.similarity for star in found]
+    fresh = {
         "kept": pc.if_else(pa.array(kept != np.arange(len(kept))), ids.take(pa.array(kept)), None),
         "rule": pa.array([of.rule and of.rule.value for of in similarity], pa.string()),
         "similarity": pa.array([of.value for of in similarity], pa.float64()),
         "containment": pa.array([of.containment for of in similarity], pa.float64()),
     }
-    fate = {name: pc.if_else(pa.array(went), members.column(name), column) for name, column in found.items()}
+    fate = {name: pc.if_else(pa.array(went), members.column(name), column) for name, column in fresh.items()}
+    capped = pa.array([star.capped for star in found])
     cluster = {"cluster": pc.coalesce(fate["kept"], ids), "cluster_size": sizes[kept]}
-    capped = pa.array([star.capped for star in fates])
-    return _told(members, pa.table({**cluster, **fate, "capped": capped}), first_earlier)
-
-
-def _places(members: pa.Table, stay: npt.NDArray[np.bool_]) -> Nodes:
-    """(M,) the place of what each went for, of those that stay; its own where that is none of them."""
-    staying = pa.array(np.flatnonzero(stay))
-    found = pc.index_in(members.column("kept"), members.column("doc_id").take(staying))
-    own = pa.chunked_array([np.arange(members.num_rows)])
-    return pc.coalesce(staying.take(found.combine_chunks()), own.combine_chunks()).to_numpy()
+    return pa.table({**cluster, **fate, "capped": capped})
 
 
 def _told(members: pa.Table, fates: pa.Table, first_earlier: int) -> pa.Table:
