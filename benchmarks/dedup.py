@@ -14,11 +14,13 @@ import json
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import planted
-from benchmarks.harness import Contender, alternate, announce, comparison, timed, write_result
+from benchmarks.harness import Contender, Run, alternate, announce, comparison, median, timed, write_result
 from benchmarks.peers import peer_python, peer_version
+from benchmarks.stages import clocked
 from pipelines import annotate
 from transforms.datasets import shards
 from transforms.datasets.dataset import Dataset
@@ -27,20 +29,46 @@ from transforms.dedup.spec import MinHashSpec
 _SPEC = MinHashSpec(across_languages=True)  # as its peers compare
 _PEER_NGRAM = 5  # datatrove's default; at our runs of one token it would remove every chance candidate
 _OURS = "Agora"
+# Where the time goes: modules, the functions that are clocked where these call them, and what they do.
+_STAGES = {
+    ("transforms.dedup.copies", "compared"): "tokens and digests of all texts",
+    ("transforms.dedup.graph", "read_texts"): "reading documents, ranks, best copies",
+    ("transforms.dedup.graph", "represent"): "who stands for a text",
+    ("transforms.dedup.propose", "signatures"): "signatures",
+    ("transforms.dedup.graph", "sketch"): "shingles, bands, links within shards",
+    ("transforms.dedup.graph", "edges_between"): "links between shards",
+    ("transforms.dedup.graph", "members_of_shard"): "members of components",
+    ("transforms.dedup.decide", "stars"): "verification",
+    ("transforms.dedup.graph", "decide"): "ranks and outcomes of members",
+    ("transforms.dedup.graph", "layer_of_shard"): "rows of the layer",
+}
+_REST = "Beam's start-up, shuffles, files"
 
 
 def run_ours(folder: Path) -> None:
     """One timed run of ours, in a process of its own; leaves ours.json: removed documents, and the kept ones."""
     documents, layers = folder / "documents", folder / "ours"
     shutil.rmtree(layers, ignore_errors=True)
-    with timed() as timer:
+    with clocked(_STAGES) as seconds, timed() as timer:
         manifest = annotate.run(str(documents), str(layers), {"duplicates": _SPEC})["duplicates"]
     removals: dict[str, str] = {}
     for file in manifest.data_files:
         table = shards.read_shard(Dataset.open(str(layers / "duplicates")), file.path, ["doc_id", "cluster", "keep"])
         removals |= {row["doc_id"]: row["cluster"] for row in table.to_pylist() if not row["keep"]}
     (folder / "ours.json").write_text(json.dumps(removals))
-    announce(timer, (folder / "documents.jsonl").stat().st_size, manifest.rows)
+    announce(timer, (folder / "documents.jsonl").stat().st_size, manifest.rows, stages=seconds)
+
+
+def _where_time_goes(runs: Sequence[Run]) -> list[str]:
+    """A Markdown table of what our runs spent, by stage."""
+    total = median([run.cpu_s for run in runs])
+    spent = {says: median([run.extra["stages"][name] for run in runs]) for (_, name), says in _STAGES.items()}
+    spent[_REST] = total - sum(spent.values())
+    lines = ["| where ours spends it | CPU s | share | µs a document |", "| --- | ---: | ---: | ---: |"]
+    return lines + [
+        f"| {says} | {seconds:.2f} | {seconds / total:.0%} | {seconds / runs[0].records * 1e6:.1f} |"
+        for says, seconds in spent.items()
+    ]
 
 
 def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
@@ -71,6 +99,8 @@ def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
         f"one worker; {rounds} rounds in turn, medians (CPU s: least–most).",
         "",
         *comparison(runs, _OURS),
+        "",
+        *_where_time_goes(runs[_OURS]),
         "",
         "Recall of planted twins by their exact Jaccard similarity, and precision: of the documents that are removed,",
         f"the share that is equal to the one kept for it, or similar by plain definitions: Jaccard ≥ {jaccard:g},",
