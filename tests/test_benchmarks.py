@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import pickle
 import sys
+import time
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
 import pytest
 
-from benchmarks import dedup, generate, languages, near_duplicates_at_scale, planted
+from benchmarks import dedup, generate, languages, near_duplicates_at_scale, planted, stages
 from benchmarks.harness import PREFIX, Contender, alternate, comparison, run_once
 from benchmarks.sampler import sampled
 
@@ -94,9 +96,38 @@ def test_planted_documents_are_deduplicated_and_judged(tmp_path: Path, capsys: p
     planted.write_jsonl(found, tmp_path / "documents.jsonl")
     planted.write_dataset(found, str(tmp_path / "documents"), num_shards=2)
     dedup.run_ours(tmp_path)
-    assert json.loads(capsys.readouterr().out.splitlines()[-1].removeprefix(PREFIX))["records"] == 4
+    figures = json.loads(capsys.readouterr().out.splitlines()[-1].removeprefix(PREFIX))
+    assert figures["records"] == 4
+    spent = figures["extra"]["stages"]
+    assert min(spent[name] for name in ("compared", "signatures", "stars", "decide", "layer_of_shard")) > 0
+    assert sum(spent.values()) < figures["cpu_s"]
     cells = planted.judge(found, twins, json.loads((tmp_path / "ours.json").read_text()))
     assert cells == ["–", "1.000 (1/1)", "–", "–", "–", "–", "1.0000 (1/1)"]
+
+
+def spend(seconds: float) -> None:
+    end = time.thread_time() + seconds
+    while time.thread_time() < end:
+        pass
+
+
+def outer() -> None:
+    spend(0.02)
+    inner()
+
+
+def inner() -> None:
+    spend(0.1)
+
+
+def test_a_clocked_function_is_not_charged_for_another() -> None:
+    plain = outer
+    with stages.clocked([(__name__, "outer"), (__name__, "inner")]) as seconds:
+        pickle.loads(pickle.dumps(outer))()  # as Beam sends it
+        outer()
+    assert outer is plain
+    assert 0.04 <= seconds["outer"] < 0.12
+    assert seconds["inner"] >= 0.2
 
 
 def test_contenders_take_turns(tmp_path: Path) -> None:
