@@ -87,6 +87,7 @@ READERS: Mapping[str, tuple[str, ...]] = {
     "layers/quality": ("pairs", "tokenizer", "curriculum"),
     "layers/contamination": ("pairs", "tokenizer", "curriculum"),
     "layers/duplicates": ("pairs", "tokenizer", "curriculum"),
+    "layers/repeated_lines": ("pairs", "tokenizer", "tokens", "curriculum"),
     "layers/signatures": (),  # searches in other documents: tests/test_against.py
     "layers/split": ("pairs", "tokenizer", "curriculum"),
     "pairs": ("preference",),

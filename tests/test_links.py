@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Sequence
 
@@ -99,6 +100,18 @@ def test_components_are_those_of_all_that_agree_in_any_order(seed: int) -> None:
     ]
     whole = components(np.array(every, np.int64).reshape(-1, 2))
     assert found == dict(zip(*(some.tolist() for some in whole), strict=True))
+
+
+def test_what_agrees_with_two_that_do_not_agree_joins_them() -> None:
+    """Whichever comes first in order of marks."""
+    ends = [[0] * 48, [0] * 24 + [9] * 24, [9] * 48]
+    for values in itertools.permutations(ends):
+        marked = marks(np.array(values, np.uint32), 3)
+        assert set(component_of(np.zeros(3, np.uint64), np.arange(3), marked, 24).values()) == {0}
+        assert component_of(np.zeros(3, np.uint64), np.arange(3), marked, 23) == {}
+    shifted = [[3] * 24 + [0] * 24, [5] * 48, [3] * 24 + [5] * 24]  # the middle one agrees with both, the first leads
+    marked = marks(np.array(shifted, np.uint32), 3)
+    assert set(component_of(np.zeros(3, np.uint64), np.arange(3), marked, 24).values()) == {0}
 
 
 def test_of_many_that_agree_with_none_the_others_are_joined_to_the_first() -> None:

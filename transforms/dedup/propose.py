@@ -24,7 +24,7 @@ from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
 from transforms.shuffle.regroup import BUCKET, Bucket
 
-SIGNED = ("bands", "marks")
+_SIGNED = ("bands", "marks")
 # What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.
 _WHOLE, _MOST, _DENSE, _BEGUN = 0, 1, 2, 3
 _KIND = np.uint64(3)
@@ -64,7 +64,7 @@ def sketch(bucket: Bucket, search: Search) -> pa.Table:
     if index < search.num_own:
         columns |= signatures_of_rows(rows, standing, search.spec)
     else:  # of a finished build
-        columns |= {name: only(rows.column(name).combine_chunks(), standing) for name in SIGNED}
+        columns |= {name: only(rows.column(name).combine_chunks(), standing) for name in _SIGNED}
     search.save_table(sketch_file(index), pa.table(columns, schema=SKETCH))
     digests, texts, marked = _digests_of(columns["bands"], columns["marks"], num_words(search.spec))
     edges, first = joined(digests, texts | index << ROW_BITS, marked)
@@ -101,7 +101,7 @@ def _told(told: pa.Table, best: Nodes, rows: pa.Table) -> dict[str, pa.Array]:
 
 
 def signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dict[str, pa.ListArray]:
-    """SIGNED of the wanted rows (COMPARED, language), [D]; none of the others."""
+    """[D] bands and marks (SKETCH) of the wanted rows (of earlier.ROWS); none of the others."""
     sizes = pc.list_value_length(rows.column("tokens")).to_numpy()[wanted]
     batch = np.cumsum(sizes) // _BATCH_TOKENS
     found = []
@@ -109,8 +109,8 @@ def signatures_of_rows(rows: pa.Table, wanted: Nodes, spec: MinHashSpec) -> dict
         taken = rows.select(["digest", "language", "tokens"]).take(pa.array(some)).combine_chunks()
         tokens = taken.column("tokens").chunk(0) if len(some) else pa.array([], pa.list_(pa.uint64()))
         read = Compared(tokens.flatten().to_numpy(), tokens.offsets.to_numpy(), taken.column("digest").to_numpy())
-        found.append(signed(read, taken.column("language").to_numpy(), spec))
-    named = zip(SIGNED, zip(*found, strict=True), strict=True)
+        found.append(_signed(read, taken.column("language").to_numpy(), spec))
+    named = zip(_SIGNED, zip(*found, strict=True), strict=True)
     return {name: _spread(lists, wanted, len(rows), pa.uint64()) for name, lists in named}
 
 
@@ -127,7 +127,7 @@ def _spread(lists: Sequence[pa.ListArray], rows: Nodes, number: int, of: pa.Data
     return pa.ListArray.from_arrays(pa.array(np.append(0, np.cumsum(sizes)).astype(np.int32)), values)
 
 
-def signed(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) -> tuple[pa.ListArray, pa.ListArray]:
+def _signed(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec) -> tuple[pa.ListArray, pa.ListArray]:
     """[D] the digests by which each text meets others of its language, and [D] its marks. languages: (D,) a number for
     that."""
     whole = np.flatnonzero(read.digests)
