@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.generate import SHARED
 
-_DATA = SHARED.parents[1]
+DATA = SHARED.parents[1]
 _ROW = re.compile(r"<row [^<]*/>")
 _ATTRIBUTE = re.compile(r'\b(\w+)="([^"]*)"')
 _TAG = re.compile(r"<[^>]*>")
@@ -20,7 +20,7 @@ def real_sets() -> dict[str, Callable[[], Iterator[str]]]:
     """By name, what gives the texts of a set; small sets first."""
     forums = {f"{folder.name}/{name}": _xml(folder / f"{name}.xml") for folder, name in _tables()}
     files = {
-        name: _json(_DATA / name)
+        name: _json(DATA / name)
         for name in (
             "forums/reddit-modern",
             "text",
@@ -29,7 +29,7 @@ def real_sets() -> dict[str, Callable[[], Iterator[str]]]:
             "preference/llama-factory",
         )
     }
-    lines = {f"lid/{name}": _lines(_DATA / "lid" / name) for name in _FOLDERS}
+    lines = {f"lid/{name}": _lines(DATA / "lid" / name) for name in _FOLDERS}
     return {**forums, **files, **lines}
 
 

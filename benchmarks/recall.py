@@ -27,7 +27,7 @@ _UNSPACED = ("zho_Hans", "jpn_Jpan", "tha_Thai", "khm_Khmr")
 _LENGTHS = ((10, 20), (20, 50), (50, 140), (140, 500))
 
 Words = list[str]
-Edit = Callable[[Words, Words, float, random.Random], str]
+_Edit = Callable[[Words, Words, float, random.Random], str]
 
 
 def _exchanged(words: Words, pool: Words, share: float, chance: random.Random) -> Words:
@@ -35,7 +35,7 @@ def _exchanged(words: Words, pool: Words, share: float, chance: random.Random) -
     return [chance.choice(pool) if at in places else word for at, word in enumerate(words)]
 
 
-def _edits(space: str) -> dict[str, Edit]:
+def _edits(space: str) -> dict[str, _Edit]:
     """Each makes a twin of words: a pool of others, how much to change, chance."""
 
     def with_more(words: Words, pool: Words, share: float, chance: random.Random) -> str:

@@ -19,6 +19,7 @@ from transforms.curriculum.mix import Recipe
 from transforms.datasets import places, strict_yaml
 from transforms.datasets.dataset import check_folder
 from transforms.datasets.names import MANIFEST
+from transforms.datasets.settings import SettingError
 from transforms.layers.kinds import LAYERS
 from transforms.pairs.rule import PairRule
 from transforms.sources.mapping import RowMapping
@@ -81,6 +82,8 @@ def _check_layers(build: BuildFile) -> None:
         if name in build.layers:
             try:
                 layer.identity(build.layers[name])
+            except SettingError as error:
+                raise ValueError(f"annotate.{name}.{error}; {_RELATIVE}") from error
             except ValueError as error:
                 raise ValueError(f"annotate.{name}: {error}; {_RELATIVE}") from error
         elif layer.for_readers and places.exists(places.join(place, MANIFEST)):

@@ -14,6 +14,7 @@ from transforms.datasets.fates import Reason
 from transforms.datasets.ids import plain
 from transforms.datasets.manifest import Counts, Manifest
 from transforms.datasets.opening import HeldBackError
+from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.dedup.earlier import STEP as SIGNATURES_STEP
 from transforms.dedup.earlier import Earlier
@@ -41,12 +42,15 @@ def deciding(settings: Any) -> Mapping[str, object]:
 def identity(settings: MinHashSpec) -> Mapping[str, object]:
     """The settings that decide, and of finished builds the digests of what was made of them.
 
-    Raises ValueError for a folder without these layers, or with such as were made otherwise.
+    Raises SettingError for a folder without these layers, or with such as were made otherwise.
     """
-    against = [Earlier.open(place) for place in settings.earlier]
-    for place, earlier in zip(settings.earlier, against, strict=True):
-        for dataset, step in ((earlier.duplicates, _STEP), (earlier.signatures, SIGNATURES_STEP)):
-            _check_alike(place, dataset.manifest, settings, step)
+    try:
+        against = [Earlier.open(place) for place in settings.earlier]
+        for place, earlier in zip(settings.earlier, against, strict=True):
+            for dataset, step in ((earlier.duplicates, _STEP), (earlier.signatures, SIGNATURES_STEP)):
+                _check_alike(place, dataset.manifest, settings, step)
+    except ValueError as error:
+        raise SettingError("against", f"cannot be used: {error}") from error
     digests = [earlier.digests for earlier in against]
     return {**deciding(settings), "catch_curves": settings.catch_curves, "against": digests}
 
