@@ -26,11 +26,11 @@ _LANGUAGES += ("zho_Hans", "jpn_Jpan", "tha_Thai", "khm_Khmr")
 _UNSPACED = ("zho_Hans", "jpn_Jpan", "tha_Thai", "khm_Khmr")
 _LENGTHS = ((10, 20), (20, 50), (50, 140), (140, 500))
 
-Words = list[str]
-_Edit = Callable[[Words, Words, float, random.Random], str]
+_Words = list[str]
+_Edit = Callable[[_Words, _Words, float, random.Random], str]
 
 
-def _exchanged(words: Words, pool: Words, share: float, chance: random.Random) -> Words:
+def _exchanged(words: _Words, pool: _Words, share: float, chance: random.Random) -> _Words:
     places = set(chance.sample(range(len(words)), int(share * len(words))))
     return [chance.choice(pool) if at in places else word for at, word in enumerate(words)]
 
@@ -38,7 +38,7 @@ def _exchanged(words: Words, pool: Words, share: float, chance: random.Random) -
 def _edits(space: str) -> dict[str, _Edit]:
     """Each makes a twin of words: a pool of others, how much to change, chance."""
 
-    def with_more(words: Words, pool: Words, share: float, chance: random.Random) -> str:
+    def with_more(words: _Words, pool: _Words, share: float, chance: random.Random) -> str:
         return space.join(words) + "\n\n" + space.join(chance.choices(pool, k=int(share * len(words))))
 
     return {
