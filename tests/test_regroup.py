@@ -12,7 +12,8 @@ import pytest
 from apache_beam.testing.util import assert_that, equal_to
 
 from pipelines.local.options import beam_pipeline
-from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside, spill
+from transforms.shuffle.regroup import Regroup, RegroupBeside
+from transforms.shuffle.spills import Bucket, spill
 
 SCHEMA = pa.schema([("value", pa.int64()), ("text", pa.string())])
 SPILLED = SCHEMA.append(pa.field("bucket", pa.int32()))

@@ -15,7 +15,7 @@ from transforms.dedup import rounds
 from transforms.dedup.rounds import Components
 from transforms.dedup.search import ROW_BITS, Search, members_file
 from transforms.dedup.spec import MinHashSpec
-from transforms.shuffle.regroup import Bucket
+from transforms.shuffle.spills import Bucket
 
 SHARDS = 3
 Edges = list[tuple[int, int]]

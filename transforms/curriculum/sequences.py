@@ -18,7 +18,7 @@ from transforms.datasets.fates import Tally
 from transforms.datasets.names import shard_name
 from transforms.datasets.schema import curriculum_schema
 from transforms.io.shard import Shard
-from transforms.shuffle.regroup import Bucket
+from transforms.shuffle.spills import Bucket
 
 
 def output_shards(recipe: Recipe) -> list[tuple[str, Stage]]:

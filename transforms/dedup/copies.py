@@ -22,7 +22,7 @@ from transforms.dedup.origins import origins_of
 from transforms.dedup.rank import RANK, best_of_each, rank_rows
 from transforms.dedup.search import ROW_BITS, Search, best_file, origins_file, rows_file
 from transforms.io.shard import Shard
-from transforms.shuffle.regroup import BUCKET, Bucket
+from transforms.shuffle.spills import BUCKET, Bucket
 
 # The best document of a text in a shard, and how many of the shard have it.
 _TEXTS = pa.schema([(BUCKET, pa.int32()), ("text", pa.uint64()), ("node", pa.int64()), ("number", pa.int64()), *RANK])

@@ -26,7 +26,7 @@ from transforms.dedup.spec import SCHEMA, size_class
 from transforms.dedup.stars import Member, Star, stars
 from transforms.io.described import described
 from transforms.io.shard import Shard
-from transforms.shuffle.regroup import BUCKET, Bucket
+from transforms.shuffle.spills import BUCKET, Bucket
 
 _COMPARED = ("digest", "tokens")
 _SKETCHED = ("cluster_size", "elsewhere", "bands")

@@ -27,7 +27,8 @@ from transforms.dedup.line_spec import LANGUAGE
 from transforms.dedup.lines import Lines, read_lines
 from transforms.dedup.rank import Criterion, ranked
 from transforms.io.shard import Shard
-from transforms.shuffle.regroup import BUCKET, Bucket, Regroup
+from transforms.shuffle.regroup import Regroup
+from transforms.shuffle.spills import BUCKET, Bucket
 
 _Digests = npt.NDArray[np.uint64]
 _Rows = npt.NDArray[np.int64]

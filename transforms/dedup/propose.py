@@ -22,7 +22,7 @@ from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of
 from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
-from transforms.shuffle.regroup import BUCKET, Bucket
+from transforms.shuffle.spills import BUCKET, Bucket
 
 _SIGNED = ("bands", "marks")
 # What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.

@@ -29,7 +29,8 @@ from transforms.datasets import places
 from transforms.dedup.compared import mix
 from transforms.dedup.components import Nodes, components, contracted
 from transforms.dedup.search import ROW_BITS, Search, members_file, round_edges
-from transforms.shuffle.regroup import BUCKET, LOSSY, Bucket, Regroup, RegroupBeside
+from transforms.shuffle.regroup import LOSSY, Regroup, RegroupBeside
+from transforms.shuffle.spills import BUCKET, Bucket
 
 _ROUNDS = 16
 _EDGES = pa.schema([(BUCKET, pa.int32()), ("lower", pa.int64()), ("node", pa.int64())])

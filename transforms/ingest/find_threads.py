@@ -22,7 +22,8 @@ import pyarrow.compute as pc
 from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.ids import bucket_of
 from transforms.datasets.schema import PostKind
-from transforms.shuffle.regroup import Bucket, Regroup, RegroupBeside
+from transforms.shuffle.regroup import Regroup, RegroupBeside
+from transforms.shuffle.spills import Bucket
 from transforms.sources.records import PARSED, buckets_of, drops_table
 
 # A step up. found: `above` is the thread; else a post that it replies to, directly or not.

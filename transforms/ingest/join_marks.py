@@ -22,7 +22,8 @@ from transforms.datasets.fates import Drop, Reason
 from transforms.datasets.schema import TIME
 from transforms.ingest.accounts import Account
 from transforms.ingest.facts import FACTS
-from transforms.shuffle.regroup import Bucket, RegroupBeside
+from transforms.shuffle.regroup import RegroupBeside
+from transforms.shuffle.spills import Bucket
 from transforms.sources.marks import (
     ACCEPT,
     BOUNTY_CLOSE,

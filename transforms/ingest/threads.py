@@ -38,8 +38,9 @@ from transforms.ingest.thread_rules import (
     without_cycles,
     without_elsewhere,
 )
-from transforms.shuffle.regroup import LOSSY, Bucket
+from transforms.shuffle.regroup import LOSSY
 from transforms.shuffle.runs import Run, merge, write_run
+from transforms.shuffle.spills import Bucket
 from transforms.sources.records import FILE_REASONS, PARSED
 
 _UNLISTED = "unlisted"  # counted: all stated languages that the table does not list
