@@ -61,6 +61,11 @@ def paragraphs(text: str) -> list[list[str]]:
         (f"Code:\n\n    x = f(a, b, c) + g[1] * h[2] - {{}}\n\n{OTHER}", [OTHER]),
         (f"- item\n\n    {LONG}", [f"    {LONG}"]),  # a paragraph of a list
         (f"> {LONG}\n\n{OTHER}", [OTHER]),
+        (f"[quote=Ann]\n{LONG}\n\n[QUOTE]{LONG}[/QUOTE]\n{LONG}\n[/quote]\n{OTHER}", [OTHER]),
+        (f"[quote]Yes[/quote] {LONG}\n{OTHER}", [OTHER]),  # the quote would go with it
+        (f"[quote]\n{LONG}\n{OTHER}", [LONG, OTHER]),  # never closed
+        (f"<blockquote>\n{LONG}\n</blockquote>\n{OTHER}", [OTHER]),
+        (f"<blockquote>\n<blockquote>\na\n</blockquote>\n{LONG}</blockquote>\n\n{OTHER}", [OTHER]),
         (f"$$\n{LONG}\n$$", []),
         (f"$$ a\n{LONG} $$ and {OTHER}\n{OTHER}", [OTHER]),
         (f"It costs $5\n{LONG}\nand $10", [LONG]),

@@ -8,7 +8,9 @@ that begin such a part, which are most, are not looked at line by line.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 
@@ -79,19 +81,27 @@ def parts(text: str) -> Iterator[Part]:
 
 
 def _without_bbcode(text: str) -> str:
-    """Without [quote]…[/quote], nested or not. What is never closed is no quote."""
-    kept: list[str] = []
-    opened: list[int] = []  # how many pieces were kept before each quote that is open
-    start = 0
+    """Without [quote]…[/quote], nested or not."""
+    kept, at = [], 0
+    for begin, end in _bbcode_quotes(text):
+        kept += [text[at:begin], "\n"]
+        at = end
+    return "".join([*kept, text[at:]])
+
+
+def _bbcode_quotes(text: str) -> list[tuple[int, int]]:
+    """Where each [quote]…[/quote] that is in no other begins and ends. What is never closed is no quote."""
+    found: list[tuple[int, int]] = []
+    opened: list[int] = []
     for tag in _BBCODE.finditer(text):
-        kept.append(text[start : tag.start()])
-        start = tag.end() if tag[1] and opened else tag.start()
         if not tag[1]:
-            opened.append(len(kept))
+            opened.append(tag.start())
         elif opened:
-            del kept[opened.pop() :]
-            kept.append("\n")
-    return "".join([*kept, text[start:]])
+            begin = opened.pop()
+            while found and found[-1][0] > begin:
+                found.pop()
+            found.append((begin, tag.end()))
+    return found
 
 
 def _html_quotes(lines: Sequence[str]) -> dict[int, tuple[int, int]]:
@@ -174,7 +184,21 @@ def are_prose(lines: Sequence[str]) -> list[bool]:
                 if part.exact and end > begin:
                     found[begin : end + 1] = [False] * (end + 1 - begin)
                 begin = end
+    for number in _quoted(lines):
+        found[number] = False
     return found
+
+
+def _quoted(lines: Sequence[str]) -> Iterator[int]:
+    """The numbers of the lines in which a quote in BBCode or HTML stands."""
+    ends = list(accumulate(len(line) + 1 for line in lines))  # behind the line feed of each
+    quotes = [(begin, end + 1) for begin, (end, _) in _html_quotes(lines).items()]
+    for begin, end in _bbcode_quotes("\n".join(lines)):
+        quotes.append((bisect(ends, begin), bisect(ends, end - 1) + 1))
+    done = 0
+    for begin, end in sorted(quotes):
+        yield from range(max(begin, done), end)
+        done = max(done, end)
 
 
 def _goes_on(line: str) -> bool:
