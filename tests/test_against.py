@@ -143,6 +143,20 @@ def test_builds_that_were_not_held_against_each_other_keep_their_survivors(tmp_p
     }
 
 
+def test_what_one_build_keeps_is_compared_though_another_removed_its_text(tmp_path: Path) -> None:
+    base = text(1, 60).split()
+    longer = [*base[:30], "other", "words", *base[32:], "and", "some", "more"]
+    builds = [
+        annotated(tmp_path / "first", [document("longer", " ".join(longer)), document("gone", " ".join(base))]),
+        annotated(tmp_path / "second", [document("kept", " ".join(base))]),
+    ]
+    assert fates(builds[0], ["kept"]) == {"longer": (None,), "gone": ("longer",)}
+    edit = [*base[:50], *map("changed{}".format, range(8)), *base[58:]]
+    new = [document("edit", " ".join(edit)), document("copy", " ".join(base))]
+    wanted = {"edit": ("kept", "lcs"), "copy": ("kept", "exact")}
+    assert fates(annotated(tmp_path / "new", new, builds), ["kept", "rule"]) == wanted
+
+
 def test_the_same_document_may_come_again(tmp_path: Path) -> None:
     rows = [document("a", text(1)), document("b", text(2))]
     first = annotated(tmp_path / "first", rows)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
 from transforms.dedup.compared import Compared, compared, mix
-from transforms.dedup.earlier import COMPARED, ROWS
+from transforms.dedup.earlier import COMPARED, PRIORITIES, ROWS
 from transforms.dedup.origins import origins_of
 from transforms.dedup.rank import RANK, best_of_each, rank_rows
 from transforms.dedup.search import ROW_BITS, Search, best_file, origins_file, rows_file
@@ -91,8 +91,17 @@ def _token_sums(read: Compared) -> npt.NDArray[np.uint64]:
 
 
 def earlier_texts(index: int, search: Search) -> pa.Table:
-    """The texts of a shard of a finished build (_TEXTS), to the buckets of their digests."""
-    return _best_texts(index, search.load_rows(index), search)
+    """The texts of a shard of a finished build (_TEXTS), to the buckets of their digests.
+
+    Builds may not have been held against each other: who is kept in one of them stands before all who were removed,
+    so that whatever is kept is compared.
+    """
+    rows = search.load_rows(index)
+    first = pc.if_else(pc.is_null(rows.column("kept")), pa.scalar(len(search.against) * PRIORITIES, pa.int32()), 0)
+    priority = pc.subtract(rows.column("priority"), first.cast(pa.int32()))
+    return _best_texts(
+        index, rows.set_column(RANK.get_field_index("priority"), RANK.field("priority"), priority), search
+    )
 
 
 def _best_texts(index: int, rows: pa.Table, search: Search) -> pa.Table:

@@ -48,7 +48,7 @@ KNOWN = pa.schema(
         ("containment", pa.float64()),
     ]
 )
-_PRIORITIES = 1 << 16  # how far documents of a build come before those of the next
+PRIORITIES = 1 << 16  # how far documents of a build come before those of the next
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Earlier:
         signed = read_shard(self.signatures, path)
         fates = read_shard(self.duplicates, path, ["doc_id", *FATE])
         check_rows_aligned(fates, {"signatures": signed})
-        priority = pc.add(signed.column("priority"), pa.scalar(place * _PRIORITIES, pa.int32()))
+        priority = pc.add(signed.column("priority"), pa.scalar(place * PRIORITIES, pa.int32()))
         columns: Mapping[str, pa.ChunkedArray | pa.Array] = {
             **{name: signed.column(name) for name in signed.column_names},
             **{name: fates.column(name) for name in FATE},
