@@ -52,6 +52,28 @@ def test_a_kept_document_of_another_build_is_said_to_be_none_of_these(tmp_path: 
     assert unknown[0] == "duplicates: what far says: it is none of these documents"
 
 
+def test_a_kept_document_of_another_build_is_not_taken_for_one_of_its_id(tmp_path: Path) -> None:
+    """1 and 2 went for a 1 of a finished build; 3 went for 4, which stays here, or for a 4 of that build."""
+    posts = [post(number, "document", number, f"text {number}") for number in range(1, 5)]
+    write_documents(tmp_path / "documents", [posts])
+    rows = []
+    for doc_id, kept in (("1", "1"), ("2", "1"), ("3", "4"), ("4", None)):
+        row = {"doc_id": f"test:0000{doc_id}", "cluster": f"test:0000{kept or doc_id}", "cluster_size": 2, "keep": True}
+        removed = {"kept": f"test:0000{kept}", "rule": "jaccard", "similarity": 0.9, "keep": False, "reason": "near"}
+        rows.append(row | (removed if kept else {}))
+    spec = DatasetSpec(
+        "duplicates", {"against": [["x", "y"]]}, {"documents": load_manifest(str(tmp_path / "documents")).digest}
+    )
+    dataset_of(tmp_path / "layers" / "duplicates", spec, {"data/00000-of-00001.arrow": _table(rows, "duplicates")})
+    for doc_id in ("test:00001", "test:00002"):
+        told, unknown = explain(doc_id, str(tmp_path))
+        assert not told["duplicates"].texts
+        assert unknown[0] == "duplicates: what test:00001 says: it is none of these documents"
+    told, unknown = explain("test:00003", str(tmp_path))
+    assert [found.doc_id for found in told["duplicates"].texts] == ["test:00003", "test:00004"]
+    assert unknown[0].startswith("duplicates: whether test:00004 is the one here")
+
+
 def test_a_new_layer_is_told_though_nothing_else_knows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(kinds.LAYERS, "shouting", shouting.LAYER)  # type: ignore[index]
     write_documents(tmp_path / "documents", [[post(1, "document", 1, "LOUD TEXT"), post(2, "document", 2, "low text")]])

@@ -79,10 +79,11 @@ class Case:
         """Where the document stands."""
         return self.find(dataset, [self.doc_id]).get(self.doc_id)
 
-    def row(self, dataset: Dataset, columns: Sequence[str] | None = None) -> Row | None:
-        """The document's row."""
-        where = self.where(dataset)
-        return None if where is None else _read_row(dataset, where, self.doc_id, columns)
+    def row(self, dataset: Dataset, columns: Sequence[str] | None = None, doc_id: str | None = None) -> Row | None:
+        """The document's row, or that of another one."""
+        wanted = self.doc_id if doc_id is None else doc_id
+        where = self.find(dataset, [wanted]).get(wanted)
+        return None if where is None else _read_row(dataset, where, wanted, columns)
 
     def an_id(self) -> str | None:
         """The first id that there is."""

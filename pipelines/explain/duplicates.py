@@ -36,13 +36,18 @@ def _removed(case: Case, layer: Dataset, row: Row) -> Explanation:
     bound = layer.manifest.settings.get(_BOUNDS.get(rule, ""))
     measured = "" if bound is None else f", {row['similarity']:.3f} where {bound} is enough"
     says = f"{row['reason']}: removed for {kept} by the rule {rule}{measured}"
-    texts = case.texts([case.doc_id, kept])
     if case.documents is None:
         return Explanation(says, row, unknown=["what they say: no documents stand beside this layer; name --documents"])
-    if kept not in texts:
+    # A finished build may have a document of an id that is here as well; what others go for stays.
+    stays = case.row(layer, ["keep"], kept)
+    if stays is None or not stays["keep"]:
         return Explanation(says, row, unknown=[f"what {kept} says: it is none of these documents"])
+    unknown = []
+    if layer.manifest.settings.get("against"):
+        unknown = [f"whether {kept} is the one here: a build that these are held against may have one of that id"]
+    texts = case.texts([case.doc_id, kept])
     one, other = differences(texts[case.doc_id], texts[kept])
-    return Explanation(says, row, [Text(case.doc_id, one), Text(kept, other)])
+    return Explanation(says, row, [Text(case.doc_id, one), Text(kept, other)], unknown)
 
 
 def _removed_for(layer: Dataset, kept: str, number: int) -> list[Mapping[str, Any]]:

@@ -64,9 +64,14 @@ def read_removals(layer: Look, documents: Look) -> Removals:
     paths = layer.drawn
     drawn = _draw(layer, paths)
     wanted = {found.doc_id: found.where for of_rule in drawn.values() for found in of_rule}
-    wanted |= _find(layer, paths, {found.kept for of_rule in drawn.values() for found in of_rule})
-    texts = _texts(documents, wanted)
-    by_rule = {rule: [_removal(found, texts) for found in of_rule] for rule, of_rule in drawn.items() if of_rule}
+    # What others go for stays: a finished build that these are held against may have another document of the same id.
+    kept = _find_kept(layer, paths, {found.kept for of_rule in drawn.values() for found in of_rule})
+    texts = _texts(documents, wanted | kept)
+    by_rule = {
+        rule: [_removal(found, texts if found.kept in kept else {}) for found in of_rule]
+        for rule, of_rule in drawn.items()
+        if of_rule
+    }
     return Removals(layer.looked(paths), by_rule)
 
 
@@ -88,16 +93,17 @@ def _draw(layer: Look, paths: Iterable[str]) -> dict[str, list[_Drawn]]:
     return drawn
 
 
-def _find(layer: Look, paths: Iterable[str], ids: Collection[str]) -> dict[str, _Where]:
-    """Where documents stand, by id."""
+def _find_kept(layer: Look, paths: Iterable[str], ids: Collection[str]) -> dict[str, _Where]:
+    """Where documents stand, by id, of those that stay."""
     found: dict[str, _Where] = {}
     wanted = pa.array(sorted(ids), pa.string())
     for path in paths:
         start = 0
-        for batch in layer.batches(path, ["doc_id"]):
+        for batch in layer.batches(path, ["doc_id", "keep"]):
             if len(found) == len(wanted):
                 return found
-            for row in np.flatnonzero(pc.is_in(batch["doc_id"], wanted).to_numpy(False)).tolist():
+            stays = pc.and_(batch["keep"], pc.is_in(batch["doc_id"], wanted))
+            for row in np.flatnonzero(stays.to_numpy(False)).tolist():
                 found[batch["doc_id"][row].as_py()] = (path, start + row)
             start += batch.num_rows
     return found
