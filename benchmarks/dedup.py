@@ -111,7 +111,7 @@ def _compare(megabytes: float, rounds: int, folder: Path) -> Path:
         *quality,
     ]
     versions = [f"{package} {peer_version(package)}" for package in ("datatrove", "spacy", "xxhash")]
-    ours_of = ["apache-beam", "pyarrow", "numpy", "datasketch"]
+    ours_of = ["apache-beam", "pyarrow", "numpy"]
     return write_result("dedup", "MinHash deduplication", body, ours_of, versions)
 
 

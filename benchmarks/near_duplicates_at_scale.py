@@ -129,7 +129,7 @@ def main() -> None:
     for kind, totals in (("posts", arguments.posts), ("copies", arguments.copies)):
         if totals:
             lines += _measure(kind, totals)
-    packages = ["apache-beam", "pyarrow", "numpy", "datasketch"]
+    packages = ["apache-beam", "pyarrow", "numpy"]
     write_result("near_duplicates_at_scale", "Near-duplicates at scale", lines, packages)
 
 

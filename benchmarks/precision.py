@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--sets", nargs="*", default=[], help="some of the sets (all)")
     with tempfile.TemporaryDirectory() as folder:
         body = list(_of_sets(parser.parse_args().sets, Path(folder)))
-    write_result("precision", "Precision of near-duplicates on real sets", body, ["pyarrow", "datasketch"])
+    write_result("precision", "Precision of near-duplicates on real sets", body, ["pyarrow", "numpy"])
 
 
 if __name__ == "__main__":

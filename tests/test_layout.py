@@ -47,7 +47,6 @@ ONLY_IN = {
     "html_to_markdown": {"transforms/text/markup.py"},
     "ftfy": {"transforms/text/clean.py"},
     "py7zr": {"transforms/sources/streams/archives.py"},
-    "datasketch": {"transforms/dedup/minhash.py"},
     "jinja2": {"pipelines/report/html.py"},
 }
 

@@ -36,7 +36,7 @@ SIGNATURES = pa.schema(
         required("marks", pa.list_(pa.uint64())),  # of the kinds of bands that it has
     ]
 )
-STEP = Step("signatures", version=1, libraries=("datasketch",))
+STEP = Step("signatures", version=1)
 FATE = ("kept", "rule", "similarity", "containment")
 KNOWN = pa.schema(
     [

@@ -12,21 +12,24 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from datasketch import MinHash
 
 from transforms.dedup.compared import mix
 from transforms.dedup.shingles import Shingles
 from transforms.dedup.spec import MinHashSpec
 
-_SCHEME = "affine32"
 _BAND_BASE = 0xB7E151628AED2A6B  # odd, without structure: the digits of e
 _CHUNK_SHINGLES = 1 << 16  # shingles permuted at a time: the two buffers stay in the processor's cache
 
 
 @lru_cache(maxsize=8)
 def _permutations(num_perm: int, seed: int) -> npt.NDArray[np.uint32]:
-    """(2, num_perm): datasketch's own multipliers and summands."""
-    return np.asarray(MinHash(num_perm=num_perm, seed=seed, scheme=_SCHEME).permutations, dtype=np.uint32)
+    """(2, num_perm): odd multipliers, with which each is a permutation, and summands: those of datasketch.
+
+    NumPy never changes what a RandomState gives.
+    """
+    chance = np.random.RandomState(seed)
+    multipliers = chance.randint(0, 1 << 31, num_perm, dtype=np.uint32) * np.uint32(2) + np.uint32(1)
+    return np.stack([multipliers, chance.randint(0, 1 << 32, num_perm, dtype=np.uint32)])
 
 
 def signatures(shingles: Shingles, spec: MinHashSpec) -> npt.NDArray[np.uint32]:

@@ -21,7 +21,7 @@ from transforms.dedup.earlier import Earlier
 from transforms.dedup.spec import ORIGINS, SCHEMA, MinHashSpec
 from transforms.layers.layer import CountGroup, Keep, Layer
 
-_STEP = Step("duplicates", version=2, libraries=("datasketch",))
+_STEP = Step("duplicates", version=2)
 _DECIDE_NO_ROW = ("against", "most_removed")
 _ENOUGH = 1_000  # documents of a language or source, for their share to say something
 _TOLD = 3  # of those with too large a share
