@@ -22,7 +22,7 @@ ALLOWED = {
 # The rooms of transforms: which others each may open, and which of its files others open: its doors.
 ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
-    "shuffle": ({"datasets"}, {"regroup", "runs"}),
+    "shuffle": ({"datasets"}, {"regroup", "runs", "spills"}),
     "io": ({"datasets"}, {"counts", "described", "shard"}),
     "text": (set(), {"clean", "markup", "math_spans", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
