@@ -31,6 +31,10 @@ def explain(doc_id: str, place: str, documents: str | None = None) -> tuple[Expl
     build has them. Raises ValueError for a place without such datasets, documents that are others, and a document of
     which none of the datasets tells anything.
     """
+    try:
+        doc_id.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"no document has the id {doc_id!r}: ids are UTF-8, and these are other bytes") from None
     asked = _datasets(place)
     if not asked:
         raise ValueError(f"{place} holds no dataset that tells of documents; name a build, or one of its datasets")

@@ -162,3 +162,9 @@ def test_no_document_steers_a_terminal_or_fills_it(tmp_path: Path, capsys: pytes
     line = capsys.readouterr().out
     assert line.count("\n") == 1
     assert json.loads(line)["datasets"]["documents"]["facts"]["text"] == texts[0]
+
+
+def test_an_id_that_is_no_utf8_is_refused_by_its_bytes(tmp_path: Path) -> None:
+    write_documents(tmp_path / "documents", [[post(1, "document", 1, "text")]])
+    with pytest.raises(ValueError, match=r"no document has the id '\\udcff': ids are UTF-8"):
+        explain("\udcff", str(tmp_path))
