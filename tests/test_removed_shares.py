@@ -169,6 +169,7 @@ def test_the_report_shows_the_shares_of_all_languages_and_sources_and_how_texts_
     assert "most texts: runs of 5 tokens, 14 bands of 8 rows" in page
     assert "most texts: runs of 5 tokens, 14 bands of 8 rows: 92.35% at 0.8" in html
     assert "cannot be read" not in page
+    assert "compared with the likeliest 16" not in page  # a table without rows
 
 
 @pytest.mark.parametrize(

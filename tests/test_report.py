@@ -119,7 +119,7 @@ def test_of_one_is_spoken_as_of_one_and_of_none_not_at_all(tmp_path: Path) -> No
     assert "pairs · 1 row, " in page
     assert "1 file file rows bytes SHA-256" in page
     assert "1 files" not in page
-    assert "1 of 1 document is sure of a listed language; the others" in page
+    assert "1 of 1 document is sure of a listed language." in page
     assert "1 answer was accepted by the asker." in page
 
 

@@ -124,7 +124,7 @@ def layer_view(layer: Layer[Any, Any], build: BuildFolder) -> View | None:
         "layer": layer,
         "kept": fates.get("kept", 0),
         "came_in": fates.get("in", 0),
-        "groups": [_count_group(group, layer, build) for group in layer.groups],
+        "groups": _count_groups(layer, build),
     }
 
 
@@ -134,11 +134,10 @@ def languages_view(build: BuildFolder) -> View | None:
     view, found = layer_view(layer, build), build.contents.languages
     if view is None or found is None or not found.of:
         return view and {**view, "languages": None}
-    groups = [_count_group(group, layer, build) for group in layer.groups if group.name not in ("language", "mixed")]
     disputed = build.count("language", "language-disagreement")
     return {
         **view,
-        "groups": [group for group in groups if group.rows],
+        "groups": _count_groups(layer, build, ("language", "mixed")),
         "languages": languages_table(found, disputed),
         "disputed": disputed,
         "close": CLOSE,
@@ -180,6 +179,12 @@ def _catch_chart(catches: Sequence[Catch]) -> Figure:
     return chart.told(
         "Two texts may also meet by way of a third. Of texts that are compared and are not alike both stay."
     )
+
+
+def _count_groups(layer: Layer[Any, Any], build: BuildFolder, without: Sequence[str] = ()) -> list[Table]:
+    """Those in which something was counted, but for some by name."""
+    tables = [_count_group(group, layer, build) for group in layer.groups if group.name not in without]
+    return [table for table in tables if table.rows]
 
 
 def _count_group(group: CountGroup, layer: Layer[Any, Any], build: BuildFolder) -> Table:
