@@ -234,11 +234,13 @@ def test_what_is_no_such_build_is_refused(tmp_path: Path, finished: Path) -> Non
         finished / "layers",
         replace(SPEC, bands=20, rows=5),
     )
-    refused("no dataset at .*nowhere/duplicates", tmp_path / "nowhere")
+    refused(
+        "no duplicates and no signatures layer at .*nowhere; .*--layers duplicates,signatures", tmp_path / "nowhere"
+    )
     without = tmp_path / "without"
     shutil.copytree(finished / "layers", without)
     shutil.rmtree(without / "signatures")
-    refused("no dataset at .*without/signatures", without)
+    refused("no signatures layer at .*without; .*agora annotate DOCS --layers signatures -o .*without", without)
     stale = annotated(tmp_path / "stale", [document("a", text(1)), document("b", text(1)), document("c", text(5))])
     shutil.rmtree(stale / "signatures")
     shutil.copytree(finished / "layers" / "signatures", stale / "signatures")
@@ -268,6 +270,10 @@ def test_the_command_line_names_builds() -> None:
         annotate.chosen_settings(["duplicates"], [], ["a", "a"])
     with pytest.raises(ValueError, match="the signatures layer has no settings, got 3"):
         annotate.chosen_settings(["signatures"], ["signatures=3"])
+    with pytest.raises(
+        ValueError, match="at signatures: unknown key 'bands'; there are no settings here: leave it out"
+    ):
+        annotate.chosen_settings(["signatures"], ["signatures.bands=3"])
     assert "signatures" not in annotate.DEFAULT_LAYERS
 
 

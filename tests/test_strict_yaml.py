@@ -63,6 +63,7 @@ def test_reads_nested_values() -> None:
         ("leaves: []\nleaves: []", "'leaves' is given twice"),
         ("leaves: []\none: {name: x, name: y}", "'name' is given twice"),
         ("leaves: {name: x}", r"at leaves: got .* \(a mapping\), wanted a list"),
+        ("leaves: a,b", r"at leaves: got 'a,b' \(text\), wanted a list; write \[a,b\]"),
         ("leaves: [{name: 3}]", r"at leaves\[0\].name: got 3 \(a number\), wanted text; quote it"),
         ("leaves: [{name: no}]", r"at leaves\[0\].name: got False \(true or false\), wanted text"),
         ("leaves: []\nnumber: true", "at number: got True .* wanted a whole number"),

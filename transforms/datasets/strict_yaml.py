@@ -128,7 +128,7 @@ def _dataclass(kind: type[Any], value: object, file: str, path: str) -> Any:
     given = _expect(dict, value, f"a mapping with the keys {', '.join(known)}", file, path)
     for key in given:
         if key not in known:
-            raise _error(file, path, f"unknown key {key!r}{_nearest(key, known)}; known are {', '.join(known)}")
+            raise _error(file, path, f"unknown key {key!r}{_nearest(key, known)}; {_known(known)}")
     missing = [name for name, field in known.items() if name not in given and _is_required(field)]
     if missing:
         raise _error(file, path, f"the key {missing[0]!r} is missing; required are {', '.join(_required(known))}")
@@ -168,7 +168,7 @@ def _section(kinds: Sequence[Any], value: Mapping[str, object], file: str, path:
     known = {name: None for own in keys for name in own}
     for key in value:
         if key not in known:
-            raise _error(file, path, f"unknown key {key!r}{_nearest(key, known)}; known are {', '.join(known)}")
+            raise _error(file, path, f"unknown key {key!r}{_nearest(key, known)}; {_known(known)}")
     meant = [found for found in zip(kinds, keys, strict=True) if value.keys() >= set(_required(found[1]))]
     if not meant:
         raise _error(file, path, f"wanted the key {' or '.join(name for own in keys for name in _required(own))}")
@@ -202,9 +202,17 @@ def _scalar(kind: Any, value: object, file: str, path: str) -> Any:
 def _expect(kind: type[T], value: object, wanted: str, file: str, path: str) -> T:
     # bool is a subclass of int, but `yes` where a number belongs is a mistake
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        hint = "; quote it to make it text" if kind is str and value is not None else ""
+        hint = ""
+        if kind is str and value is not None:
+            hint = "; quote it to make it text"
+        elif kind is list and isinstance(value, str):
+            hint = f"; write [{value}]"
         raise _error(file, path, f"got {value!r} ({_yaml_name(value)}), wanted {wanted}{hint}")
     return value
+
+
+def _known(keys: Iterable[str]) -> str:
+    return f"known are {listed}" if (listed := ", ".join(keys)) else "there are no settings here: leave it out"
 
 
 def _yaml_name(value: object) -> str:

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from transforms.datasets import places
 from transforms.datasets.align import check_aligned, check_rows_aligned
 from transforms.datasets.dataset import Dataset
+from transforms.datasets.names import MANIFEST
 from transforms.datasets.schema import required
 from transforms.datasets.shards import read_shard
 from transforms.datasets.step import Step
@@ -61,7 +62,13 @@ class Earlier:
     @staticmethod
     def open(place: str) -> Earlier:
         """The layers in a folder. Raises ValueError when one is not there, or they are of different documents."""
-        found = Earlier(*(Dataset.open(places.join(place, name), name) for name in ("duplicates", "signatures")))
+        names = ("duplicates", "signatures")
+        if missing := [name for name in names if not places.exists(places.join(place, name, MANIFEST))]:
+            raise ValueError(
+                f"no {' and no '.join(missing)} layer at {place}; name the folder of layers of a finished build, and "
+                f"make there what is missing: agora annotate DOCS --layers {','.join(missing)} -o {place}"
+            )
+        found = Earlier(*(Dataset.open(places.join(place, name), name) for name in names))
         check_aligned(found.duplicates.manifest, found.signatures.manifest, "signatures")
         made_from = found.signatures.manifest.parents["layers/duplicates"]
         if made_from != found.duplicates.digest:

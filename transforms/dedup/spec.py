@@ -76,7 +76,7 @@ class MinHashSpec:
             raise SettingError("survivor", f"names {unknown[0]!r}; wanted some of {', '.join(Criterion)}")
         for name, names in (("priority", self.priority), ("survivor", self.survivor), ("against", self.earlier)):
             if twice := sorted({value for value in names if list(names).count(value) > 1}):
-                raise SettingError(name, f"names {twice[0]!r} twice; each counts once, where it is first")
+                raise SettingError(name, f"names {str(twice[0])!r} twice; each counts once, where it is first")
 
     @property
     def bounds(self) -> Bounds:
