@@ -90,7 +90,7 @@ def run(
     dry = check_run(workers, beam_args, [("DOCS", documents), ("--output", output), *models])
     described = Dataset.open(documents, "documents")
     for name in settings:
-        for note in LAYERS[name].notes(settings[name]):
+        for note in LAYERS[name].notes(settings[name], described.manifest.inputs):
             console.print(f"{name}: {note}", soft_wrap=True)
     made: dict[str, Manifest] = {}
     for layers in _rounds(settings):

@@ -317,7 +317,7 @@ def test_benchmarks_that_change_while_they_are_used_are_refused(folder: Path) ->
 def test_items_that_are_too_short_are_told(folder: Path) -> None:
     (folder / "test.jsonl").write_text(json.dumps({"question": "How many?", "answer": f"{SOLVED}"}))
     settings = ContaminationSettings(str(folder / "test.jsonl"))
-    assert list(notes(settings)) == ["gsm8k, 2 texts; 1 have fewer than 13 tokens and match nothing"]
+    assert list(notes(settings, [])) == ["gsm8k, 2 texts; 1 have fewer than 13 tokens and match nothing"]
 
 
 @pytest.mark.parametrize(

@@ -47,7 +47,7 @@ def test_a_model_is_a_place(model: object) -> None:
 
 
 def test_labels_that_the_table_does_not_know_are_told_at_the_start(model: Path) -> None:
-    (note,) = LAYER.notes(LanguageSettings(str(model)))
+    (note,) = LAYER.notes(LanguageSettings(str(model)), [])
     assert note == "1 of its 5 labels are not in the table of 119: la"
 
 

@@ -17,6 +17,7 @@ from transforms.datasets.dataset import Dataset
 from transforms.dedup.rank import RANK, Criterion, best_of_each, rank_rows, ranked
 from transforms.dedup.spec import MinHashSpec
 from transforms.io.shard import Shard, document_shard
+from transforms.layers.duplicates import LAYER
 
 QUALITY, LONGEST, OLDEST = Criterion
 USUAL = (LONGEST, OLDEST)
@@ -106,12 +107,30 @@ def test_what_the_quality_layer_keeps_is_better_and_then_a_higher_score() -> Non
     [
         ({"survivor": ["newest"]}, "survivor names 'newest'; wanted some of quality, longest, oldest"),
         ({"survivor": ["oldest", "oldest"]}, "survivor names 'oldest' twice"),
+        ({"survivor": [Criterion.OLDEST, Criterion.OLDEST]}, "survivor names 'oldest' twice"),
         ({"priority": ["web", "forum", "web"]}, "priority names 'web' twice"),
     ],
 )
 def test_an_order_that_cannot_be_is_refused(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         MinHashSpec(**settings)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "told"),
+    [
+        ([{"source": "reddit", "site": "a.org"}, {"source": "web", "site": "b.org"}], ["c.org"]),
+        ([{"source": "jsonl", "site": "a.org", "mapping": "0a1b"}], []),
+        ([{"source": "reddit", "site": None}], []),
+        ([], []),
+    ],
+)
+def test_priority_of_what_is_not_there_is_told(inputs: list[dict[str, Any]], told: list[str]) -> None:
+    """Where the inputs say which sites there are; rows may have sites of their own."""
+    spec = MinHashSpec(priority=("c.org", "b.org", "a.org", "web"))
+    lines = list(LAYER.notes(spec, inputs))
+    assert [line.split("'")[1] for line in lines] == told
+    assert all(line.endswith("they are a.org, b.org, reddit, web") for line in lines)
 
 
 def test_the_order_is_a_setting_of_the_layer(tmp_path: Path) -> None:

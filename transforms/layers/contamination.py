@@ -15,7 +15,7 @@ from transforms.datasets.schema import required
 from transforms.datasets.settings import SettingError
 from transforms.datasets.step import Step
 from transforms.datasets.texts import TEXT_COLUMNS, iter_texts
-from transforms.layers.layer import Batches, CountGroup, Keep, Layer
+from transforms.layers.layer import Batches, CountGroup, Inputs, Keep, Layer
 
 SCHEMA = pa.schema(
     [
@@ -74,7 +74,7 @@ def _identity(settings: ContaminationSettings, found: Sequence[Benchmark]) -> Ma
     return {"rule": settings.rule, "fields": list(settings.fields), "benchmarks": files}
 
 
-def notes(settings: ContaminationSettings) -> Iterator[str]:
+def notes(settings: ContaminationSettings, inputs: Inputs) -> Iterator[str]:
     """Of each benchmark its texts, and how many are too short to be found."""
     for benchmark in read(settings.files, settings.fields):
         short = too_short(benchmark.items, settings.rule)

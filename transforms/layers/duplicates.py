@@ -5,7 +5,7 @@ It needs all documents at once: transforms/dedup has the search as a graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -19,7 +19,7 @@ from transforms.datasets.step import Step
 from transforms.dedup.earlier import STEP as SIGNATURES_STEP
 from transforms.dedup.earlier import Earlier
 from transforms.dedup.spec import ORIGINS, SCHEMA, MinHashSpec
-from transforms.layers.layer import CountGroup, Keep, Layer
+from transforms.layers.layer import CountGroup, Inputs, Keep, Layer
 
 _STEP = Step("duplicates", version=2)
 _DECIDE_NO_ROW = ("against", "most_removed")
@@ -71,6 +71,17 @@ def _check_alike(place: str, manifest: Manifest, settings: MinHashSpec, step: St
             )
 
 
+def notes(settings: MinHashSpec, inputs: Inputs) -> Iterator[str]:
+    """Names of `priority` that no document can have, as far as the inputs tell: rows with a mapping, and some others,
+    name their sites themselves."""
+    if not inputs or any(file.get("mapping") or not file.get("site") for file in inputs):
+        return
+    known = sorted({str(file[key]) for file in inputs for key in ("source", "site")})
+    for name in settings.priority:
+        if name not in known:
+            yield f"priority names {name!r}, which is neither source nor site of any input; they are {', '.join(known)}"
+
+
 def check_removed(settings: MinHashSpec, counts: Counts) -> None:
     """Raises HeldBackError when more of a language's or a source's documents are removed than `most_removed` allows,
     of those that have at least 1,000."""
@@ -105,6 +116,7 @@ LAYER: Layer[MinHashSpec, None] = Layer(
     settings=MinHashSpec,
     needs=needs,
     identity=identity,
+    notes=notes,
     check=check_removed,
     opens=lambda settings: settings.earlier,
     keep=Keep("no near-duplicate", unpaired=Reason.DUPLICATE_ANSWER),

@@ -19,7 +19,7 @@ from transforms.langid.labels import TABLE_FINGERPRINT, unknown
 from transforms.langid.model import DEFAULT, ModelHandle, places_of
 from transforms.langid.threads import Threads
 from transforms.langid.verdict import Detected, choose, least_of
-from transforms.layers.layer import Batches, CountGroup, Keep, Layer
+from transforms.layers.layer import Batches, CountGroup, Inputs, Keep, Layer
 
 _SPAN = pa.struct([required("start", pa.int32()), required("end", pa.int32()), required("language", pa.string())])
 
@@ -64,7 +64,7 @@ def identity(settings: LanguageSettings) -> Mapping[str, object]:
     return {"model": handle.sha256, "languages": TABLE_FINGERPRINT, "spans": settings.spans}
 
 
-def notes(settings: LanguageSettings) -> Iterator[str]:
+def notes(settings: LanguageSettings, inputs: Inputs) -> Iterator[str]:
     """Labels of the model that the table does not know."""
     return unknown(ModelHandle.of(settings.model).load().labels)
 

@@ -20,6 +20,7 @@ S = TypeVar("S")  # the settings: a frozen dataclass
 M = TypeVar("M")  # the means: what a process loads once, such as a model
 
 Batches = Iterable[pa.RecordBatch]
+Inputs = Sequence[Mapping[str, Any]]  # of the documents, as their manifest accounts for them
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def _no_places(settings: Any) -> Sequence[str]:
     return ()
 
 
-def _no_notes(settings: Any) -> Iterable[str]:
+def _no_notes(settings: Any, inputs: Inputs) -> Iterable[str]:
     return ()
 
 
@@ -99,12 +100,12 @@ class Layer(Generic[S, M]):
 
     hint: where to get what a setting without a default names. identity: what of the settings decides the layer, places
     as digests of what is there; raises ValueError for settings that cannot be used. notes: what to tell of those that
-    can, a line each. check: raises HeldBackError when the settings do not allow a layer of such counts; it is asked
-    before the layer stands, and whenever it is made again. open: loads in each process what `rows` needs. opens: the
-    places that it reads. needs: the layers that it is made from with such settings, which come before it in `kinds`,
-    and their columns. rows: batches of the documents' `columns`, and of those of the layers it needs as "layer.column",
-    to the layer's rows and counts; None for a layer that needs all documents at once, for which annotate has a
-    transform.
+    can, of documents with such inputs, a line each. check: raises HeldBackError when the settings do not allow a layer
+    of such counts; it is asked before the layer stands, and whenever it is made again. open: loads in each process what
+    `rows` needs. opens: the places that it reads. needs: the layers that it is made from with such settings, which come
+    before it in `kinds`, and their columns. rows: batches of the documents' `columns`, and of those of the layers it
+    needs as "layer.column", to the layer's rows and counts; None for a layer that needs all documents at once, for
+    which annotate has a transform.
     """
 
     title: str
@@ -122,7 +123,7 @@ class Layer(Generic[S, M]):
     settle: Callable[[S, Callable[[str], Manifest]], S] = _as_given
     hint: str = ""
     identity: Callable[[S], Mapping[str, object]] = _settings_as_they_are
-    notes: Callable[[S], Iterable[str]] = _no_notes
+    notes: Callable[[S, Inputs], Iterable[str]] = _no_notes
     check: Callable[[S, Counts], None] = _nothing_to_check
     opens: Callable[[S], Sequence[str]] = _no_places
     open: Callable[[S, Mapping[str, object]], M] = _settings_alone
