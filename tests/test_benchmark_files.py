@@ -83,13 +83,19 @@ def test_a_file_is_read_once_and_packing_decides_nothing(tmp_path: Path) -> None
         (b'{"question": "\xff"}', "is not UTF-8 at byte 14"),
         (b'{"input": " ", "output_1": "", "output_2": null}', "has no text in input, output_1, output_2"),
         (gzip.compress(b'{"question": "a", "answer": "#### 1"}')[:-12], "a.jsonl"),
-        (b'{"question": "a", "answer": "#### 1"}\n{"input": "b"}', "is no benchmark that is known"),
+        (b'{"question": "a", "answer": "#### 1"}\n{"input": "b"}', "got rows with question, answer; others with input"),
     ],
 )
 def test_what_is_no_benchmark_is_refused_by_name(data: bytes, message: str, tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(data)
     with pytest.raises(ValueError, match=message):
         read([str(tmp_path / "a.jsonl")])
+
+
+def test_fields_that_rows_have_not_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"foo": "a"}')
+    with pytest.raises(ValueError, match="nor has each row one of the fields bar: got rows with foo; name the fields"):
+        read([str(tmp_path / "a.jsonl")], ["bar"])
 
 
 def test_what_is_not_there_is_refused_by_name(tmp_path: Path) -> None:

@@ -120,9 +120,11 @@ def _read_file(place: str, fields: Sequence[str]) -> Benchmark:
         raise ValueError(f"{place}: {error}") from None
     known = next((known for known in _formats(fields) if rows and all(map(known.fits, rows))), None)
     if known is None:
-        got = f"rows with {', '.join(rows[0])}" if rows else "no rows"
+        kinds = list(dict.fromkeys(", ".join(row) for row in rows))  # one odd row makes a file no benchmark
+        got = f"rows with {'; others with '.join(kinds[:2])}" if rows else "no rows"
+        without = f", nor has each row one of the fields {', '.join(fields)}" if fields else ""
         raise ValueError(
-            f"{place} is no benchmark that is known ({_KNOWN}): got {got}; name the fields with its texts "
+            f"{place} is no benchmark that is known ({_KNOWN}){without}: got {got}; name the fields with its texts "
             "(contamination.fields, --field)"
         )
     name = known.name or _stem(place)[0]
