@@ -29,8 +29,8 @@ from transforms.datasets.names import shard_name
 from transforms.datasets.schema import DOCUMENTS
 from transforms.datasets.standing import Existing
 from transforms.datasets.step import Wanted, make_one
-from transforms.dedup.compared import mix
 from transforms.dedup.spec import MinHashSpec
+from transforms.text.hashing import mix
 
 _SPEC = MinHashSpec(across_languages=True)
 _START = 1_000

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from transforms.dedup import characters
+from transforms.dedup.similarity import common_ends
 
 _MOST_CELLS = 100_000_000  # of the table, a bit each: 12 MB, and a second at most
 _WORD = (characters.LETTER, characters.MARK)
@@ -39,7 +40,7 @@ def differences(one: str, other: str) -> tuple[Pieces, Pieces]:
     """
     for cut in (_words, _lines):
         mine, theirs = cut(one), cut(other)
-        begin, end = _common_ends(mine, theirs)
+        begin, end = common_ends(mine, theirs)
         middles = mine[begin : len(mine) - end], theirs[begin : len(theirs) - end]
         if small := len(middles[0]) * len(middles[1]) <= _MOST_CELLS:
             break
@@ -91,17 +92,6 @@ def _words(text: str) -> list[str]:
 
 def _lines(text: str) -> list[str]:
     return text.splitlines(keepends=True)
-
-
-def _common_ends(mine: Sequence[str], theirs: Sequence[str]) -> tuple[int, int]:
-    """How many tokens both begin with, and how many of the others both end with."""
-    shorter = min(len(mine), len(theirs))
-    begin = end = 0
-    while begin < shorter and mine[begin] == theirs[begin]:
-        begin += 1
-    while end < shorter - begin and mine[-1 - end] == theirs[-1 - end]:
-        end += 1
-    return begin, end
 
 
 def _common(mine: Sequence[str], theirs: Sequence[str]) -> list[tuple[int, int]]:

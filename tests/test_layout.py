@@ -24,7 +24,7 @@ ROOMS: dict[str, tuple[set[str], set[str] | None]] = {
     "datasets": (set(), None),  # the contracts: all of it is open, and the only room that trainers open
     "shuffle": ({"datasets"}, {"regroup", "runs", "spills"}),
     "io": ({"datasets"}, {"counts", "described", "shard"}),
-    "text": (set(), {"clean", "markup", "math_spans", "stream_safe"}),
+    "text": (set(), {"clean", "hashing", "markup", "math_spans", "stream_safe"}),
     "sources": ({"datasets", "text"}, None),
     "benchmarks": ({"datasets", "sources"}, {"matching", "readers"}),
     "ingest": ({"datasets", "shuffle", "text", "sources"}, set()),

@@ -31,10 +31,8 @@ import numpy.typing as npt
 
 from transforms.dedup import characters
 from transforms.dedup.parts import is_plain, parts
+from transforms.text.hashing import mix, powers
 from transforms.text.stream_safe import stream_safe
-
-# An odd constant without structure (the digits of pi): the base of the polynomial hash of a token.
-_BASE = 0x243F6A8885A308D3
 
 _Kinds = npt.NDArray[np.uint8]
 _Mask = npt.NDArray[np.bool_]
@@ -151,8 +149,8 @@ def _tokens(
     offsets = np.concatenate([np.zeros(1, np.int64), np.searchsorted(begins, ends).astype(np.int64)])
     if not len(begins):
         return np.zeros(0, np.uint64), offsets
-    powers, inverse_powers = _powers(1 << (len(codes) - 1).bit_length())
-    terms = codes * powers[: len(codes)]
+    all_powers, inverse_powers = powers(1 << (len(codes) - 1).bit_length())
+    terms = codes * all_powers[: len(codes)]
     terms *= (kinds >= characters.LETTER) & (kinds <= characters.SYMBOL)
     sums = np.add.reduceat(terms, begins)
     hashes = mix(sums * inverse_powers[begins])
@@ -210,24 +208,3 @@ def _behind_row(places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     """The first place behind the row of neighbours that each of the ascending places stands in."""
     last = np.append(places[1:] != places[:-1] + 1, True)[: len(places)]
     return (places[last] + 1)[np.cumsum(last) - last]
-
-
-def mix(values: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
-    """MurmurHash3's 64-bit finaliser: a bijection in which every input bit moves every output bit."""
-    values = values ^ (values >> np.uint64(33))
-    values *= np.uint64(0xFF51AFD7ED558CCD)
-    values ^= values >> np.uint64(33)
-    values *= np.uint64(0xC4CEB9FE1A85EC53)
-    values ^= values >> np.uint64(33)
-    return values
-
-
-@lru_cache(maxsize=32)
-def _powers(size: int) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.uint64]]:
-    """base**i and base**-i modulo 2**64 for i < size, a power of two: so all tables kept are twice the largest."""
-    tables = []
-    for base in (_BASE, pow(_BASE, -1, 1 << 64)):
-        steps = np.full(size, base, dtype=np.uint64)
-        steps[0] = 1
-        tables.append(np.cumprod(steps))
-    return tables[0], tables[1]

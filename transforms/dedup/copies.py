@@ -16,13 +16,14 @@ import pyarrow.compute as pc
 
 from transforms.datasets.ids import keyed_hash
 from transforms.datasets.texts import TEXT_COLUMNS, iter_rows
-from transforms.dedup.compared import Compared, compared, mix
+from transforms.dedup.compared import Compared, compared
 from transforms.dedup.earlier import COMPARED, PRIORITIES, ROWS
 from transforms.dedup.origins import origins_of
 from transforms.dedup.rank import RANK, best_of_each, rank_rows
 from transforms.dedup.search import ROW_BITS, Search, best_file, origins_file, rows_file
 from transforms.io.shard import Shard
 from transforms.shuffle.spills import BUCKET, Bucket
+from transforms.text.hashing import mix
 
 # The best document of a text in a shard, and how many of the shard have it.
 _TEXTS = pa.schema([(BUCKET, pa.int32()), ("text", pa.uint64()), ("node", pa.int64()), ("number", pa.int64()), *RANK])

@@ -14,9 +14,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from transforms.dedup.compared import mix
 from transforms.dedup.components import Nodes, star_edges
 from transforms.dedup.spec import MinHashSpec
+from transforms.text.hashing import mix
 
 _BITS = 4  # of a value
 _PER_WORD = 64 // _BITS

@@ -13,9 +13,9 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from transforms.dedup.compared import mix
 from transforms.dedup.shingles import Shingles
 from transforms.dedup.spec import MinHashSpec
+from transforms.text.hashing import mix
 
 _BAND_BASE = 0xB7E151628AED2A6B  # odd, without structure: the digits of e
 _CHUNK_SHINGLES = 1 << 16  # shingles permuted at a time: the two buffers stay in the processor's cache

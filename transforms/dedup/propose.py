@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from transforms.dedup.compared import Compared, mix
+from transforms.dedup.compared import Compared
 from transforms.dedup.components import Nodes, contracted
 from transforms.dedup.copies import TOLD
 from transforms.dedup.links import joined, linked, marks, most_different, num_words
@@ -23,6 +23,7 @@ from transforms.dedup.shingles import shingles
 from transforms.dedup.similarity import SHORTEST
 from transforms.dedup.spec import MinHashSpec
 from transforms.shuffle.spills import BUCKET, Bucket
+from transforms.text.hashing import mix
 
 _SIGNED = ("bands", "marks")
 # What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.

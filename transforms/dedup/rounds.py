@@ -26,11 +26,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from transforms.datasets import places
-from transforms.dedup.compared import mix
 from transforms.dedup.components import Nodes, components, contracted
 from transforms.dedup.search import ROW_BITS, Search, members_file, round_edges
 from transforms.shuffle.regroup import LOSSY, Regroup, RegroupBeside
 from transforms.shuffle.spills import BUCKET, Bucket
+from transforms.text.hashing import mix
 
 _ROUNDS = 16
 _EDGES = pa.schema([(BUCKET, pa.int32()), ("lower", pa.int64()), ("node", pa.int64())])

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from transforms.dedup.compared import Compared, mix
+from transforms.dedup.compared import Compared
+from transforms.text.hashing import mix
 
 _BASE = 0x9E3779B97F4A7C15  # of the polynomial hash: odd, without structure (the digits of the golden ratio)
 

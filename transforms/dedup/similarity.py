@@ -152,7 +152,7 @@ def _lcs_ratio(mine: Sequence[int], theirs: Sequence[int], bound: float) -> floa
         mine, theirs = [token for token in mine if token in common], [token for token in theirs if token in common]
         if 2 * (found + min(len(mine), len(theirs))) / total < bound:
             return None
-        begin, end = _common_ends(mine, theirs)
+        begin, end = common_ends(mine, theirs)
         taken = begin + end
         found += taken
         mine, theirs = mine[begin : len(mine) - end], theirs[begin : len(theirs) - end]
@@ -165,7 +165,7 @@ def _lcs_ratio(mine: Sequence[int], theirs: Sequence[int], bound: float) -> floa
     return 2 * (found + _lcs(mine, theirs)) / total
 
 
-def _common_ends(mine: Sequence[int], theirs: Sequence[int]) -> tuple[int, int]:
+def common_ends(mine: Sequence[object], theirs: Sequence[object]) -> tuple[int, int]:
     """How many tokens both begin with, and how many of the others both end with."""
     shorter = min(len(mine), len(theirs))
     begin = end = 0

@@ -8,14 +8,13 @@ makes it start at one. So the same characters have the same hash wherever they s
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
-# Odd constants without structure (the digits of pi and of the golden ratio).
-_CHARACTER_BASE = 0x243F6A8885A308D3
-_TOKEN_BASE = 0x9E3779B97F4A7C15
+from transforms.text.hashing import mix, powers
+
+_TOKEN_BASE = 0x9E3779B97F4A7C15  # odd, without structure: the digits of the golden ratio
 HASH_BITS = 40
 """Of a key; the others are its text's number."""
 
@@ -32,14 +31,14 @@ class Hashed:
     @staticmethod
     def of(codes: npt.NDArray[np.uint32]) -> Hashed:
         """codes: (C,) code points."""
-        powers, inverse_powers = _powers(1 << len(codes).bit_length())
+        all_powers, inverse_powers = powers(1 << len(codes).bit_length())
         sums = np.zeros(len(codes) + 1, dtype=np.uint64)
-        np.cumsum(codes * powers[: len(codes)], out=sums[1:])
+        np.cumsum(codes * all_powers[: len(codes)], out=sums[1:])
         return Hashed(sums, inverse_powers)
 
     def of_spans(self, begins: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> Hashes:
         """Hashes of the characters [begin, end) of each span."""
-        return _mix((self._sums[ends] - self._sums[begins]) * self._inverse_powers[begins])
+        return mix((self._sums[ends] - self._sums[begins]) * self._inverse_powers[begins])
 
 
 def ngram_hashes(tokens: Hashes, text_of: npt.NDArray[np.int32], size: int) -> tuple[Hashes, npt.NDArray[np.int32]]:
@@ -49,30 +48,9 @@ def ngram_hashes(tokens: Hashes, text_of: npt.NDArray[np.int32], size: int) -> t
     for place in range(size):
         sums += tokens[place : place + length] * np.uint64(pow(_TOKEN_BASE, place, 1 << 64))
     within = text_of[:length] == text_of[size - 1 : size - 1 + length]
-    return _mix(sums[within]), text_of[:length][within]
+    return mix(sums[within]), text_of[:length][within]
 
 
 def keys_of(text_of: npt.NDArray[np.int32], hashes: Hashes) -> Hashes:
     """Keys that sort by text, then by hash: equal hashes of one text are one key."""
     return (text_of.astype(np.uint64) << np.uint64(HASH_BITS)) | (hashes >> np.uint64(64 - HASH_BITS))
-
-
-def _mix(values: Hashes) -> Hashes:
-    """MurmurHash3's 64-bit finaliser: a bijection in which every input bit moves every output bit."""
-    values = values ^ (values >> np.uint64(33))
-    values *= np.uint64(0xFF51AFD7ED558CCD)
-    values ^= values >> np.uint64(33)
-    values *= np.uint64(0xC4CEB9FE1A85EC53)
-    values ^= values >> np.uint64(33)
-    return values
-
-
-@lru_cache(maxsize=32)
-def _powers(size: int) -> tuple[Hashes, Hashes]:
-    """base**i and base**-i modulo 2**64 for i < size, a power of two: so all tables kept are twice the largest."""
-    tables = []
-    for base in (_CHARACTER_BASE, pow(_CHARACTER_BASE, -1, 1 << 64)):
-        steps = np.full(size, base, dtype=np.uint64)
-        steps[0] = 1
-        tables.append(np.cumprod(steps))
-    return tables[0], tables[1]
