@@ -98,6 +98,21 @@ def test_parts_one_by_one_are_what_they_are_at_once(tmp_path: Path) -> None:
     assert fates(parts[2], ["cluster_size"]).items() <= fates(whole, ["cluster_size"]).items()
 
 
+def test_of_nested_texts_a_later_one_joins_none_that_were_not_compared(tmp_path: Path) -> None:
+    """The middle one of three begins as none of the others and is like both, which share a band and little else."""
+    rows = []
+    for number in range(120):
+        words = text(1_000 + number, 40).split()
+        for name, of, part in (("long", words, 0), ("short", words[10:28], 0), ("middle", words[5:36], 1)):
+            rows.append(document(f"{name}{number:03d}", " ".join(of), part))
+    spec = replace(SPEC, priority=("part0", "part1"))
+    first = annotated(tmp_path / "first", [row for row in rows if row["source"] == "part0"], spec=spec)
+    second = annotated(tmp_path / "second", [row for row in rows if row["source"] == "part1"], [first], spec)
+    whole = fates(annotated(tmp_path / "whole", rows, spec=spec))
+    assert fates(first) | fates(second) == whole
+    assert {fate[0] is None for name, fate in whole.items() if "short" in name} == {True, False}
+
+
 def test_a_later_copy_flips_no_survivor_however_much_better_it_is(tmp_path: Path) -> None:
     base = text(1, 60)
     first = annotated(tmp_path / "first", [document("z9", base)])

@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from transforms.datasets.fates import Reason, Tally
 from transforms.dedup.components import Nodes
 from transforms.dedup.earlier import FATE, KNOWN, ROWS
+from transforms.dedup.links import marks_by_kind, most_by_kind, num_words
 from transforms.dedup.origins import count_origins
 from transforms.dedup.propose import SKETCH
 from transforms.dedup.rank import RANK, ranked
@@ -29,7 +30,7 @@ from transforms.io.shard import Shard
 from transforms.shuffle.spills import BUCKET, Bucket
 
 _COMPARED = ("digest", "tokens")
-_SKETCHED = ("cluster_size", "elsewhere", "bands")
+_SKETCHED = ("cluster_size", "elsewhere", "bands", "marks")
 _MEMBERS = pa.schema(
     [(BUCKET, pa.int32()), ("component", pa.int64()), ("node", pa.int64()), *RANK]
     + [ROWS.field(name) for name in _COMPARED]
@@ -109,11 +110,13 @@ def _stars(
     members: pa.Table, is_earlier: npt.NDArray[np.bool_], went: npt.NDArray[np.bool_], search: Search
 ) -> list[Star]:
     """What becomes of each member, of components one after the other, each best first. kept: places among all."""
+    words = num_words(search.spec)
     rows = list(
         map(
             Member,
             members.column("digest").to_pylist(),
-            _arrays(members, "bands"),
+            (bands := _arrays(members, "bands")),
+            [marks_by_kind(*of, words) for of in zip(bands, _arrays(members, "marks"), strict=True)],
             _arrays(members, "tokens"),
             [not gone if known else None for known, gone in zip(is_earlier.tolist(), went.tolist(), strict=True)],
         )
@@ -122,7 +125,7 @@ def _stars(
     return [
         star._replace(kept=star.kept + start)
         for start, end in pairwise(starts.tolist())
-        for star in stars(rows[start:end], search.spec.bounds)
+        for star in stars(rows[start:end], search.spec.bounds, most_by_kind(search.spec))
     ]
 
 

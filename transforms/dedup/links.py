@@ -9,6 +9,7 @@ joined is a function of the set of texts: not of their order or shards.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -18,6 +19,9 @@ from transforms.dedup.components import Nodes, star_edges
 from transforms.dedup.spec import MinHashSpec
 from transforms.text.hashing import mix
 
+# What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.
+WHOLE, MOST, DENSE, BEGUN = 0, 1, 2, 3
+KIND = np.uint64(3)
 _BITS = 4  # of a value
 _PER_WORD = 64 // _BITS
 _LONGEST = 128  # values that are marked
@@ -26,6 +30,7 @@ _LONGEST = 128  # values that are marked
 _MARGIN, _DEVIATIONS = 0.05, 3.5
 _LEADERS = 32  # marks that the others of a digest are held against
 _LOWEST = np.uint64(0x1111111111111111)
+_LOWEST_OF_ALL = int.from_bytes(b"\x11" * (_LONGEST * _BITS // 8), "little")
 
 _Hashes = npt.NDArray[np.uint64]
 
@@ -45,8 +50,14 @@ def marks(minima: npt.NDArray[np.uint32], words: int) -> _Hashes:
 
 
 @lru_cache(maxsize=8)
+def most_by_kind(spec: MinHashSpec) -> Sequence[int]:
+    """By the kind of a digest: how many values of two marks are different at most, where texts that share it are to be
+    compared."""
+    return 0, most_different(spec), most_different(spec.of_dense_texts), 0
+
+
 def most_different(spec: MinHashSpec) -> int:
-    """How many values of two marks of such a spec are different at most, where the texts are to be compared.
+    """That, of marks of such a spec.
 
     A text and one with a share of s of its tokens in common have about s^n of their runs of n in common.
     """
@@ -62,6 +73,25 @@ def differences(left: _Hashes, right: _Hashes) -> npt.NDArray[np.int64]:
     differ |= differ >> np.uint64(2)
     differ |= differ >> np.uint64(1)
     return np.bitwise_count(differ & _LOWEST).sum(axis=1, dtype=np.int64)
+
+
+def marks_by_kind(bands: _Hashes, marked: _Hashes, words: int) -> dict[int, int]:
+    """The marks of a text (its words one after the other) as integers, by kind. bands: its digests."""
+    kinds = [kind for kind in (MOST, DENSE) if (bands & KIND == kind).any()]
+    return {
+        kind: int.from_bytes(marked[words * at : words * (at + 1)].tobytes(), "little") for at, kind in enumerate(kinds)
+    }
+
+
+def agree(digest: int, left: Mapping[int, int], right: Mapping[int, int], most: Sequence[int]) -> bool:
+    """Whether two texts that share a digest are to be compared, by their marks (`marks_by_kind`). most: by kind."""
+    kind = digest & int(KIND)
+    if kind in (WHOLE, BEGUN):
+        return True
+    differ = left[kind] ^ right[kind]
+    differ |= differ >> 2
+    differ |= differ >> 1
+    return (differ & _LOWEST_OF_ALL).bit_count() <= most[kind]
 
 
 def joined(digests: _Hashes, nodes: Nodes, marked: _Hashes) -> tuple[Nodes, npt.NDArray[np.bool_]]:

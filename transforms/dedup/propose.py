@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 from transforms.dedup.compared import Compared
 from transforms.dedup.components import Nodes, contracted
 from transforms.dedup.copies import TOLD
-from transforms.dedup.links import joined, linked, marks, most_different, num_words
+from transforms.dedup.links import BEGUN, DENSE, KIND, MOST, WHOLE, joined, linked, marks, most_by_kind, num_words
 from transforms.dedup.minhash import band_digests, signatures
 from transforms.dedup.search import ROW_BITS, Search, best_file, bucket_edges_of, shard_edges, sketch_file
 from transforms.dedup.shingles import shingles
@@ -26,9 +26,6 @@ from transforms.shuffle.spills import BUCKET, Bucket
 from transforms.text.hashing import mix
 
 _SIGNED = ("bands", "marks")
-# What a digest is of, in its lowest two bits: the text, the bands of most texts, those of dense ones, the beginning.
-_WHOLE, _MOST, _DENSE, _BEGUN = 0, 1, 2, 3
-_KIND = np.uint64(3)
 # What is known of each document of a shard before it is compared with any.
 SKETCH = pa.schema(
     [
@@ -134,13 +131,13 @@ def _signed(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec
     whole = np.flatnonzero(read.digests)
     begun = np.flatnonzero(read.counts >= _BEGINNING)
     digests, texts = [read.digests[whole], _beginnings(read, begun)], [whole, begun]
-    kinds = [np.full(len(whole), _WHOLE), np.full(len(begun), _BEGUN)]
+    kinds = [np.full(len(whole), WHOLE), np.full(len(begun), BEGUN)]
     marked, marks_of = [], []
     words = num_words(spec)
     dense = [
         (read.unspaced >= share) | (read.counts >= tokens) for share, tokens in zip(_UNSPACED, _TOKENS, strict=True)
     ]
-    for kind, of, some in ((_MOST, spec, ~dense[1]), (_DENSE, spec.of_dense_texts, dense[0])):
+    for kind, of, some in ((MOST, spec, ~dense[1]), (DENSE, spec.of_dense_texts, dense[0])):
         rows = np.flatnonzero(some & (read.counts >= SHORTEST))
         hashed = shingles(read.take(rows), of.ngram)
         minima = signatures(hashed, of)
@@ -152,7 +149,7 @@ def _signed(read: Compared, languages: npt.NDArray[np.uint64], spec: MinHashSpec
         marks_of.append(rows)
     of_texts, number = np.concatenate(texts), len(languages)
     of_kinds = np.concatenate(kinds).astype(np.uint64)
-    mixed = mix(mix(np.concatenate(digests) + of_kinds) ^ languages[of_texts]) & ~_KIND | of_kinds
+    mixed = mix(mix(np.concatenate(digests) + of_kinds) ^ languages[of_texts]) & ~KIND | of_kinds
     return _by_text(mixed, of_texts, number), _by_text(np.concatenate(marked), np.concatenate(marks_of), number)
 
 
@@ -180,9 +177,9 @@ def _digests_of(
     digests, values = bands.flatten().to_numpy(), marked.flatten().to_numpy()
     texts = np.repeat(np.arange(len(bands)), np.diff(bands.offsets.to_numpy()))
     starts, ends = marked.offsets.to_numpy()[texts], marked.offsets.to_numpy()[texts + 1]
-    kinds = digests & _KIND
-    at = np.where(kinds == _DENSE, ends - words, starts)
-    at[(kinds == _WHOLE) | (kinds == _BEGUN)] = len(values)
+    kinds = digests & KIND
+    at = np.where(kinds == DENSE, ends - words, starts)
+    at[(kinds == WHOLE) | (kinds == BEGUN)] = len(values)
     return digests, texts, np.append(values, np.zeros(words, np.uint64))[at[:, None] + np.arange(words)]
 
 
@@ -195,8 +192,8 @@ def edges_between(bucket: Bucket, search: Search) -> int:
     marked = np.stack(words, axis=1)
     edges, first = joined(digests, nodes, marked)
     digests, nodes, marked = digests[first], nodes[first], marked[first]
-    most = np.array([0, most_different(search.spec), most_different(search.spec.of_dense_texts), 0])
-    further = linked(digests, nodes, marked, most[(digests & _KIND).astype(np.int64)])
+    most = np.array(most_by_kind(search.spec))
+    further = linked(digests, nodes, marked, most[(digests & KIND).astype(np.int64)])
     edges = contracted(np.concatenate([edges, further]))  # documents meet in many bands: one edge each is enough
     search.save(bucket_edges_of(bucket.index), edges)
     return len(edges)

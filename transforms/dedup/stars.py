@@ -12,17 +12,19 @@ The result is a function of the members and their order alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from transforms.dedup.links import agree
 from transforms.dedup.similarity import EXACT, UNLIKE, Bounds, Similarity, Text, compare
 
 # A member is compared with at most so many survivors, those that share the most digests with it, and a digest leads to
-# the first so many that have it. It bounds the cost of a component of any size; a removal is verified all the same.
-_MOST_COMPARED = 16
+# the first so many that have it and whose marks agree, among the first so many that have it. It bounds the cost of a
+# component of any size; a removal is verified all the same.
+_MOST_COMPARED, _MOST_LOOKED_AT = 16, 64
 _MOST_TOKENS = 200_000  # of survivors whose sets of shingles are kept in memory: about 300 bytes each
 
 
@@ -34,6 +36,7 @@ class Member(NamedTuple):
 
     digest: int  # of the whole normalised text; 0 where there is none: it is nobody's duplicate
     bands: npt.NDArray[np.uint64]  # (B,) digests that it shares with candidates
+    marks: Mapping[int, int]  # that say whether those who share one are compared: `links.marks_by_kind`
     tokens: npt.NDArray[np.uint64]  # (T,) hashes of its tokens, in order
     stays: bool | None = None  # what was decided of it before; None: nothing
 
@@ -46,15 +49,16 @@ class Star(NamedTuple):
     capped: bool  # more survivors share a digest with it than it was compared with
 
 
-def stars(members: Sequence[Member], bounds: Bounds) -> list[Star]:
-    """What becomes of each member of one component. members: in survivor order, the first is the one to keep.
+def stars(members: Sequence[Member], bounds: Bounds, most: Sequence[int]) -> list[Star]:
+    """What becomes of each member of one component. members: in survivor order, the first is the one to keep. most: of
+    different values in marks, by kind (`links.most_by_kind`).
 
     Memory: beside the members, sets of digests, and shingles of survivors of 200,000 tokens. Time: linear in members.
     """
     digests = {(member.digest, member.stays) for member in members}
     if len(digests) == 1 and members[0].digest and members[0].stays is None:  # copies of one text
         return [Star(0, UNLIKE if place == 0 else EXACT, False) for place in range(len(members))]
-    survivors = _Survivors(members, bounds)
+    survivors = _Survivors(members, bounds, most)
     first: dict[int, int] = {}  # by digest: the place of the first member that has it
     fates: list[Star] = []
     for place, member in enumerate(members):
@@ -75,8 +79,8 @@ def stars(members: Sequence[Member], bounds: Bounds) -> list[Star]:
 class _Survivors:
     """The members that stay, and how a further one finds those that it may be removed for."""
 
-    def __init__(self, members: Sequence[Member], bounds: Bounds) -> None:
-        self._members, self._bounds = members, bounds
+    def __init__(self, members: Sequence[Member], bounds: Bounds, most: Sequence[int]) -> None:
+        self._members, self._bounds, self._most = members, bounds, most
         self._with: dict[int, list[int]] = {}  # the first survivors that have a digest
         self._bands: dict[int, set[int]] = {}  # the digests of each survivor
         self._texts: dict[int, Text] = {}
@@ -85,9 +89,7 @@ class _Survivors:
     def admit(self, place: int) -> Star:
         """What becomes of a member. One that survives is compared with those that come after it."""
         member = self._members[place]
-        bands = set(member.bands.tolist())
-        lists = [known for digest in bands if (known := self._with.get(digest))]
-        candidates, capped = self._candidates(bands, lists)
+        candidates, capped = self._candidates(member, set(member.bands.tolist()))
         text = Text(member.tokens)
         best, most = Star(place, UNLIKE, capped), -1.0
         for candidate in candidates:
@@ -104,14 +106,23 @@ class _Survivors:
         bands = self._bands[place] = set(self._members[place].bands.tolist())
         for digest in bands:
             known = self._with.setdefault(digest, [])
-            if len(known) <= _MOST_COMPARED:  # one more than is looked at, to tell that there are more
+            if len(known) <= _MOST_LOOKED_AT:  # one more than is looked at, to tell that there are more
                 known.append(place)
         return Star(place, UNLIKE, capped)
 
-    def _candidates(self, bands: set[int], lists: Sequence[Sequence[int]]) -> tuple[list[int], bool]:
-        """The survivors to compare with, in their order, and whether there are others. lists: those of each digest."""
-        found = {place for known in lists for place in known[:_MOST_COMPARED]}
-        capped = any(len(known) > _MOST_COMPARED for known in lists)
+    def _candidates(self, member: Member, bands: set[int]) -> tuple[list[int], bool]:
+        """The survivors to compare with, in their order, and whether there are others. bands: the member's."""
+        found: set[int] = set()
+        capped = False
+        for digest in bands:
+            known = self._with.get(digest, [])
+            agreeing = [
+                place
+                for place in known[:_MOST_LOOKED_AT]
+                if agree(digest, member.marks, self._members[place].marks, self._most)
+            ]
+            capped |= len(known) > _MOST_LOOKED_AT or len(agreeing) > _MOST_COMPARED
+            found.update(agreeing[:_MOST_COMPARED])
         if len(found) <= _MOST_COMPARED:
             return sorted(found), capped
         shared = {place: len(bands & self._bands[place]) for place in found}
