@@ -115,6 +115,9 @@ def test_planted_texts_are_marked_for_their_reason_and_clean_ones_kept() -> None
         "`git rebase -i`",
         "```\nif (a) { return {b: [1, 2, 3]}; }\n```",
         "Use `x = {1: 2}`:\n\n```python\nfor y in x: print(y[0] + 1)\n```",
+        "while (a == b && c == d) { total += step; }",  # code that nobody marked up
+        "SELECT name FROM users WHERE age >= 18 AND city = 'Oslo';",
+        "for (i = 0; i < n; i++) { x[i] += (y[i] - z) / 2; }",
         "$\\int_0^1 x^2 dx = 1/3$ by the power rule.",
         "- bread\n- butter\n- a sharp knife\n- and patience",
         "Read the privacy policy before you agree.",
